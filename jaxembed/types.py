@@ -1,0 +1,73 @@
+"""The types that every part speaks in, and the letters of their axes.
+
+Axes: `b` images of a batch, `n` rows after views, `d` embedding, `h w c` the pixels of one image.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float, Int, UInt8
+from ml_collections import ConfigDict
+
+Key = jax.Array
+Image = Float[Array, "h w c"]
+Images = Float[Array, "n h w c"]
+Augment = Callable[[Key, Image], Image]
+Scores = dict[str, Array]
+Section = Mapping[str, Any] | ConfigDict
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used; the text is one line that says what, wanted and got."""
+
+
+class Batch(NamedTuple):
+    """Images and their labels: uint8 at rest, float in [0, 1] inside a step."""
+
+    images: Float[Array, "b h w c"] | UInt8[Array, "b h w c"] | UInt8[np.ndarray, "b h w c"]
+    labels: Int[Array, " b"] | Int[np.ndarray, " b"]
+
+
+class Outputs(NamedTuple):
+    """What a model says of n images; float32 whatever the compute type."""
+
+    embedding: Float[Array, "n d"]
+    prediction: Float[Array, "n ..."]
+
+
+class Task(NamedTuple):
+    """What an objective is made for: an encoder, images of one shape (h, w, c), and how many classes."""
+
+    encoder: nn.Module
+    image_shape: tuple[int, int, int]
+    classes: int
+
+
+class Objective(NamedTuple):
+    """What to learn from: how to view a batch, what to predict, how to score it.
+
+    Attributes:
+      head: module from an embedding [n, d] to a prediction [n, ...].
+      views: (key, batch of b) -> (the images [n, h, w, c] that the network sees, the batch it is scored against).
+      score: (outputs, that batch) -> values per row; "loss" is the one minimised.
+      reports: names in the scores that hold image by image, without views or neighbours, and so are
+        measured exactly over a whole split after training.
+    """
+
+    head: nn.Module
+    views: Callable[[Key, Batch], tuple[Images, Batch]]
+    score: Callable[[Outputs, Batch], Scores]
+    reports: tuple[str, ...]
+
+
+class State(NamedTuple):
+    """All that changes in training, arrays only: a checkpoint is this and nothing else."""
+
+    step: Int[Array, ""]
+    key: Key
+    params: Any
+    stats: Any
+    opt_state: Any
