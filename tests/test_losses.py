@@ -1,0 +1,223 @@
+"""The losses against values worked out by hand, oracles written by others, their invariances and limits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.metrics import log_loss, mean_absolute_error
+
+from jaxembed import losses
+
+RANDOM = np.random.default_rng(7)
+ROWS = RANDOM.normal(size=(10, 5)).astype(np.float32) * np.arange(1, 11, dtype=np.float32)[:, None]
+
+
+def test_l1_by_hand():
+    prediction = jnp.array([[0.0, 1.0], [0.5, 0.25]])
+    target = jnp.array([[1.0, 1.0], [0.25, 1.0]])
+    assert_allclose(losses.l1(prediction, target), [0.5, 0.5])
+
+
+def test_l1_is_scikit_learns_mean_absolute_error_row_by_row():
+    prediction, target = RANDOM.random((2, 4, 3, 5, 2)).astype(np.float32)
+    expected = [mean_absolute_error(t.ravel(), p.ravel()) for p, t in zip(prediction, target, strict=True)]
+    assert_allclose(losses.l1(jnp.array(prediction), jnp.array(target)), expected, rtol=1e-6)
+
+
+def test_l1_refuses_shapes_that_would_broadcast():
+    with pytest.raises(ValueError, match="equal shapes"):
+        losses.l1(jnp.ones((3, 4, 1)), jnp.ones((3, 4, 2)))
+
+
+def test_l1_has_a_finite_gradient_where_the_target_is_met():
+    image = jnp.full((2, 3), 0.5)
+    assert np.isfinite(jax.grad(lambda x: losses.l1(x, image).sum())(image)).all()
+
+
+def test_cross_entropy_by_hand():
+    # Odds of 3 to 1 for the first class, then against it.
+    logits = jnp.log(jnp.array([[3.0, 1.0], [3.0, 1.0]]))
+    assert_allclose(losses.cross_entropy(logits, jnp.array([0, 1])), [np.log(4 / 3), np.log(4)], rtol=1e-6)
+
+
+def test_cross_entropy_is_scikit_learns_log_loss():
+    logits, labels = RANDOM.normal(size=(20, 4)).astype(np.float32), RANDOM.integers(0, 4, 20)
+    expected = log_loss(labels, jax.nn.softmax(logits), labels=range(4))
+    assert_allclose(losses.cross_entropy(jnp.array(logits), jnp.array(labels)).mean(), expected, rtol=1e-5)
+
+
+def test_cross_entropy_of_equal_logits_is_log_k():
+    assert_allclose(losses.cross_entropy(jnp.zeros((2, 7)), jnp.array([0, 6])), np.log(7), rtol=1e-6)
+
+
+def test_cross_entropy_survives_huge_logits():
+    loss, gradient = jax.value_and_grad(lambda x: losses.cross_entropy(x, jnp.array([1])).sum())(
+        jnp.array([[1e4, -1e4]])
+    )
+    assert loss == 2e4
+    assert np.isfinite(gradient).all()
+
+
+def ntxent_from_the_paper(rows: np.ndarray, temperature: float) -> list[float]:
+    """Eq. (1) of Chen et al. 2020, one row at a time."""
+    n = len(rows)
+
+    def similarity(i: int, j: int) -> float:
+        return rows[i] @ rows[j] / np.linalg.norm(rows[i]) / np.linalg.norm(rows[j])
+
+    values = []
+    for i in range(n):
+        j = (i + n // 2) % n
+        others = sum(np.exp(similarity(i, k) / temperature) for k in range(n) if k != i)
+        values.append(-np.log(np.exp(similarity(i, j) / temperature) / others))
+    return values
+
+
+def test_ntxent_by_hand():
+    # Views 0, 2 agree and are orthogonal to 1, 3, which are opposite each other; temperature 1.
+    rows = jnp.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -3.0]])
+    e = np.e
+    expected = [np.log((e + 2) / e), np.log((2 + 1 / e) / (1 / e))] * 2
+    assert_allclose(losses.ntxent(rows, temperature=1.0), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 3.0])
+def test_ntxent_follows_the_paper(temperature):
+    expected = ntxent_from_the_paper(ROWS.astype(np.float64), temperature)
+    assert_allclose(losses.ntxent(jnp.array(ROWS), temperature=temperature), expected, rtol=1e-4)
+
+
+def test_ntxent_mean_and_gradient_are_optaxs():
+    # optax wants the two views in neighbouring labels rather than halves.
+    labels = jnp.tile(jnp.arange(5), 2)
+
+    def theirs(rows):
+        with jax.numpy_rank_promotion("allow"):
+            return optax.losses.ntxent(rows, labels, temperature=0.3)
+
+    ours, our_gradient = jax.value_and_grad(lambda x: losses.ntxent(x, temperature=0.3).mean())(jnp.array(ROWS))
+    expected, gradient = jax.value_and_grad(theirs)(jnp.array(ROWS))
+    assert_allclose(ours, expected, rtol=1e-5)
+    assert_allclose(our_gradient, gradient, atol=1e-6)
+
+
+def test_ntxent_sees_directions_only():
+    scaled = jnp.array(ROWS) * jnp.linspace(0.1, 50, 10)[:, None]
+    assert_allclose(
+        losses.ntxent(scaled, temperature=0.5), losses.ntxent(jnp.array(ROWS), temperature=0.5), rtol=1e-4
+    )
+
+
+def test_ntxent_follows_its_rows_when_images_change_places():
+    order = np.array([3, 0, 4, 1, 2])
+    both = np.concatenate([order, order + 5])
+    moved = losses.ntxent(jnp.array(ROWS[both]), temperature=0.5)
+    assert_allclose(moved, losses.ntxent(jnp.array(ROWS), temperature=0.5)[both], rtol=1e-5)
+
+
+def test_ntxent_is_symmetric_in_the_views():
+    swapped = losses.ntxent(jnp.roll(jnp.array(ROWS), 5, axis=0), temperature=0.5)
+    assert_allclose(swapped, jnp.roll(losses.ntxent(jnp.array(ROWS), temperature=0.5), 5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [jnp.ones((6, 3)), jnp.zeros((6, 3))], ids=["equal", "zero"])
+def test_ntxent_of_equal_rows_is_log_of_the_others_with_a_finite_gradient(rows):
+    loss, gradient = jax.value_and_grad(lambda x: losses.ntxent(x, temperature=0.5).mean())(rows)
+    assert_allclose(loss, np.log(5), rtol=1e-6)
+    assert np.isfinite(gradient).all()
+
+
+def test_ntxent_goes_to_zero_where_pairs_agree_and_others_do_not():
+    rows = jnp.tile(jnp.eye(4), (2, 1))
+    assert losses.ntxent(rows, temperature=0.01).max() < 1e-30
+
+
+def test_ntxent_of_one_image_is_zero():
+    assert_allclose(losses.ntxent(jnp.array([[1.0, 2.0], [3.0, -1.0]]), temperature=0.1), 0, atol=1e-6)
+
+
+def test_ntxent_takes_bfloat16_at_a_small_temperature():
+    rows = jnp.array(ROWS, jnp.bfloat16)
+    loss = losses.ntxent(rows, temperature=0.01)
+    assert loss.dtype == jnp.float32
+    assert_allclose(loss, losses.ntxent(rows.astype(jnp.float32), temperature=0.01), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "temperature"), [(3, 0.5), (0, 0.5), (4, 0.0), (4, -1.0)])
+def test_ntxent_refuses_odd_rows_and_temperatures_that_are_not_positive(rows, temperature):
+    with pytest.raises(ValueError, match=r"even number|must be > 0"):
+        losses.ntxent(jnp.ones((rows, 2)), temperature=temperature)
+
+
+def margin_from_the_paper(first: np.ndarray, second: np.ndarray, same: np.ndarray, m: float) -> list[float]:
+    """Eq. (4) of Hadsell et al. 2006, one pair at a time; Y = 0 for a pair of one class."""
+    values = []
+    for x1, x2, y in zip(first, second, 1 - same, strict=True):
+        distance = np.sqrt(((x1 - x2) ** 2).sum())
+        values.append((1 - y) / 2 * distance**2 + y / 2 * max(0, m - distance) ** 2)
+    return values
+
+
+def test_margin_by_hand():
+    first = jnp.array([[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    second = jnp.array([[3.0, 4.0], [3.0, 4.0], [0.3, 0.4]])
+    same = jnp.array([True, False, False])
+    assert_allclose(losses.margin(first, second, same, margin=2.0), [12.5, 0.0, 0.5 * 1.5**2], rtol=1e-6)
+
+
+def test_margin_follows_the_paper():
+    first, second = RANDOM.normal(size=(2, 50, 3)).astype(np.float32)
+    same = RANDOM.random(50) < 0.4
+    expected = margin_from_the_paper(first, second, same.astype(int), 2.5)
+    ours = losses.margin(jnp.array(first), jnp.array(second), jnp.array(same), margin=2.5)
+    assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_margin_of_broadcast_rows_is_that_of_every_pair():
+    rows, labels = jnp.array(ROWS[:4]), jnp.array([0, 1, 0, 1])
+    same = labels[:, None] == labels[None, :]
+    table = losses.margin(rows[:, None], rows[None, :], same, margin=9.0)
+    for i in range(4):
+        for j in range(4):
+            pair = losses.margin(rows[i : i + 1], rows[j : j + 1], same[i, j][None], margin=9.0)
+            assert_allclose(table[i, j], pair[0], rtol=1e-6)
+
+
+def test_margin_sees_differences_only():
+    first, second = jnp.array(ROWS[:5]), jnp.array(ROWS[5:])
+    same = jnp.array([True, False, True, False, True])
+    shifted = losses.margin(first + 3, second + 3, same, margin=9.0)
+    assert_allclose(shifted, losses.margin(first, second, same, margin=9.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_margin_has_a_finite_gradient_where_a_pair_coincides(same):
+    rows = jnp.ones((2, 3))
+    gradient = jax.grad(lambda x: losses.margin(x, rows, jnp.full(2, same), margin=1.0).sum())(rows)
+    assert_allclose(gradient, 0)
+
+
+def test_margin_has_no_gradient_for_a_pair_beyond_the_margin():
+    first, second = jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]])
+    gradient = jax.grad(lambda x: losses.margin(x, second, jnp.array([False]), margin=1.0).sum())(first)
+    assert_allclose(gradient, 0)
+
+
+def test_margin_pushes_a_close_pair_apart_along_its_line():
+    first, second = jnp.zeros((1, 2)), jnp.array([[0.3, 0.4]])
+    gradient = jax.grad(lambda x: losses.margin(x, second, jnp.array([False]), margin=1.0).sum())(first)
+    # dL/dx = (m - d) (second - first) / d: a step against it leads away.
+    assert_allclose(gradient, [[0.3, 0.4]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("margin", [0.0, -1.0])
+def test_margin_must_be_positive(margin):
+    with pytest.raises(ValueError, match="must be > 0"):
+        losses.margin(jnp.ones((1, 2)), jnp.ones((1, 2)), jnp.array([True]), margin=margin)
+
+
+def test_margin_takes_bfloat16():
+    first, second = jnp.array(ROWS[:5], jnp.bfloat16), jnp.array(ROWS[5:], jnp.bfloat16)
+    assert np.isfinite(losses.margin(first, second, jnp.ones(5, bool), margin=1.0)).all()
