@@ -1,0 +1,411 @@
+"""Augmentation against NumPy loops from torchvision's definitions, colorsys, Pillow and SciPy."""
+
+import colorsys
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from PIL import Image as Pillow
+from scipy import ndimage
+
+from jaxembed import augment
+from jaxembed.types import InputError
+
+KEY = jax.random.key(0)
+# Every operation, always on, at values where it changes something.
+OPTIONS = dict(
+    crop=(0.2, 0.6),
+    affine=(30, 0.2, 0.8, 1.2),
+    flip=1,
+    jitter=(1, 0.4, 0.4, 0.4, 0.1),
+    greyscale=1,
+    erase=(1, 0.1, 0.3),
+    noise=0.1,
+    mask=(0.5, 2),
+)
+CHANCES = dict(flip=0, jitter=(0, 0.4, 0.4, 0.4, 0.1), greyscale=0, erase=(0, 0.1, 0.3), mask=(0, 2))
+STILL = dict(crop=(1, 1), affine=(0, 0, 1, 1), jitter=(1, 0, 0, 0, 0), noise=0)
+
+
+def picture(height=5, width=7, channels=3, seed=0):
+    """Random, so without any symmetry, on eight levels, so with ties between channels."""
+    levels = np.random.default_rng(seed).integers(0, 8, (height, width, channels)) / 7
+    return jnp.asarray(levels, jnp.float32)
+
+
+def batch(augmentation, image, count=256):
+    # Compiling takes most of these tests' time; unoptimised it takes a third.
+    quickly = {"xla_backend_optimization_level": 0}
+    compiled = jax.jit(jax.vmap(augmentation, (0, None)), compiler_options=quickly)
+    return np.asarray(compiled(jax.random.split(KEY, count), jnp.asarray(image, jnp.float32)))
+
+
+@functools.cache
+def always(name):
+    """256 times one image under one operation; cached because compiling takes a second."""
+    return batch(only(name), picture(12, 14))
+
+
+def only(name, options=OPTIONS):
+    return augment.compose({name: options[name]}, what="config.augment")
+
+
+def grey(image):
+    return np.asarray(image) @ np.array([0.2989, 0.587, 0.114])
+
+
+def blend(image, other, factor):
+    """torchvision's _blend."""
+    return np.clip(factor * np.asarray(image) + (1 - factor) * other, 0, 1)
+
+
+def bilinear(image, top, left, height, width):
+    """Crop, then resize to the image's own shape: half-pixel centres, neighbours outside are the edge."""
+    box = np.asarray(image, np.float64)[top : top + height, left : left + width]
+    resized = np.zeros(image.shape)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            y = (i + 0.5) * height / image.shape[0] - 0.5
+            x = (j + 0.5) * width / image.shape[1] - 0.5
+            for row, row_weight in ((math.floor(y), 1 - y % 1), (math.floor(y) + 1, y % 1)):
+                for column, column_weight in ((math.floor(x), 1 - x % 1), (math.floor(x) + 1, x % 1)):
+                    pixel = box[min(max(row, 0), height - 1), min(max(column, 0), width - 1)]
+                    resized[i, j] += row_weight * column_weight * pixel
+    return resized
+
+
+def crop_box(random, height, width, area, ratio=(3 / 4, 4 / 3)):
+    """torchvision's RandomResizedCrop.get_params."""
+    for _ in range(10):
+        target = height * width * random.uniform(*area)
+        aspect = math.exp(random.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return random.integers(0, height - h + 1), random.integers(0, width - w + 1), h, w
+    if width / height < ratio[0]:
+        w, h = width, round(width / ratio[0])
+    elif width / height > ratio[1]:
+        w, h = round(height * ratio[1]), height
+    else:
+        w, h = width, height
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def erase_box(random, height, width, area, ratio=(0.3, 3.3)):
+    """torchvision's RandomErasing.get_params."""
+    for _ in range(10):
+        target = height * width * random.uniform(*area)
+        aspect = math.exp(random.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        h, w = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+        if h < height and w < width:
+            return random.integers(0, height - h + 1), random.integers(0, width - w + 1), h, w
+    return 0, 0, 0, 0
+
+
+def assert_same_means(ours, theirs):
+    """Equal means of each column, and of its square, within 3 standard errors of their difference."""
+    for power in (1, 2):
+        first, second = np.asarray(ours, float) ** power, np.asarray(theirs, float) ** power
+        error = np.sqrt(first.var(0) / len(first) + second.var(0) / len(second))
+        assert np.all(np.abs(first.mean(0) - second.mean(0)) <= 3 * error)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 5, 7), (1, 2, 3, 4), (4, 6, 1, 1), (0, 3, 5, 2)])
+def test_resized_crop_is_bilinear_by_definition_and_by_pillow(box):
+    image, (top, left, height, width) = picture(), box
+    resized = augment.resized_crop(image, *box)
+    np.testing.assert_allclose(resized, bilinear(image, *box), atol=1e-6)
+    for channel in range(3):
+        part = Pillow.fromarray(np.asarray(image[..., channel])).crop((left, top, left + width, top + height))
+        pillow = np.asarray(part.resize((7, 5), Pillow.Resampling.BILINEAR))
+        np.testing.assert_allclose(resized[..., channel], pillow, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "area"),
+    [((24, 31), (0.2, 1.0)), ((9, 30), (0.3, 0.5))],
+    ids=["nearly square", "wide"],
+)
+def test_crop_draws_torchvisions_boxes(shape, area):
+    # On a ramp the smallest and greatest value of a resized box are its first and last pixel.
+    ramps = np.stack(np.mgrid[: shape[0], : shape[1]], axis=-1) / 100
+    ramps = jnp.asarray(ramps, jnp.float32)
+    crops = batch(lambda key, image: augment.crop(key, image, min_area=area[0], max_area=area[1]), ramps, 5000)
+    first, last = (np.rint(100 * pixel) for pixel in (crops.min((1, 2)), crops.max((1, 2))))
+    random = np.random.default_rng(0)
+    boxes = [crop_box(random, *shape, area) for _ in range(5000)]
+    assert_same_means(np.concatenate([first, last - first + 1], axis=1), boxes)
+
+
+@pytest.mark.parametrize("shape", [(9, 31), (30, 9)])
+def test_crop_falls_back_to_the_centre(shape):
+    # A box of the whole area fits none of these.
+    central = crop_box(np.random.default_rng(0), *shape, (1, 1))
+    image = picture(*shape)
+    cropped = augment.crop(KEY, image, min_area=1.0, max_area=1.0)
+    np.testing.assert_allclose(cropped, bilinear(image, *central), atol=1e-5)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 90.0, -33.0])
+def test_warp_is_scipys_affine_transform(degrees):
+    image, down, right, scale = picture(), 0.7, -1.3, 1.2
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    # Clockwise where y points down: the point at (0, 1), on the right, goes to (1, 0), below.
+    forward = scale * np.array([[cosine, sine], [-sine, cosine]])
+    inverse, centre = np.linalg.inv(forward), np.array([2, 3])
+    offset = centre - inverse @ (centre + np.array([down, right]))
+    warped = augment.warp(image, degrees, down, right, scale)
+    for channel in range(3):
+        scipys = ndimage.affine_transform(image[..., channel], inverse, offset, order=1, mode="grid-constant")
+        np.testing.assert_allclose(warped[..., channel], scipys, atol=1e-5)
+
+
+def test_affine_draws_each_number_from_its_range(monkeypatch):
+    monkeypatch.setattr(augment, "warp", lambda image, *numbers: image.at[:4, 0, 0].set(jnp.stack(numbers)))
+    draws = batch(only("affine", dict(affine=(30, 0.25, 0.5, 2))), jnp.zeros((8, 20, 1)), 5000)[:, :4, 0, 0]
+    ends = np.array([[-30, -2, -5, 0.5], [30, 2, 5, 2]])
+    assert_same_means(draws, np.random.default_rng(0).uniform(*ends, (5000, 4)))
+    np.testing.assert_allclose(np.quantile(draws, [0, 1], axis=0), ends, atol=0.05)
+    assert np.max(np.abs(np.corrcoef(draws.T) - np.eye(4))) < 0.05
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.3, 1.0, 1.8])
+def test_brightness_contrast_and_saturation_are_torchvisions_blends(factor):
+    image = picture()
+    np.testing.assert_allclose(augment.adjust_brightness(image, factor), blend(image, 0, factor), atol=1e-6)
+    contrast = blend(image, grey(image).mean(), factor)
+    np.testing.assert_allclose(augment.adjust_contrast(image, factor), contrast, atol=1e-6)
+    saturation = blend(image, grey(image)[..., None], factor)
+    np.testing.assert_allclose(augment.adjust_saturation(image, factor), saturation, atol=1e-6)
+
+
+@pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.23, 0.5])
+def test_hue_is_colorsys(shift):
+    image = picture(20, 30)
+    expected = np.empty(image.shape)
+    for pixel in np.ndindex(image.shape[:2]):
+        hue, saturation, value = colorsys.rgb_to_hsv(*np.asarray(image)[pixel].tolist())
+        expected[pixel] = colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value)
+    np.testing.assert_allclose(augment.adjust_hue(image, shift), expected, atol=1e-5)
+
+
+def test_jitter_draws_each_factor_from_its_range_in_a_fixed_order(monkeypatch):
+    called = []
+
+    def record(name, image, number):
+        called.append(name)
+        return image.at[len(called) - 1].set(number)
+
+    names = ["adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue"]
+    for name in names:
+        monkeypatch.setattr(augment, name, functools.partial(record, name))
+    draws = batch(only("jitter", dict(jitter=(1, 0.4, 1.5, 0, 0.1))), jnp.zeros((4, 1, 1)), 5000)[..., 0, 0]
+    assert called == names
+    ends = np.array([[0.6, 0, 1, -0.1], [1.4, 2.5, 1, 0.1]])
+    assert_same_means(draws[:, [0, 1, 3]], np.random.default_rng(0).uniform(*ends[:, [0, 1, 3]], (5000, 3)))
+    np.testing.assert_allclose(np.quantile(draws, [0, 1], axis=0), ends, atol=0.01)
+    assert np.max(np.abs(np.corrcoef(draws[:, [0, 1, 3]].T) - np.eye(3))) < 0.05
+
+
+def test_one_channel_has_brightness_and_contrast_but_no_colour():
+    image = picture(channels=1)
+    np.testing.assert_allclose(augment.adjust_brightness(image, 0.5), image / 2, atol=1e-6)
+    np.testing.assert_allclose(augment.adjust_contrast(image, 0.5), (image + image.mean()) / 2, atol=1e-6)
+    np.testing.assert_array_equal(augment.adjust_saturation(image, 0.5), image)
+    np.testing.assert_array_equal(augment.adjust_hue(image, 0.3), image)
+    np.testing.assert_array_equal(augment.greyscale(KEY, image, p=1.0), image)
+
+
+@pytest.mark.parametrize("name", ["jitter", "greyscale"])
+def test_colour_needs_one_or_three_channels(name):
+    with pytest.raises(ValueError, match="1 or 3 channels, got 2"):
+        only(name)(KEY, picture(channels=2))
+
+
+def test_flip_mirrors_left_and_right_and_twice_is_the_image():
+    image = picture()
+    flipped = augment.flip(KEY, image, p=1.0)
+    np.testing.assert_array_equal(flipped, np.fliplr(image))
+    np.testing.assert_array_equal(augment.flip(KEY, flipped, p=1.0), image)
+
+
+def test_greyscale_repeats_the_grey():
+    image = picture()
+    expected = np.stack([grey(image)] * 3, axis=-1)
+    np.testing.assert_allclose(augment.greyscale(KEY, image, p=1.0), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "area"), [((24, 31), (0.02, 0.33)), ((6, 20), (0.3, 0.9))], ids=["usual", "tight"]
+)
+def test_erase_draws_torchvisions_boxes(shape, area):
+    erased = batch(
+        lambda key, image: augment.erase(key, image, p=1.0, min_area=area[0], max_area=area[1]),
+        jnp.ones((*shape, 2)),
+        20000,
+    )
+    assert np.array_equal(erased[..., 0], erased[..., 1])
+    black = erased[..., 0] == 0
+    rows, columns = black.any(2), black.any(1)
+    assert np.array_equal(black, rows[:, :, None] & columns[:, None, :])
+    random = np.random.default_rng(0)
+    boxes = np.array([erase_box(random, *shape, area) for _ in range(20000)])
+    ours = np.stack([rows.argmax(1), columns.argmax(1), rows.sum(1), columns.sum(1)], axis=1)
+    assert_same_means(ours, boxes)
+
+
+def test_erase_does_nothing_where_no_box_fits():
+    image = picture()
+    np.testing.assert_array_equal(augment.erase(KEY, image, p=1.0, min_area=1.0, max_area=1.0), image)
+
+
+def test_noise_has_its_deviation_and_stays_in_range():
+    added = batch(only("noise"), jnp.full((8, 9, 3), 0.5)) - 0.5
+    assert abs(added.std() - 0.1) < 1e-3
+    assert abs(added.mean()) < 1e-3
+    assert abs(np.corrcoef(added[..., 0].ravel(), added[..., 1].ravel())[0, 1]) < 0.03
+
+
+def test_mask_blacks_out_whole_patches_at_its_fraction():
+    masked = batch(lambda key, image: augment.mask(key, image, fraction=0.3, patch=2), jnp.ones((5, 7, 3)), 2000)
+    corners = masked[:, ::2, ::2, :1]
+    np.testing.assert_array_equal(masked, corners.repeat(2, 1).repeat(2, 2).repeat(3, 3)[:, :5, :7])
+    share = 1 - corners.reshape(2000, 12)
+    assert np.all(np.abs(share.mean(0) - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000))
+    assert np.max(np.abs(np.corrcoef(share.T) - np.eye(12))) < 0.1
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_operation_keeps_shape_type_and_range(name):
+    images = always(name)
+    assert images.shape == (256, 12, 14, 3)
+    assert images.dtype == np.float32
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_rounding_makes_nothing_whiter_than_white(name):
+    assert batch(only(name), jnp.ones((12, 14, 3))).max() <= 1
+
+
+def test_all_operations_together_keep_another_shape_and_type():
+    image = picture(channels=1).astype(jnp.bfloat16)
+    augmented = jax.jit(augment.compose(OPTIONS, what="config.augment"))(KEY, image)
+    assert augmented.shape == image.shape
+    assert augmented.dtype == image.dtype
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_amount_and_probability_1_change_every_image(name):
+    assert np.all(np.any(always(name) != np.asarray(picture(12, 14)), axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("flip", "greyscale")])
+def test_every_key_gives_another_image(name):
+    distinct = np.unique(always(name).reshape(256, -1), axis=0)
+    assert len(distinct) > 200
+
+
+def test_one_key_gives_one_image():
+    augmentation = only("noise")
+    np.testing.assert_array_equal(augmentation(KEY, picture()), augmentation(KEY, picture()))
+
+
+def test_probability_0_is_the_identity():
+    image = picture()
+    still = batch(augment.compose(CHANCES, what="config.augment"), image)
+    np.testing.assert_array_equal(still, np.stack([image] * 256))
+
+
+@pytest.mark.parametrize("name", ["flip", "jitter", "greyscale", "erase"])
+def test_probability_is_the_share_of_changed_images(name):
+    sometimes = OPTIONS | dict(flip=0.3, jitter=(0.3, 0.4, 0.4, 0.4, 0.1), greyscale=0.3, erase=(0.3, 0.1, 0.3))
+    image = np.asarray(picture(12, 14))
+    changed = np.any(batch(only(name, sometimes), image, 2000) != image, axis=(1, 2, 3))
+    assert abs(changed.mean() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
+
+
+def test_amount_0_is_the_identity():
+    # Only in a square is a box of the whole area always the whole image.
+    image = picture(6, 6)
+    still = batch(augment.compose(STILL, what="config.augment"), image)
+    np.testing.assert_allclose(still, np.stack([image] * 256), atol=1e-6)
+
+
+def test_no_operation_is_the_identity():
+    image = picture()
+    np.testing.assert_array_equal(augment.compose({}, what="config.augment")(KEY, image), image)
+
+
+def test_operations_run_in_one_order_whatever_the_configs():
+    assert list(augment.OPERATIONS) == list(OPTIONS)
+    # Noise after the mask would show, and so would noise before the grey.
+    options = dict(mask=(0.5, 2), noise=0.1, greyscale=1)
+    expected, *others = [
+        augment.compose(section, what="config.augment")(KEY, picture())
+        for section in (options, dict(reversed(options.items())), ConfigDict(options))
+    ]
+    for other in others:
+        np.testing.assert_array_equal(other, expected)
+    assert np.mean(expected == 0) > 0.3
+    assert not np.array_equal(expected[..., 0], expected[..., 1])
+
+
+@pytest.mark.parametrize("added", ["affine", "mask"])
+def test_adding_an_operation_leaves_what_the_others_draw(added):
+    still = dict(affine=(0, 0, 1, 1), mask=(0, 2))
+    options = dict(crop=OPTIONS["crop"], noise=OPTIONS["noise"])
+    without = augment.compose(options, what="config.augment")(KEY, picture())
+    with_it = augment.compose(options | {added: still[added]}, what="config.augment")(KEY, picture())
+    np.testing.assert_allclose(with_it, without, atol=1e-6)
+
+
+def test_operations_draw_independently_of_each_other():
+    # With one key for both they would come together.
+    image = np.asarray(picture(12, 14))
+    options = dict(flip=0.5, greyscale=0.5)
+    images = batch(augment.compose(options, what="config.augment"), image, 1000)
+    greyed = np.all(images[..., :1] == images, axis=(1, 2, 3))
+    sides = images.mean(-1)
+    flipped = np.abs(sides - image.mean(-1)[:, ::-1]).sum((1, 2)) < np.abs(sides - image.mean(-1)).sum((1, 2))
+    assert abs(np.corrcoef(greyed, flipped)[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(grayscale=0.1), "an operation of config.augment must be one of crop, .*'grayscale'.*'greyscale'"),
+        (dict(crop=0.2), r"config.augment.crop must be \(min_area, max_area\); got 0.2"),
+        (dict(flip=(0.5, 0.5)), r"config.augment.flip must be \(p\); got \(0.5, 0.5\)"),
+        (dict(flip=1.1), r"flip: p must be in \[0, 1\]; got 1.1"),
+        (dict(flip=-0.1), r"flip: p must be in \[0, 1\]; got -0.1"),
+        (dict(flip=math.nan), "flip: p must be .* got nan"),
+        (dict(flip=True), "flip: p must be .* got True"),
+        (dict(flip="0.5"), "flip: p must be .* got '0.5'"),
+        (dict(flip=None), "flip: p must be .* got None"),
+        (dict(crop=(0, 1)), r"crop: min_area must be in \(0, 1\]; got 0"),
+        (dict(crop=(0.5, 1.5)), r"crop: max_area must be in \(0, 1\]; got 1.5"),
+        (dict(crop=(0.8, 0.2)), "crop: min_area must be at most max_area; got 0.8 and 0.2"),
+        (dict(erase=(0.5, 0.4, 0.3)), "erase: min_area must be at most max_area; got 0.4 and 0.3"),
+        (dict(affine=(-5, 0.1, 1, 1)), r"affine: degrees must be in \[0, 180\]; got -5"),
+        (dict(affine=(5, 2, 1, 1)), r"affine: shift must be in \[0, 1\]; got 2"),
+        (dict(affine=(5, 0.1, 0, 1)), "affine: min_scale must be above 0 and finite; got 0"),
+        (dict(affine=(5, 0.1, 2, 1)), "affine: min_scale must be at most max_scale; got 2 and 1"),
+        (dict(jitter=(0.8, -0.4, 0.4, 0.4, 0.1)), "jitter: brightness must be at least 0 and finite; got -0.4"),
+        (dict(jitter=(0.8, 0.4, math.inf, 0.4, 0.1)), "jitter: contrast must be at least 0 and finite; got inf"),
+        (dict(jitter=(0.8, 0.4, 0.4, 0.4, 0.6)), r"jitter: hue must be in \[0, 0.5\]; got 0.6"),
+        (dict(noise=-0.1), "noise: deviation must be at least 0 and finite; got -0.1"),
+        (dict(mask=(0.5, 2.5)), "mask: patch must be a whole number of pixels, at least 1; got 2.5"),
+        (dict(mask=(0.5, 0)), "mask: patch must be .* got 0"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_used_is_said_in_one_line(options, message):
+    with pytest.raises(InputError, match=message) as caught:
+        augment.compose(options, what="config.augment")
+    assert "\n" not in str(caught.value)
