@@ -1,0 +1,58 @@
+"""Objectives, one a file: what to learn from. The file is the name, its `make` takes the config's options.
+
+`make(task, *, <options>)` returns an `Objective`: how a batch becomes views, what the
+head predicts from the embedding, and how that is scored.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxembed import augment, objectives, registry
+from jaxembed.types import Augment, Batch, Images, Key, Objective, Section, Task
+
+
+def make(options: Section, task: Task) -> Objective:
+    """Make the objective that config.objective names; InputError if the name or an option does not exist."""
+    name, options = registry.named(options, what="config.objective")
+    module = registry.find(objectives, name, what="config.objective.name")
+    return registry.call(module.make, options, task, what="config.objective")
+
+
+def single_view(augmentation: Section) -> Callable[[Key, Batch], tuple[Images, Batch]]:
+    """Make the `views` of an objective that sees each image once, augmented."""
+    augmented = augment.compose(augmentation, what="config.objective.augmentation")
+
+    def views(key: Key, batch: Batch) -> tuple[Images, Batch]:
+        return view(augmented, key, batch.images), batch
+
+    return views
+
+
+def view(augmented: Augment, key: Key, images: Images) -> Images:
+    """Augment each of n images [n, h, w, c] with a key of its own."""
+    return jax.vmap(augmented)(jax.random.split(key, len(images)), images)
+
+
+def spread(rows: Float[Array, "n ..."], scale: Float[Array, ""] | None = None) -> Float[Array, " n"]:
+    """Distance of each row from the mean of all rows, as a share of `scale`: near 0 after a collapse.
+
+    Args:
+      rows: [n, ...] float.
+      scale: the unit; the root mean square length of the rows if there is no better one.
+
+    Returns:
+      [n] float, dimensionless, >= 0.
+    """
+    rows = rows.reshape(len(rows), -1)
+    if scale is None:
+        scale = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(rows), axis=1)))
+    return deviation(rows) / jnp.maximum(scale, 1e-12)
+
+
+def deviation(rows: Float[Array, "n ..."]) -> Float[Array, " n"]:
+    """Distance of each row from the mean of all rows."""
+    rows = rows.reshape(len(rows), -1)
+    return jnp.linalg.norm(rows - jnp.mean(rows, axis=0, keepdims=True), axis=1)

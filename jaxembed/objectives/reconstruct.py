@@ -1,0 +1,48 @@
+"""Autoencoder: reconstruct the image from its code, scored by L1; no labels."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxembed import augment, encoders, losses, objectives
+from jaxembed.types import Batch, Images, InputError, Key, Objective, Outputs, Scores, Section, Task
+
+
+def make(
+    task: Task,
+    *,
+    augmentation: Section,
+    corruption: Section,
+) -> Objective:
+    """Make the objective; the head is the encoder's own decoder.
+
+    Args:
+      task: its encoder must have a decoder.
+      augmentation: what is done to the image before it is reconstructed.
+      corruption: what is done on top to the image that the network sees, but not to the one it has to
+        reconstruct: with any, this is a denoising autoencoder (Vincent et al. 2008).
+
+    Raises:
+      InputError: if the encoder has no decoder.
+    """
+    if not hasattr(task.encoder, "decoder"):
+        known = ", ".join(encoders.with_decoder())
+        raise InputError(
+            "config.objective.name='reconstruct' needs an encoder with a decoder, one of "
+            f"{known}; got {type(task.encoder).__module__.rpartition('.')[2]!r}"
+        )
+    augmented = augment.compose(augmentation, what="config.objective.augmentation")
+    corrupted = augment.compose(corruption, what="config.objective.corruption")
+
+    def views(key: Key, batch: Batch) -> tuple[Images, Batch]:
+        augmentation_key, corruption_key = jax.random.split(key)
+        target = objectives.view(augmented, augmentation_key, batch.images)
+        return objectives.view(corrupted, corruption_key, target), batch._replace(images=target)
+
+    return Objective(task.encoder.decoder(task.image_shape), views, _score, reports=("l1",))
+
+
+def _score(outputs: Outputs, target: Batch) -> Scores:
+    error = losses.l1(outputs.prediction, target.images)
+    # Where most pixels are 0 the all-black image is a stationary point of L1: a run that falls in has no spread.
+    images = jnp.mean(objectives.deviation(target.images))
+    return {"loss": error, "l1": error, "spread": objectives.spread(outputs.prediction, images)}

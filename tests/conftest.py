@@ -1,0 +1,83 @@
+"""Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
+
+import os
+
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+
+import jax
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+from ml_collections import ConfigDict
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_default_matmul_precision", "highest")
+install_import_hook("jaxembed", "beartype.beartype").__enter__()
+
+from jaxembed import data, experiment
+from jaxembed.types import Batch
+
+ENCODERS = {
+    "fc": {"name": "fc", "widths": (16,), "latent": 6, "dropout": 0.1},
+    "conv": {"name": "conv", "widths": (4, 8), "latent": 6},
+    "cnn": {"name": "cnn", "widths": (4, 8), "latent": 6, "dropout": 0.1},
+    "resnet": {"name": "resnet", "depth": 18, "width": 2},
+}
+OBJECTIVES = {
+    "reconstruct": {"name": "reconstruct", "augmentation": {}, "corruption": {"noise": 0.1}},
+    "classify": {"name": "classify", "hidden": (8,), "dropout": 0.1, "augmentation": {"flip": 0.5}},
+    "ntxent": {"name": "ntxent", "temperature": 0.5, "projection": (8, 4), "augmentation": {"crop": (0.5, 1.0)}},
+    "margin": {"name": "margin", "margin": 1.0, "projection": (), "augmentation": {"erase": (0.5, 0.1, 0.3)}},
+}
+PROBE = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0}
+
+
+@pytest.fixture(scope="session")
+def dataset() -> data.Dataset:
+    """Three classes of 9×7 images, told apart by a bright row, in splits that no batch size divides."""
+    random = np.random.default_rng(0)
+
+    def split(n: int) -> Batch:
+        labels = random.integers(0, 3, n).astype(np.int32)
+        images = random.integers(0, 100, (n, 9, 7, 1))
+        images[np.arange(n), 2 * labels + 1] += 150
+        return Batch(images.astype(np.uint8), labels)
+
+    return data.Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
+
+
+@pytest.fixture
+def config() -> ConfigDict:
+    """A classifier of the tiny dataset that trains in a second; tests change what they are about."""
+    return ConfigDict(
+        {
+            "seed": 3,
+            "data": {"name": "digits", "validation": 200},
+            "encoder": ENCODERS["fc"],
+            "objective": OBJECTIVES["classify"],
+            "optimizer": {"name": "adam", "learning_rate": 3e-3, "warmup_epochs": 1.0, "weight_decay": 0.0},
+            "train": {
+                "epochs": 3,
+                "batch_size": 16,
+                "dtype": "float32",
+                "steps_per_call": 3,
+                "log_every": 2,
+                "checkpoint_every": 5,
+                "keep": 2,
+                "validate_every": 1,
+                "tensorboard": False,
+            },
+            "evaluate": {
+                "neighbours": 3,
+                "distance": "cosine",
+                "linear": PROBE | {"hidden": ()},
+                "mlp": PROBE | {"hidden": (16,)},
+            },
+        }
+    )
+
+
+@pytest.fixture
+def run(config: ConfigDict, dataset: data.Dataset) -> experiment.Run:
+    """The parts of that classifier's run."""
+    return experiment.build(config, dataset)

@@ -1,0 +1,127 @@
+"""Every encoder in the folder keeps the contract; each one's size is what its docstring says."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ENCODERS
+
+from jaxembed import encoders, registry
+from jaxembed.types import InputError
+
+NAMES = registry.names(encoders)
+
+
+def parameters(variables: dict) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+
+
+@pytest.fixture(scope="module")
+def images() -> jax.Array:
+    return jax.random.uniform(jax.random.key(0), (4, 9, 7, 3))
+
+
+def test_every_encoder_has_a_tiny_version_for_the_tests():
+    assert set(NAMES) == set(ENCODERS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_encoder_maps_images_to_rows_and_is_frozen_outside_training(name, images):
+    encoder = encoders.make(ENCODERS[name])
+    variables = encoder.init(jax.random.key(1), images, train=False)
+    rows = encoder.apply(variables, images, train=False)
+    assert rows.ndim == 2
+    assert len(rows) == 4
+    assert np.isfinite(rows).all()
+    assert len(np.unique(np.asarray(rows).round(6), axis=0)) == 4
+    # An image's embedding does not depend on its neighbours.
+    alone = encoder.apply(variables, images[2:3], train=False)
+    np.testing.assert_allclose(alone, rows[2:3], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_encoder_must_be_told_whether_it_trains(name, images):
+    encoder = encoders.make(ENCODERS[name])
+    with pytest.raises(TypeError, match="train"):
+        encoder.init(jax.random.key(1), images)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_encoder_computes_in_bfloat16_when_its_inputs_are(name, images):
+    encoder = encoders.make(ENCODERS[name])
+    variables = encoder.init(jax.random.key(1), images, train=False)
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), variables["params"])
+    rows = encoder.apply(variables | {"params": params}, images.astype(jnp.bfloat16), train=False)
+    assert rows.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("name", encoders.with_decoder())
+@pytest.mark.parametrize("shape", [(9, 7, 3), (8, 8, 1), (28, 28, 1)])
+def test_a_decoder_returns_images_of_the_shape_and_range_of_the_input(name, shape):
+    encoder = encoders.make(ENCODERS[name])
+    decoder = encoder.decoder(shape)
+    code = 20 * jax.random.normal(jax.random.key(0), (3, 6))
+    images, _ = decoder.init_with_output(jax.random.key(1), code, train=False)
+    assert images.shape == (3, *shape)
+    assert images.min() >= 0
+    assert images.max() <= 1
+
+
+def test_only_the_autoencoders_encoders_have_a_decoder():
+    assert encoders.with_decoder() == ("conv", "fc")
+
+
+FC = {"name": "fc", "widths": (256, 128), "latent": 32, "dropout": 0.0}
+CONV = {"name": "conv", "widths": (32, 64, 128), "latent": 128}
+CNN = {"name": "cnn", "widths": (64, 128, 256), "latent": 128, "dropout": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "stated"),
+    [
+        (FC, (28, 28, 1), 237_984),
+        (CONV, (32, 32, 3), 427_872),
+        (CNN, (32, 32, 3), 1_179_200),
+        ({"name": "resnet", "depth": 18, "width": 64}, (32, 32, 3), 11_168_832),
+        ({"name": "resnet", "depth": 34, "width": 64}, (32, 32, 3), 21_276_992),
+    ],
+    ids=["fc", "conv", "cnn", "resnet18", "resnet34"],
+)
+def test_an_encoder_has_as_many_parameters_as_its_docstring_states(options, shape, stated):
+    encoder = encoders.make(options)
+    variables = jax.eval_shape(lambda: encoder.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
+    assert parameters(variables) == stated
+    module = registry.find(encoders, options["name"], what="an encoder")
+    assert f"{stated:,}" in module.Encoder.__doc__
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "stated"),
+    [(FC, (28, 28, 1), 238_736), (CONV, (32, 32, 3), 636_684)],
+    ids=["fc", "conv"],
+)
+def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape, stated):
+    decoder = encoders.make(options).decoder(shape)
+    code = jnp.zeros((1, options["latent"]))
+    variables = jax.eval_shape(lambda: decoder.init(jax.random.key(0), code, train=False))
+    assert parameters(variables) == stated
+    assert f"{stated:,}" in type(decoder).__doc__
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (FC | {"name": "fcc"}, "one of cnn, conv, fc, resnet; got 'fcc' .did you mean 'fc'"),
+        (FC | {"latent": 0}, "config.encoder.latent must be > 0, got 0"),
+        (FC | {"widths": (256, -1)}, "config.encoder.widths must be > 0"),
+        (FC | {"dropout": 1.0}, "config.encoder.dropout must be at least 0 and below 1, got 1.0"),
+        (FC | {"latnet": 3}, "has no option 'latnet' .did you mean 'latent'"),
+        ({"name": "fc", "latent": 3}, "config.encoder lacks widths, dropout"),
+        ({"latent": 3}, "config.encoder lacks a name"),
+        ({"name": "resnet", "depth": 19, "width": 64}, "config.encoder.depth must be one of 18, 34; got 19"),
+    ],
+)
+def test_an_encoder_that_makes_no_sense_is_refused_in_one_line(options, message):
+    with pytest.raises(InputError, match=message) as error:
+        encoders.make(options)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,162 @@
+"""Every objective in the folder keeps the contract; each one's own promises are tested below it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ENCODERS, OBJECTIVES
+from numpy.testing import assert_allclose
+
+from jaxembed import encoders, losses, model, objectives, registry
+from jaxembed.types import Batch, InputError, Outputs, Task
+
+NAMES = registry.names(objectives)
+SHAPE = (9, 7, 1)
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    images = jax.random.uniform(jax.random.key(5), (8, *SHAPE))
+    return Batch(images, jnp.array([0, 1, 2, 0, 1, 0, 2, 1]))
+
+
+def make(objective: str, **options: object):
+    task = Task(encoders.make(ENCODERS["fc"]), SHAPE, 3)
+    return task.encoder, objectives.make(OBJECTIVES[objective] | options, task)
+
+
+def score(name: str, embedding: jax.Array, prediction: jax.Array, batch: Batch, **options: object) -> dict:
+    return make(name, **options)[1].score(Outputs(embedding, prediction), batch)
+
+
+def test_every_objective_has_a_tiny_version_for_the_tests():
+    assert set(NAMES) == set(OBJECTIVES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_objective_scores_every_row_with_a_finite_loss_that_has_a_gradient(name, batch):
+    encoder, objective = make(name)
+    embedder = model.Embedder(encoder, objective.head)
+    images, target = objective.views(jax.random.key(1), batch)
+    params = embedder.init(jax.random.key(2), images, train=False)
+
+    def loss(params):
+        scores = objective.score(embedder.apply(params, images, train=False), target)
+        assert set(objective.reports) <= set(scores)
+        assert all(values.shape == (len(images),) for values in scores.values())
+        return scores["loss"].mean()
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(params)
+    assert np.isfinite(value)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient["params"]["encoder"]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_are_a_function_of_the_key_and_stay_in_range(name, batch):
+    _, objective = make(name)
+    once, again, other = (objective.views(jax.random.key(key), batch)[0] for key in (1, 1, 2))
+    assert (once == again).all()
+    assert (once != other).any()
+    assert once.min() >= 0
+    assert once.max() <= 1
+
+
+def test_reconstruct_corrupts_what_the_network_sees_but_not_what_it_is_scored_against(batch):
+    _, objective = make("reconstruct", augmentation={"flip": 1.0}, corruption={"noise": 0.2})
+    seen, target = objective.views(jax.random.key(1), batch)
+    assert_allclose(target.images, batch.images[:, :, ::-1])
+    assert 0.05 < np.abs(seen - target.images).mean() < 0.3
+
+
+def test_reconstruct_loses_the_mean_absolute_error_and_shows_collapse(batch):
+    black = score("reconstruct", jnp.ones((8, 6)), jnp.zeros_like(batch.images), batch)
+    assert_allclose(black["loss"], batch.images.mean(axis=(1, 2, 3)), rtol=1e-5)
+    assert_allclose(black["spread"], 0, atol=1e-6)
+    perfect = score("reconstruct", jnp.ones((8, 6)), batch.images, batch)
+    assert_allclose(perfect["l1"], 0)
+    assert_allclose(perfect["spread"].mean(), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - set(encoders.with_decoder())))
+def test_reconstruct_refuses_an_encoder_without_a_decoder(name):
+    with pytest.raises(InputError, match=f"needs an encoder with a decoder, one of conv, fc; got '{name}'"):
+        objectives.make(OBJECTIVES["reconstruct"], Task(encoders.make(ENCODERS[name]), SHAPE, 3))
+
+
+def test_classify_predicts_one_logit_a_class_and_counts_what_is_right(batch):
+    logits = jax.nn.one_hot(jnp.array([0, 1, 2, 0, 0, 0, 0, 0]), 3) * 5
+    scores = score("classify", jnp.ones((8, 6)), logits, batch)
+    assert_allclose(scores["accuracy"], [1, 1, 1, 1, 0, 1, 0, 0])
+    assert_allclose(scores["loss"], losses.cross_entropy(logits, batch.labels))
+
+
+def test_ntxent_shows_every_image_twice_with_its_two_views_half_a_batch_apart(batch):
+    _, objective = make("ntxent", augmentation={"noise": 0.02})
+    images, _ = objective.views(jax.random.key(1), batch)
+    assert len(images) == 16
+    assert (images[:8] != images[8:]).any()
+    assert_allclose(images[:8], batch.images, atol=0.15)
+    assert_allclose(images[8:], batch.images, atol=0.15)
+
+
+def test_ntxent_scores_the_projection_and_watches_the_embedding(batch):
+    projection = jax.random.normal(jax.random.key(0), (16, 4))
+    scores = score("ntxent", jnp.ones((16, 6)), projection, batch, temperature=0.2)
+    assert_allclose(scores["loss"], losses.ntxent(projection, temperature=0.2))
+    assert_allclose(scores["spread"], 0, atol=1e-6)
+
+
+def test_margin_weighs_the_two_kinds_of_pair_equally(batch):
+    rows = jax.random.normal(jax.random.key(0), (8, 4))
+    labels = np.asarray(batch.labels)
+    same, different, active = [], [], []
+    for i in range(8):
+        for j in range(8):
+            distance = np.linalg.norm(rows[i] - rows[j])
+            if i != j and labels[i] == labels[j]:
+                same.append(distance**2 / 2)
+            if labels[i] != labels[j]:
+                different.append(max(0, 2.5 - distance) ** 2 / 2)
+                active.append(distance < 2.5)
+    scores = score("margin", rows, rows, batch, margin=2.5)
+    assert_allclose(scores["loss"].mean(), (np.mean(same) + np.mean(different)) / 2, rtol=1e-5)
+    assert 0 < np.mean(active) < 1
+    assert_allclose(scores["active"].mean(), np.mean(active), rtol=1e-5)
+
+
+@pytest.mark.parametrize("labels", [jnp.zeros(8, int), jnp.arange(8)], ids=["one class", "no pair of a class"])
+def test_margin_is_finite_where_a_kind_of_pair_is_missing(batch, labels):
+    _, objective = make("margin")
+    target = batch._replace(labels=labels)
+
+    def loss(rows):
+        return objective.score(Outputs(rows, rows), target)["loss"].mean()
+
+    value, gradient = jax.value_and_grad(loss)(jnp.ones((8, 4)))
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_margin_shows_collapse(batch):
+    scores = score("margin", jnp.ones((8, 4)), jnp.ones((8, 4)), batch)
+    assert_allclose(scores["spread"], 0, atol=1e-6)
+    assert_allclose(scores["active"].mean(), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ntxent", {"name": "simclr"}, "one of classify, margin, ntxent, reconstruct; got 'simclr'"),
+        ("ntxent", {"temperature": 0.0}, "config.objective.temperature must be > 0, got 0.0"),
+        ("margin", {"margin": -1.0}, "config.objective.margin must be > 0, got -1.0"),
+        ("classify", {"hidden": (0,)}, "config.objective.hidden must be > 0"),
+        ("classify", {"dropout": -0.1}, "config.objective.dropout must be at least 0"),
+        ("classify", {"augmentation": {"flop": 0.5}}, "did you mean 'flip'"),
+        ("reconstruct", {"corruption": {"noise": -1.0}}, "config.objective.corruption"),
+    ],
+)
+def test_an_objective_that_makes_no_sense_is_refused_in_one_line(name, options, message):
+    with pytest.raises(InputError, match=message) as error:
+        make(name, **options)
+    assert "\n" not in str(error.value)
