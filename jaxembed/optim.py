@@ -1,0 +1,70 @@
+"""Optimizer and learning-rate schedule from a config section."""
+
+import jax
+import optax
+
+from jaxembed import registry
+from jaxembed.types import InputError, Section
+
+
+def make(
+    options: Section, steps_per_epoch: int, total_steps: int
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """Make the optimizer that config.optimizer names, and its schedule: step -> learning rate.
+
+    Raises:
+      InputError: if the name or an option does not exist, or a number makes no sense.
+    """
+    what = "config.optimizer"
+    name, options = registry.named(options, what=what)
+    registry.choose(name, OPTIMIZERS, what=f"{what}.name")
+    common = {key: options.pop(key) for key in ("learning_rate", "warmup_epochs") if key in options}
+    schedule = registry.call(_schedule, common, steps_per_epoch, total_steps, what=what)
+    return registry.call(OPTIMIZERS[name], options, schedule, what=f"{what} of {name}"), schedule
+
+
+def sgd(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+    """SGD with momentum; weight decay is L2, added to the gradient, as in PyTorch."""
+    return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum))
+
+
+def adam(schedule: optax.Schedule, *, weight_decay: float) -> optax.GradientTransformation:
+    """AdamW: decoupled weight decay; plain Adam where it is 0 (Loshchilov & Hutter 2019)."""
+    return optax.adamw(schedule, weight_decay=weight_decay)
+
+
+def lars(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+    """LARS for large batches; biases and BatchNorm neither decay nor adapt (You et al. 2017; SimCLR, section 3)."""
+    return optax.lars(
+        schedule,
+        weight_decay=weight_decay,
+        weight_decay_mask=_kernels,
+        trust_ratio_mask=_kernels,
+        momentum=momentum,
+    )
+
+
+OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars}
+
+
+def _schedule(
+    steps_per_epoch: int, total_steps: int, *, learning_rate: float, warmup_epochs: float
+) -> optax.Schedule:
+    registry.positive("config.optimizer", learning_rate=learning_rate)
+    warmup_steps = round(warmup_epochs * steps_per_epoch)
+    if not 0 <= warmup_steps < total_steps:
+        epochs = total_steps // steps_per_epoch
+        raise InputError(
+            f"config.optimizer.warmup_epochs must be at least 0 and less than the {epochs} epochs of training, "
+            f"got {warmup_epochs}"
+        )
+    return optax.warmup_cosine_decay_schedule(
+        init_value=0.0 if warmup_steps else learning_rate,
+        peak_value=learning_rate,
+        warmup_steps=warmup_steps,
+        decay_steps=total_steps,
+    )
+
+
+def _kernels(params: optax.Params) -> optax.Params:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

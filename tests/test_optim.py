@@ -1,0 +1,91 @@
+"""Schedules and optimizers: the numbers that their sources give."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from jaxembed import optim
+from jaxembed.types import InputError
+
+COMMON = {"learning_rate": 0.4, "warmup_epochs": 2.0}
+OWN = {
+    "sgd": {"momentum": 0.9, "weight_decay": 0.01},
+    "adam": {"weight_decay": 0.01},
+    "lars": {"momentum": 0.9, "weight_decay": 0.01},
+}
+PARAMS = {"kernel": jnp.array([[2.0, -1.0], [0.5, 3.0]]), "bias": jnp.array([1.0, -1.0])}
+GRADIENT = {"kernel": jnp.array([[0.1, 0.2], [-0.3, 0.4]]), "bias": jnp.array([0.5, -0.6])}
+
+
+def make(name: str, **options: float):
+    return optim.make({"name": name} | COMMON | OWN.get(name, {}) | options, 10, 100)
+
+
+def steps(name: str, count: int, **options: float) -> dict:
+    optimizer, _ = make(name, **options)
+    params, state = PARAMS, optimizer.init(PARAMS)
+    for _ in range(count):
+        updates, state = optimizer.update(GRADIENT, state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+    return params
+
+
+def test_every_optimizer_is_tested():
+    assert set(OWN) == set(optim.OPTIMIZERS)
+
+
+def test_the_rate_rises_linearly_then_falls_as_a_half_cosine_to_zero():
+    _, schedule = make("adam")
+    assert_allclose([schedule(step) for step in (0, 10, 20)], [0, 0.2, 0.4], atol=1e-7)
+    assert_allclose(schedule(60), 0.2, rtol=1e-6)
+    assert_allclose(schedule(40), 0.4 * (1 + np.cos(np.pi / 4)) / 2, rtol=1e-6)
+    assert_allclose(schedule(100), 0, atol=1e-7)
+
+
+def test_without_warm_up_the_first_rate_is_the_whole_rate():
+    _, schedule = make("sgd", warmup_epochs=0.0)
+    assert_allclose(schedule(0), 0.4)
+
+
+def test_sgd_is_pytorchs():
+    # v = 0.9 v + (g + decay × w); w = w - rate × v (torch.optim.SGD's documentation), at the rates 0.4, ~0.4.
+    optimizer, schedule = make("sgd", warmup_epochs=0.0)
+    for leaf in ("kernel", "bias"):
+        w, g, v = np.asarray(PARAMS[leaf]), np.asarray(GRADIENT[leaf]), 0
+        for step in range(2):
+            v = 0.9 * v + g + 0.01 * w
+            w = w - float(schedule(step)) * v
+        assert_allclose(steps("sgd", 2, warmup_epochs=0.0)[leaf], w, rtol=1e-5)
+
+
+def test_adam_first_step_is_the_rate_against_the_sign_and_decays_apart():
+    stepped = steps("adam", 1, warmup_epochs=0.0)
+    for leaf in ("kernel", "bias"):
+        expected = PARAMS[leaf] - 0.4 * (np.sign(GRADIENT[leaf]) + 0.01 * PARAMS[leaf])
+        assert_allclose(stepped[leaf], expected, rtol=1e-4)
+
+
+def test_lars_scales_kernels_by_trust_and_leaves_biases_alone():
+    stepped = steps("lars", 1, warmup_epochs=0.0)
+    decayed = GRADIENT["kernel"] + 0.01 * PARAMS["kernel"]
+    trust = 0.001 * np.linalg.norm(PARAMS["kernel"]) / np.linalg.norm(decayed)
+    assert_allclose(stepped["kernel"], PARAMS["kernel"] - 0.4 * trust * decayed, rtol=1e-5)
+    assert_allclose(stepped["bias"], PARAMS["bias"] - 0.4 * GRADIENT["bias"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "adamw"}, "one of sgd, adam, lars; got 'adamw' .did you mean 'adam'"),
+        ({"name": "adam", "momentum": 0.9}, "config.optimizer of adam has no option 'momentum'"),
+        ({"name": "adam", "learning_rate": 0.0}, "config.optimizer.learning_rate must be > 0, got 0.0"),
+        ({"name": "adam", "warmup_epochs": 10.0}, "less than the 10 epochs of training, got 10.0"),
+        ({"name": "adam", "warmup_epochs": -1.0}, "must be at least 0"),
+    ],
+)
+def test_an_optimizer_that_makes_no_sense_is_refused_in_one_line(options, message):
+    with pytest.raises(InputError, match=message) as error:
+        make(**options)
+    assert "\n" not in str(error.value)
