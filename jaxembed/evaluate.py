@@ -1,0 +1,145 @@
+"""Evaluation: what a frozen encoder's embedding is worth to a nearest neighbour, a linear and an MLP classifier."""
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxembed import mesh, neighbours, probe, rows
+from jaxembed.data import Dataset
+from jaxembed.experiment import Run
+from jaxembed.types import Batch, Images, Key, Scores, State
+
+# Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
+CHUNK = 1000
+
+
+def evaluate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
+    """Judge the frozen embedding on the validation and the test split.
+
+    The classifiers learn from the train split's embeddings alone. The encoder's parameters are hashed before
+    and after.
+
+    Returns:
+      `<split>/<measure>` -> number: `knn_accuracy`, `linear_accuracy` and `mlp_accuracy` as fractions, what the
+      objective reports of itself (`accuracy`, `l1`), and on validation its other scores.
+
+    Raises:
+      RuntimeError: if the encoder changed.
+    """
+    before = fingerprint(state)
+    judges = _judges(run, embed(run, state, dataset.train.images), dataset)
+    metrics = _objective_scores(run, state, dataset)
+    for name, split in (("validation", dataset.validation), ("test", dataset.test)):
+        embeddings = embed(run, state, split.images)
+        for judge, classify in judges.items():
+            metrics[f"{name}/{judge}_accuracy"] = _accuracy(classify(embeddings), split)
+        metrics |= reports(run, state, split, name)
+    if fingerprint(state) != before:
+        raise RuntimeError("the encoder changed while it was evaluated")
+    return metrics
+
+
+def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
+    """Measure on the validation split during training: the objective's scores, what it reports, and kNN."""
+    judge = _knn(run, embed(run, state, dataset.train.images), dataset)
+    metrics = _objective_scores(run, state, dataset)
+    metrics |= reports(run, state, dataset.validation, "validation")
+    predicted = judge(embed(run, state, dataset.validation.images))
+    return metrics | {"validation/knn_accuracy": _accuracy(predicted, dataset.validation)}
+
+
+def embed(run: Run, state: State, images: np.ndarray) -> Float[np.ndarray, "n d"]:
+    """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder."""
+    return rows.chunked(partial(_embed, run, state.params, state.stats), images, size=_chunk(len(images)))
+
+
+def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]:
+    """Average what the objective can say image by image over a whole split: `<name>/<score>` -> mean."""
+    if not run.objective.reports:
+        return {}
+    scores = rows.chunked(partial(_reports, run, state.params, state.stats), split, size=_chunk(len(split.labels)))
+    return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
+
+
+def fingerprint(state: State) -> str:
+    """Hash the encoder's parameters and statistics: SHA-256, hexadecimal."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves((state.params["encoder"], state.stats.get("encoder", {}))):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def pixels(images: jax.Array) -> Images:
+    """Turn uint8 images into float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def _judges(run: Run, embeddings: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    # Keys of their own, so that the probes do not depend on the run's seed.
+    linear_key, mlp_key = jax.random.split(jax.random.key(0))
+    fit = partial(probe.fit, embeddings=embeddings, labels=dataset.train.labels, classes=len(dataset.classes))
+    return {
+        "knn": _knn(run, embeddings, dataset),
+        "linear": fit(linear_key, settings=run.protocol.linear),
+        "mlp": fit(mlp_key, settings=run.protocol.mlp),
+    }
+
+
+def _knn(run: Run, embeddings: np.ndarray, dataset: Dataset) -> Any:
+    return partial(
+        neighbours.classify,
+        embeddings,
+        dataset.train.labels,
+        neighbours=run.protocol.neighbours,
+        distance=run.protocol.distance,
+        classes=len(dataset.classes),
+    )
+
+
+def _accuracy(predicted: np.ndarray, split: Batch) -> float:
+    return float(np.mean(predicted == split.labels))
+
+
+def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
+    """Score validation batches as training does, views and all, but frozen and with the same views each time."""
+    split, devices = dataset.validation, jax.device_count()
+    size = min(run.training.batch_size, len(split.labels) // devices * devices)
+    # Whole batches alone: a contrastive loss depends on how many rows it compares.
+    batches = [
+        jax.tree.map(lambda array: array[start : start + size], split)  # noqa: B023
+        for start in range(0, len(split.labels) - size + 1, size)
+    ]
+    keys = jax.random.split(state.key, len(batches))
+    scores = [_batch_scores(run, state.params, state.stats, *pair) for pair in zip(keys, batches, strict=True)]
+    return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
+
+
+def _chunk(n: int) -> int:
+    devices = jax.device_count()
+    return -(-min(CHUNK, n) // devices) * devices
+
+
+@partial(jax.jit, static_argnums=0)
+def _embed(run: Run, params: Any, stats: Any, images: jax.Array) -> Float[Array, "n d"]:
+    images = mesh.split(run.mesh, pixels(images))
+    return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
+
+
+@partial(jax.jit, static_argnums=0)
+def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
+    batch = mesh.split(run.mesh, batch._replace(images=pixels(batch.images)))
+    scores = run.objective.score(run.apply(params, stats, batch.images, train=False), batch)
+    return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
+
+
+@partial(jax.jit, static_argnums=0)
+def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
+    batch = mesh.split(run.mesh, batch._replace(images=pixels(batch.images)))
+    images, target = run.objective.views(key, batch)
+    scores = run.objective.score(run.apply(params, stats, images, train=False), target)
+    return {name: jnp.mean(values) for name, values in scores.items()}

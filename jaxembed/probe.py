@@ -1,0 +1,108 @@
+"""Probes: a classifier trained on frozen embeddings, linear or with a hidden layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxembed import losses, model, registry
+from jaxembed.types import Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What config.evaluate.linear and .mlp say: AdamW with a cosine schedule over standardised embeddings.
+
+    Attributes:
+      hidden: widths of the hidden layers; none for the linear probe.
+      epochs: passes over the embeddings.
+      batch_size: rows a step, at most as many as there are.
+      learning_rate: at the start; it falls as a half cosine to 0.
+      weight_decay: decoupled.
+    """
+
+    hidden: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        """Raise an InputError at a number that makes no sense."""
+        for name in ("hidden", "epochs", "batch_size", "learning_rate"):
+            registry.positive("a probe of config.evaluate", **{name: getattr(self, name)})
+
+
+def fit(
+    key: Key,
+    embeddings: Float[np.ndarray, "m d"],
+    labels: Int[np.ndarray, " m"],
+    *,
+    classes: int,
+    settings: Settings,
+) -> Callable[[Float[np.ndarray, "n d"]], Int[np.ndarray, " n"]]:
+    """Train a classifier on frozen embeddings.
+
+    The embeddings are standardised by their own mean and standard deviation; a dimension that never varies
+    becomes 0.
+
+    Args:
+      key: of the initial weights and of the permutations.
+      embeddings: [m, d] float.
+      labels: [m] int.
+      classes: how many.
+      settings: its hidden layers and how it is trained.
+
+    Returns:
+      the trained probe: embeddings [n, d] -> classes [n].
+    """
+    mean, deviation = embeddings.mean(axis=0, keepdims=True), embeddings.std(axis=0, keepdims=True)
+    scale = np.where(deviation > 1e-6 * np.abs(mean).max(), deviation, np.inf)
+    network = model.MLP((*settings.hidden, classes), dropout=0.0)
+    params = _train(network, settings, key, (embeddings - mean) / scale, labels)
+
+    def classify(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+        return np.asarray(_predict(network, params, (rows - mean) / scale))
+
+    return classify
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _train(
+    network: model.MLP, settings: Settings, key: Key, rows: Float[Array, "m d"], labels: Int[Array, " m"]
+) -> optax.Params:
+    batch_size = min(settings.batch_size, len(rows))
+    steps = len(rows) // batch_size
+    schedule = optax.cosine_decay_schedule(settings.learning_rate, settings.epochs * steps)
+    optimizer = optax.adamw(schedule, weight_decay=settings.weight_decay)
+    init_key, order_key = jax.random.split(key)
+    params = network.init(init_key, rows[:1], train=False)
+
+    def step(carry, batch):
+        params, opt_state = carry
+
+        def loss(params):
+            logits = network.apply(params, rows[batch], train=True)
+            return losses.cross_entropy(logits, labels[batch]).mean()
+
+        updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state), None
+
+    def epoch(carry, epoch_key):
+        # What does not fill a last batch is left out of this epoch; the next permutation leaves out others.
+        order = jax.random.permutation(epoch_key, len(rows))[: steps * batch_size]
+        return jax.lax.scan(step, carry, order.reshape(steps, batch_size))
+
+    keys = jax.random.split(order_key, settings.epochs)
+    (params, _), _ = jax.lax.scan(epoch, (params, optimizer.init(params)), keys)
+    return params
+
+
+@partial(jax.jit, static_argnums=0)
+def _predict(network: model.MLP, params: optax.Params, rows: Float[Array, "n d"]) -> Int[Array, " n"]:
+    return jnp.argmax(network.apply(params, rows, train=False), axis=1)

@@ -1,0 +1,140 @@
+"""Evaluation against scikit-learn, exact over ragged batches, and frozen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ENCODERS, OBJECTIVES
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from jaxembed import evaluate, experiment, neighbours, probe, rows, train
+
+RANDOM = np.random.default_rng(1)
+
+
+def blobs(n: int, spread: float = 1.5) -> tuple[np.ndarray, np.ndarray]:
+    labels = RANDOM.integers(0, 4, n).astype(np.int32)
+    centres = np.random.default_rng(2).normal(size=(4, 6)) * 2
+    return (centres[labels] + RANDOM.normal(size=(n, 6)) * spread + 5).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("distance", sorted(neighbours.DISTANCES))
+@pytest.mark.parametrize("k", [1, 2, 7])
+@pytest.mark.parametrize("queries", [3, 500, 777])
+def test_knn_is_scikit_learns(distance, k, queries):
+    train_rows, labels = blobs(300)
+    query_rows, _ = blobs(queries)
+    theirs = KNeighborsClassifier(k, metric=distance, algorithm="brute").fit(train_rows, labels)
+    ours = neighbours.classify(train_rows, labels, query_rows, neighbours=k, distance=distance, classes=4)
+    assert (ours == theirs.predict(query_rows)).all()
+
+
+def test_knn_of_equal_rows_is_the_lowest_class_and_no_nan():
+    ones = np.ones((6, 3), np.float32)
+    labels = np.array([2, 1, 2, 1, 0, 0])
+    for distance in neighbours.DISTANCES:
+        predicted = neighbours.classify(ones, labels, ones, neighbours=6, distance=distance, classes=3)
+        assert (predicted == 0).all()
+
+
+SETTINGS = probe.Settings(hidden=(), epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0)
+
+
+def test_the_linear_probe_comes_as_far_as_logistic_regression():
+    train_rows, labels = blobs(1000, spread=3)
+    test_rows, test_labels = blobs(1000, spread=3)
+    classify = probe.fit(jax.random.key(0), train_rows, labels, classes=4, settings=SETTINGS)
+    theirs = LogisticRegression(C=np.inf, max_iter=1000).fit(train_rows, labels)
+    agreement = np.mean(classify(test_rows) == theirs.predict(test_rows))
+    assert agreement > 0.97
+    assert np.mean(classify(test_rows) == test_labels) > 0.5
+
+
+def test_the_mlp_probe_learns_what_no_line_can():
+    points = RANDOM.normal(size=(2000, 2)).astype(np.float32)
+    labels = (points[:, 0] * points[:, 1] > 0).astype(np.int32)
+    settings = probe.Settings(hidden=(32,), epochs=60, batch_size=64, learning_rate=0.02, weight_decay=0.0)
+    linear = probe.fit(jax.random.key(0), points, labels, classes=2, settings=SETTINGS)
+    mlp = probe.fit(jax.random.key(0), points, labels, classes=2, settings=settings)
+    assert np.mean(linear(points) == labels) < 0.7
+    assert np.mean(mlp(points) == labels) > 0.95
+
+
+def test_a_probe_does_not_care_for_scale_offset_or_a_dead_dimension():
+    train_rows, labels = blobs(500)
+    moved = np.concatenate([train_rows * 1000 + 3e4, np.full((500, 1), 7.0)], axis=1).astype(np.float32)
+    one = probe.fit(jax.random.key(0), train_rows, labels, classes=4, settings=SETTINGS)
+    other = probe.fit(jax.random.key(0), moved, labels, classes=4, settings=SETTINGS)
+    assert np.mean(one(train_rows) == labels) == pytest.approx(np.mean(other(moved) == labels), abs=0.02)
+
+
+@pytest.mark.parametrize("size", [1, 4, 10, 16])
+def test_chunks_lose_no_row_and_add_none(size):
+    array = np.arange(20).reshape(10, 2)
+    seen = []
+
+    def double(chunk):
+        seen.append(len(chunk["x"]))
+        return {"y": jnp.asarray(chunk["x"]) * 2}
+
+    np.testing.assert_array_equal(rows.chunked(double, {"x": array}, size=size)["y"], array * 2)
+    assert set(seen) == {size}
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "fc"])
+def test_embedding_is_exact_over_a_ragged_last_chunk(encoder, config, dataset, monkeypatch):
+    config.encoder = ENCODERS[encoder]
+    run = experiment.build(config, dataset)
+    state = train.init(run, dataset, seed=0)
+    whole = evaluate.embed(run, state, dataset.train.images)
+    monkeypatch.setattr(evaluate, "CHUNK", 16)
+    assert whole.shape[0] == 75
+    np.testing.assert_allclose(evaluate.embed(run, state, dataset.train.images), whole, atol=1e-5)
+
+
+def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, dataset, monkeypatch):
+    state = train.init(run, dataset, seed=0)
+    whole = evaluate.reports(run, state, dataset.test, "test")
+    monkeypatch.setattr(evaluate, "CHUNK", 8)
+    assert evaluate.reports(run, state, dataset.test, "test") == pytest.approx(whole)
+    # 21 images: a multiple of 1/21, not of 1/24.
+    assert (whole["test/accuracy"] * 21) % 1 == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("objective", "own"),
+    [("reconstruct", {"l1"}), ("classify", {"accuracy"}), ("ntxent", set()), ("margin", set())],
+)
+def test_every_objective_is_measured_by_the_same_protocol(objective, own, config, dataset):
+    config.objective = OBJECTIVES[objective]
+    run = experiment.build(config, dataset)
+    state = train.init(run, dataset, seed=0)
+    before = evaluate.fingerprint(state)
+    metrics = evaluate.evaluate(run, state, dataset)
+    judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy"} | own
+    assert {f"test/{name}" for name in judged} == {name for name in metrics if name.startswith("test/")}
+    assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert evaluate.fingerprint(state) == before
+
+
+def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, dataset):
+    config.encoder = ENCODERS["cnn"]
+    run = experiment.build(config, dataset)
+    state = train.init(run, dataset, seed=0)
+    other = state._replace(stats=jax.tree.map(lambda leaf: leaf + 1e-3, state.stats))
+    third = state._replace(params=jax.tree.map(lambda leaf: leaf + 1e-3, state.params))
+    assert len({evaluate.fingerprint(each) for each in (state, other, third)}) == 3
+
+
+def test_an_evaluation_that_changes_the_encoder_fails(run, dataset, monkeypatch):
+    prints = iter(["before", "after"])
+    monkeypatch.setattr(evaluate, "fingerprint", lambda _: next(prints))
+    with pytest.raises(RuntimeError, match="changed"):
+        evaluate.evaluate(run, train.init(run, dataset, seed=0), dataset)
+
+
+def test_validation_repeats_itself(run, dataset):
+    state = train.init(run, dataset, seed=0)
+    assert evaluate.validate(run, state, dataset) == evaluate.validate(run, state, dataset)
