@@ -51,7 +51,7 @@ def test_without_warm_up_the_first_rate_is_the_whole_rate():
 
 def test_sgd_is_pytorchs():
     # v = 0.9 v + (g + decay × w); w = w - rate × v (torch.optim.SGD's documentation), at the rates 0.4, ~0.4.
-    optimizer, schedule = make("sgd", warmup_epochs=0.0)
+    _, schedule = make("sgd", warmup_epochs=0.0)
     for leaf in ("kernel", "bias"):
         w, g, v = np.asarray(PARAMS[leaf]), np.asarray(GRADIENT[leaf]), 0
         for step in range(2):

@@ -1,0 +1,154 @@
+"""The log of a run: metrics.jsonl, a progress bar or plain lines, and TensorBoard if asked."""
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import tqdm
+
+from jaxembed.experiment import Run
+from jaxembed.types import InputError
+
+# Seconds between two plain lines, where there is no terminal to draw a bar on.
+PATIENCE = 10.0
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a number; the text is one line."""
+
+
+class Log:
+    """Takes the scores of every call of the step; writes their means over every `log_every` steps.
+
+    Scores stay on the device until the next line is due: the host reads one line late, so the device never
+    waits for it. `seconds` counts training alone, compilation included, across resumed runs.
+    """
+
+    def __init__(self, workdir: Path, run: Run, *, step: int) -> None:
+        """Open the log of a run that goes on from `step`; lines beyond it, of a run that was killed, go."""
+        self.run, self.file = run, workdir / "metrics.jsonl"
+        lines = [line for line in read(self.file) if line["step"] <= step]
+        self.main = jax.process_index() == 0
+        if self.main:
+            self.file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.board = _board(workdir) if run.training.tensorboard and self.main else None
+        self.bar = tqdm.tqdm(
+            total=run.total_steps,
+            initial=step,
+            disable=not (self.main and sys.stderr.isatty()),
+            bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}, {remaining} left{postfix}",
+        )
+        self.first_step = step
+        self.window, self.pending = [], None
+        self.seconds = max((line["seconds"] for line in lines), default=0.0)
+        self.started = self.printed = time.perf_counter()
+        self.rated = None  # (step, seconds) from which the next rate is taken; none before the first call
+
+    def __enter__(self) -> "Log":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the bar and the board."""
+        self.bar.close()
+        if self.board:
+            self.board.close()
+
+    def add(self, step: int, count: int, scores: Mapping[str, jax.Array]) -> None:
+        """Take the mean scores of the `count` steps that end at `step`."""
+        self.window.append((count, scores))
+        if self.rated is None:
+            jax.block_until_ready(scores)  # the first call compiles: rates are of what comes after it
+            self.rated = (step, self.elapsed())
+        if step % self.run.training.log_every == 0 or step == self.run.total_steps:
+            self.flush()
+            self.pending, self.window = (step, self.window), []
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Write what is pending and stop the clock, for a measurement between two steps."""
+        self.flush()
+        self.seconds = self.elapsed()
+        yield
+        self.started = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds of training so far."""
+        return self.seconds + time.perf_counter() - self.started
+
+    def flush(self) -> None:
+        """Read the pending scores from the device and write their line; Diverged if the loss is no number."""
+        if self.pending is None:
+            return
+        step, window = self.pending
+        self.pending = None
+        window = jax.device_get(window)
+        total = sum(count for count, _ in window)
+        means = {
+            f"train/{name}": float(sum(count * scores[name] for count, scores in window) / total)
+            for name in window[0][1]
+        }
+        seconds, rate = self.elapsed(), {}
+        rated_step, rated_seconds = self.rated
+        if step > rated_step:
+            images = (step - rated_step) * self.run.training.batch_size
+            rate = {"images_per_second": images / (seconds - rated_seconds)}
+            self.rated = (step, seconds)
+        self.write(
+            step, {"seconds": seconds} | rate | {"learning_rate": float(self.run.schedule(step - 1))} | means
+        )
+        if not math.isfinite(means["train/loss"]):
+            raise Diverged(f"the loss is {means['train/loss']} at step {step}: try a smaller learning rate")
+        self._show(step, seconds, means["train/loss"], rate.get("images_per_second"))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line to metrics.jsonl, and to TensorBoard."""
+        if not self.main:
+            return
+        line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | values
+        with self.file.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.board:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self.main:
+            self.bar.write(text, file=sys.stdout)
+            sys.stdout.flush()
+
+    def _show(self, step: int, seconds: float, loss: float, rate: float | None) -> None:
+        epoch = f"epoch {step / self.run.steps_per_epoch:.1f}/{self.run.training.epochs}"
+        speed = f", {rate:,.0f} images/s" if rate else ""
+        self.bar.update(step - self.bar.n)
+        self.bar.set_description_str(epoch, refresh=False)
+        self.bar.set_postfix_str(f"loss {loss:.4f}{speed}")
+        if self.bar.disable and (time.perf_counter() - self.printed > PATIENCE or step == self.run.total_steps):
+            self.printed = time.perf_counter()
+            left = seconds / step * (self.run.total_steps - step)
+            self.say(f"{epoch}, step {step}/{self.run.total_steps}: loss {loss:.4f}{speed}, {left:.0f} s left")
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Read metrics.jsonl; a last line that was cut off by a kill is left out, a missing file is empty."""
+    if not file.exists():
+        return []
+    lines = file.read_text().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def _board(workdir: Path) -> Any:
+    try:
+        import tensorboardX
+    except ImportError:
+        raise InputError(
+            "config.train.tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'"
+        ) from None
+    return tensorboardX.SummaryWriter(str(workdir / "tensorboard"))

@@ -1,0 +1,187 @@
+"""Training: one step for every objective, and the loop that calls it."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, Int
+
+from jaxembed import evaluate, log, mesh
+from jaxembed.checkpoint import Checkpoints
+from jaxembed.data import Dataset
+from jaxembed.experiment import Run
+from jaxembed.types import Batch, Key, State
+
+
+class Stopped(Exception):
+    """The run was asked to stop by a signal, and has saved its state; the text is one line."""
+
+
+def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
+    """Train to the end, from the newest checkpoint in the run's folder if there is one.
+
+    A run that was stopped and goes on ends in the same state, bit for bit, as one that was not: the order,
+    the views and the dropout of every step are functions of (seed, step).
+
+    Raises:
+      Stopped: after SIGTERM or Ctrl-C, once the state is saved.
+      log.Diverged: if the loss is no longer a number.
+    """
+    training = run.training
+    with Checkpoints(workdir / "checkpoint", keep=training.keep) as checkpoints, _stop_signals() as signals:
+        state = init(run, dataset, seed=seed)
+        state = checkpoints.restore(state) or state
+        images = mesh.replicate(run.mesh, Batch(dataset.train.images, dataset.train.labels))
+        step, order = int(state.step), None
+        with log.Log(workdir, run, step=step) as journal:
+            while step < run.total_steps:
+                if order is None or step % run.steps_per_epoch == 0:
+                    order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
+                count = _steps_to_next_event(run, state, step)
+                state, scores = advance(run, state, images, order, count)
+                step += count
+                journal.add(step, count, scores)
+                if step % training.checkpoint_every == 0 or step == run.total_steps or signals:
+                    checkpoints.save(state)
+                if signals:
+                    journal.flush()
+                    raise Stopped(f"stopped by {signals[0].name} at step {step} of {run.total_steps}, saved")
+                if _validation_is_due(run, step):
+                    with journal.paused():
+                        metrics = evaluate.validate(run, state, dataset)
+                        journal.write(step, metrics)
+                    journal.say(_summary(run, step, metrics))
+            journal.flush()
+    return state
+
+
+def init(run: Run, dataset: Dataset, *, seed: int) -> State:
+    """Make the state at step 0, whole on every device."""
+    key = jax.random.key(seed)
+    init_key, _, _ = jax.random.split(key, 3)
+    # Eagerly and on the CPU: compiling a ResNet's initialisation takes far longer than running it.
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+        image = evaluate.pixels(jnp.asarray(dataset.train.images[:1]))
+        variables = run.model.init(init_key, image, train=False)
+        params = variables["params"]
+        state = State(
+            step=jnp.zeros((), jnp.int32),
+            key=key,
+            params=params,
+            stats=variables.get("batch_stats", {}),
+            opt_state=run.optimizer.init(params),
+        )
+    return mesh.replicate(run.mesh, state)
+
+
+@partial(jax.jit, static_argnums=2)
+def permute(key: Key, epoch: Int[ArrayLike, ""], n: int) -> Int[Array, " n"]:
+    """Order the n train images of an epoch: a function of (seed, epoch)."""
+    _, order_key, _ = jax.random.split(key, 3)
+    return jax.random.permutation(jax.random.fold_in(order_key, epoch), n)
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=1)
+def advance(
+    run: Run, state: State, images: Batch, order: Int[Array, " n"], count: Int[ArrayLike, ""]
+) -> tuple[State, dict[str, Array]]:
+    """Take `count` steps within one epoch on the device; the scores are their means.
+
+    The number of steps is an argument, not a constant: every chunk runs the same compiled program.
+    """
+
+    def body(_, carry):
+        state, sums = carry
+        state, scores = train_step(run, state, images, order)
+        return state, jax.tree.map(jnp.add, sums, scores)
+
+    if steps_per_call(run, state) == 1:
+        return train_step(run, state, images, order)
+    shapes = jax.eval_shape(partial(train_step, run), state, images, order)[1]
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    state, sums = jax.lax.fori_loop(0, count, body, (state, zeros))
+    return state, jax.tree.map(lambda total: total / count, sums)
+
+
+def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> tuple[State, dict[str, Array]]:
+    """Gather, view, embed, score, and take one step of the optimizer: the same for every objective.
+
+    Args:
+      run: what stays the same.
+      state: at step s.
+      images: the whole train split, uint8.
+      order: the epoch's permutation of it.
+
+    Returns:
+      the state at step s + 1 and the mean of each score over the batch.
+    """
+    _, _, step_key = jax.random.split(state.key, 3)
+    views_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, state.step))
+    size = run.training.batch_size
+    rows = jax.lax.dynamic_slice_in_dim(order, state.step % run.steps_per_epoch * size, size)
+    batch = Batch(evaluate.pixels(images.images[rows]), images.labels[rows])
+    views, target = run.objective.views(views_key, mesh.split(run.mesh, batch))
+    views = mesh.split(run.mesh, views)
+
+    def loss(params):
+        outputs, updates = run.apply(
+            params, state.stats, views, train=True, rngs={"dropout": dropout_key}, mutable=["batch_stats"]
+        )
+        scores = {name: jnp.mean(rows) for name, rows in run.objective.score(outputs, target).items()}
+        return scores["loss"], (scores, updates.get("batch_stats", {}))
+
+    gradients, (scores, stats) = jax.grad(loss, has_aux=True)(state.params)
+    updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    state = state._replace(step=state.step + 1, params=params, stats=stats, opt_state=opt_state)
+    return mesh.whole(run.mesh, (state, scores))
+
+
+def steps_per_call(run: Run, state: State) -> int:
+    """Return the steps a call takes: what the config says, or 1 for convolutions on a CPU.
+
+    XLA's CPU compiler makes the kernel gradient of a convolution inside a loop 40 to 60 times slower
+    (jax-ml/jax#12868); a convolution is known by its kernel of four axes.
+    """
+    convolves = any(leaf.ndim == 4 for leaf in jax.tree.leaves(state.params))
+    on_cpu = run.mesh.devices.flat[0].platform == "cpu"
+    return 1 if convolves and on_cpu else run.training.steps_per_call
+
+
+def _steps_to_next_event(run: Run, state: State, step: int) -> int:
+    training = run.training
+    events = (run.steps_per_epoch, training.log_every, training.checkpoint_every)
+    return min(steps_per_call(run, state), run.total_steps - step, *(every - step % every for every in events))
+
+
+def _validation_is_due(run: Run, step: int) -> bool:
+    every = run.training.validate_every * run.steps_per_epoch
+    # Not at the end: the evaluation that follows measures the same.
+    return bool(every) and step % every == 0 and step < run.total_steps
+
+
+def _summary(run: Run, step: int, metrics: dict[str, float]) -> str:
+    numbers = ", ".join(f"{name.removeprefix('validation/')} {value:.4f}" for name, value in metrics.items())
+    return f"epoch {step // run.steps_per_epoch}/{run.training.epochs} on validation: {numbers}"
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[list[signal.Signals]]:
+    """Collect SIGTERM and SIGINT instead of dying of the first; a second one is taken as it comes."""
+    received: list[signal.Signals] = []
+
+    def handle(number: int, _frame: object) -> None:
+        received.append(signal.Signals(number))
+        signal.signal(number, previous[number])
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,208 @@
+"""Training: the same for one device and eight, for a run that was stopped and one that was not."""
+
+import json
+import os
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ENCODERS, OBJECTIVES
+from numpy.testing import assert_allclose
+
+from jaxembed import evaluate, experiment, log, mesh, train
+
+SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
+
+
+def leaves(state) -> list[np.ndarray]:
+    state = state._replace(key=jax.random.key_data(state.key))
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
+
+
+def equal(first, second) -> bool:
+    return all((a == b).all() for a, b in zip(leaves(first), leaves(second), strict=True))
+
+
+@pytest.fixture
+def resident(dataset, run):
+    return mesh.replicate(run.mesh, dataset.train)
+
+
+def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
+    config.train.epochs = 40
+    run = experiment.build(config, dataset)
+    metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset)
+    assert metrics["test/accuracy"] > 0.9
+    assert metrics["test/knn_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+@pytest.mark.parametrize("encoder", ["fc", "conv"])
+def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective, config, dataset, tmp_path):
+    config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
+    config.train.validate_every = 0
+    run = experiment.build(config, dataset)
+    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log.Log, "add", stop_at_step(7))
+        with pytest.raises(train.Stopped, match=r"SIGTERM at step [78] of 12, saved"):
+            train.fit(run, dataset, tmp_path / "stopped", seed=3)
+    assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+
+
+def stop_at_step(stop: int):
+    """Send this process SIGTERM from inside the loop, as a cluster does, at or after a step."""
+    add = log.Log.add
+
+    def add_and_stop(self, step, count, scores):
+        add(self, step, count, scores)
+        if step >= stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return add_and_stop
+
+
+def test_a_resumed_log_has_every_step_once(config, dataset, tmp_path, monkeypatch):
+    run = experiment.build(config, dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr(log.Log, "add", stop_at_step(7))
+        with pytest.raises(train.Stopped):
+            train.fit(run, dataset, tmp_path, seed=3)
+    # A line of a run that was killed after its last checkpoint, and one cut off in the middle.
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(file.read_text() + '{"step": 9, "seconds": 1.0, "train/loss": 5.0}\n{"step": 11, "sec')
+    train.fit(run, dataset, tmp_path, seed=3)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    steps = [line["step"] for line in lines if "train/loss" in line]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 12
+    assert 5.0 not in [line.get("train/loss") for line in lines]
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
+def test_one_device_and_eight_take_the_same_steps(objective, config, dataset, monkeypatch):
+    # The encoder has BatchNorm and the objective may compare rows: both must be of the whole batch.
+    config.encoder, config.objective = ENCODERS["cnn"], OBJECTIVES[objective]
+    # Not Adam, which makes a whole step of a gradient that is 0 but for rounding.
+    config.optimizer = SGD
+    if objective == "reconstruct":
+        config.encoder = ENCODERS["conv"]
+
+    def two_steps():
+        run = experiment.build(config, dataset)
+        state = train.init(run, dataset, seed=3)
+        images = mesh.replicate(run.mesh, dataset.train)
+        for _ in range(2):
+            state, scores = train.advance(run, state, images, train.permute(state.key, 0, 75), 1)
+        return run.mesh.size, leaves(state), scores["loss"]
+
+    devices, eight, eight_loss = two_steps()
+    assert devices == 8
+    with monkeypatch.context() as patch:
+        patch.setattr(mesh, "make", lambda: jax.sharding.Mesh(jax.devices()[:1], "data"))
+        devices, one, one_loss = two_steps()
+    assert devices == 1
+    assert_allclose(eight_loss, one_loss, rtol=1e-5)
+    for a, b in zip(eight, one, strict=True):
+        assert_allclose(a, b, atol=1e-5)
+
+
+def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
+    order = train.permute(jax.random.key(3), 0, 75)
+    many, scores = train.advance(run, train.init(run, dataset, seed=3), resident, order, 3)
+    one, each = train.init(run, dataset, seed=3), []
+    for _ in range(3):
+        one, score = train.advance(run, one, resident, order, 1)
+        each.append(score["loss"])
+    assert int(many.step) == 3
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(leaves(many), leaves(one), strict=True))
+    assert_allclose(scores["loss"], np.mean(each), rtol=1e-5)
+
+
+def test_an_epoch_shows_every_image_at_most_once_and_each_epoch_in_another_order():
+    key = jax.random.key(0)
+    first, second = train.permute(key, 0, 50), train.permute(key, 1, 50)
+    assert sorted(np.asarray(first)) == list(range(50))
+    assert (first != second).any()
+    assert (train.permute(jax.random.key(1), 0, 50) != first).any()
+
+
+def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
+    # Two orders that agree in the first batch take the same first step; a third does not.
+    run = experiment.build(config, dataset)
+    resident = mesh.replicate(run.mesh, dataset.train)
+    order = jnp.arange(75)
+    tail = jnp.concatenate([order[:16], order[16:][::-1]])
+
+    def loss(order):
+        return train.advance(run, train.init(run, dataset, seed=3), resident, order, 1)[1]["loss"]
+
+    assert loss(order) == loss(tail)
+    assert loss(order) != loss(order[::-1])
+
+
+def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
+    # One step of SGD without momentum or decay on a linear classifier: w - rate × dL/dw, written out in NumPy.
+    config.encoder = {"name": "fc", "widths": (), "latent": 4, "dropout": 0.0}
+    config.objective = {"name": "classify", "hidden": (), "dropout": 0.0, "augmentation": {}}
+    config.optimizer = SGD
+    run = experiment.build(config, dataset)
+    before = train.init(run, dataset, seed=3)
+    w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
+    order = train.permute(before.key, 0, 75)
+    rows = np.asarray(order)[:16]
+    after, _ = train.advance(run, before, mesh.replicate(run.mesh, dataset.train), order, 1)
+
+    x = dataset.train.images[rows].reshape(16, -1) / 255
+    code = x @ w1 + b1
+    logits = code @ w2 + b2
+    softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    error = (softmax - np.eye(3)[dataset.train.labels[rows]]) / 16
+    expected = (
+        w1 - 0.5 * x.T @ (error @ w2.T),
+        b1 - 0.5 * (error @ w2.T).sum(0),
+        w2 - 0.5 * code.T @ error,
+        b2 - 0.5 * error.sum(0),
+    )
+    for ours, theirs in zip(parameters(after), expected, strict=True):
+        assert_allclose(ours, theirs, atol=1e-6)
+
+
+def parameters(state):
+    encoder, head = state.params["encoder"]["MLP_0"]["Dense_0"], state.params["head"]["Dense_0"]
+    return encoder["kernel"], encoder["bias"], head["kernel"], head["bias"]
+
+
+def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
+    config.train.dtype = "bfloat16"
+    config.encoder = ENCODERS["cnn"]
+    run = experiment.build(config, dataset)
+    state = train.fit(run, dataset, tmp_path, seed=3)
+    assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.stats))} == {jnp.dtype("float32")}
+    assert all(np.isfinite(leaf).all() for leaf in leaves(state))
+
+
+def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
+    config.optimizer.learning_rate = 1e38
+    config.train.epochs = 10
+    run = experiment.build(config, dataset)
+    with pytest.raises(log.Diverged, match=r"the loss is (nan|inf) at step \d+: try a smaller learning rate"):
+        train.fit(run, dataset, tmp_path, seed=3)
+
+
+def test_convolutions_are_not_looped_over_on_a_cpu(config, dataset, run):
+    assert train.steps_per_call(run, train.init(run, dataset, seed=0)) == 3
+    config.encoder = ENCODERS["cnn"]
+    run = experiment.build(config, dataset)
+    assert train.steps_per_call(run, train.init(run, dataset, seed=0)) == 1
+
+
+def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
+    config.train.tensorboard = True
+    train.fit(experiment.build(config, dataset), dataset, tmp_path, seed=3)
+    assert list((tmp_path / "tensorboard").glob("events.*"))
