@@ -1,0 +1,35 @@
+"""CNN encoder and MLP classifier on Fashion-MNIST, trained jointly with cross-entropy.
+
+Run: python launch.py --config=configs/classifier_fashion_mnist.py
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+    config.data = dict(name="fashion_mnist", validation=5000)
+    config.encoder = dict(name="cnn", widths=(32, 64, 128), latent=128, dropout=0.2)
+    config.objective = dict(
+        name="classify", hidden=(128,), dropout=0.2, augmentation=dict(flip=0.5, erase=(0.5, 0.02, 0.2))
+    )
+    config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-2)
+    config.train = dict(
+        epochs=30,
+        batch_size=256,
+        dtype="float32",
+        steps_per_call=50,
+        log_every=50,
+        checkpoint_every=1000,
+        keep=2,
+        validate_every=5,
+        tensorboard=False,
+    )
+    config.evaluate = dict(
+        neighbours=10,
+        distance="cosine",
+        linear=dict(hidden=(), epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        mlp=dict(hidden=(256,), epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
+    )
+    return config

@@ -1,0 +1,33 @@
+"""Margin contrastive learning on CIFAR-10 with a small CNN and an embedding of 32 numbers (Hadsell et al. 2006).
+
+Run: python launch.py --config=configs/margin_cifar.py
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+    config.data = dict(name="cifar10", validation=5000)
+    config.encoder = dict(name="cnn", widths=(64, 128, 256), latent=32, dropout=0.0)
+    config.objective = dict(name="margin", margin=1.0, projection=(), augmentation=dict(crop=(0.4, 1.0), flip=0.5))
+    config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-2)
+    config.train = dict(
+        epochs=30,
+        batch_size=256,
+        dtype="float32",
+        steps_per_call=50,
+        log_every=50,
+        checkpoint_every=1000,
+        keep=2,
+        validate_every=5,
+        tensorboard=False,
+    )
+    config.evaluate = dict(
+        neighbours=10,
+        distance="euclidean",
+        linear=dict(hidden=(), epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        mlp=dict(hidden=(256,), epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
+    )
+    return config

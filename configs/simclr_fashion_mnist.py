@@ -1,0 +1,38 @@
+"""SimCLR on Fashion-MNIST with a small CNN (Chen et al. 2020, arXiv:2002.05709).
+
+Run: python launch.py --config=configs/simclr_fashion_mnist.py
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.seed = 0
+    config.data = dict(name="fashion_mnist", validation=5000)
+    config.encoder = dict(name="cnn", widths=(16, 32, 64), latent=64, dropout=0.0)
+    config.objective = dict(
+        name="ntxent",
+        temperature=0.5,
+        projection=(128, 64),
+        augmentation=dict(crop=(0.4, 1.0), flip=0.5, jitter=(0.8, 0.4, 0.4, 0.0, 0.0)),
+    )
+    config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-4)
+    config.train = dict(
+        epochs=20,
+        batch_size=256,
+        dtype="float32",
+        steps_per_call=50,
+        log_every=50,
+        checkpoint_every=1000,
+        keep=2,
+        validate_every=5,
+        tensorboard=False,
+    )
+    config.evaluate = dict(
+        neighbours=10,
+        distance="cosine",
+        linear=dict(hidden=(), epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        mlp=dict(hidden=(256,), epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
+    )
+    return config

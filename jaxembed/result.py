@@ -1,0 +1,71 @@
+"""The result of a run: one flat record of what was run, on what, and what came out."""
+
+import importlib.metadata
+import json
+import os
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import jaxembed
+from jaxembed import evaluate, log
+from jaxembed.experiment import Run
+from jaxembed.types import Section, State
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+# Below this share of their length the rows of an embedding, or the reconstructions, are all but equal.
+COLLAPSED = 0.05
+
+
+def make(
+    experiment: str,
+    config: Section,
+    run: Run,
+    state: State,
+    metrics: Mapping[str, float],
+    workdir: Path,
+) -> dict[str, Any]:
+    """Gather what a reader needs to trust and to repeat a run; `metrics` are those of `evaluate.evaluate`."""
+    lines = log.read(workdir / "metrics.jsonl")
+    rates = [line["images_per_second"] for line in lines if "images_per_second" in line]
+    return {
+        "experiment": experiment,
+        "dataset": config["data"]["name"],
+        "encoder": config["encoder"]["name"],
+        "objective": config["objective"]["name"],
+        "seed": config["seed"],
+        "steps": int(state.step),
+        "epochs": run.training.epochs,
+        "device": device(),
+        "parameters": parameters(state),
+        "train_seconds": round(max((line["seconds"] for line in lines), default=0.0), 2),
+        "images_per_second": round(statistics.median(rates), 1) if rates else None,
+        "versions": {"jaxembed": jaxembed.__version__}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        "encoder_sha256": evaluate.fingerprint(state),
+        "collapsed": metrics.get("validation/spread", 1.0) < COLLAPSED,
+        "metrics": dict(sorted(metrics.items())),
+    }
+
+
+def parameters(state: State) -> dict[str, int]:
+    """Count the parameters of the encoder and of the head."""
+    return {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in sorted(state.params.items())}
+
+
+def device() -> str:
+    """Name the devices that a run uses: their kind and how many."""
+    first, count = jax.devices()[0], jax.device_count()
+    kind = f"CPU, {os.cpu_count()} cores" if first.platform == "cpu" else first.device_kind
+    return kind if count == 1 else f"{count} × {kind}"
+
+
+def write(record: Mapping[str, Any], workdir: Path) -> Path:
+    """Write result.json, whole or not at all."""
+    path = workdir / "result.json"
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    return partial.replace(path)

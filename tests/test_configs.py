@@ -1,0 +1,69 @@
+"""Every config in the folder describes a run that can be built and stepped at its dataset's real shape."""
+
+import importlib.util
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from jaxembed import data, experiment, train
+from jaxembed.types import Batch
+
+FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+
+
+def load(file: Path):
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_four_objectives_meet_the_three_datasets():
+    crossed = {
+        f"{o}_{d}"
+        for o in ("autoencoder", "classifier", "simclr", "margin")
+        for d in ("mnist", "fashion_mnist", "cifar")
+    }
+    assert {file.stem for file in FILES} >= crossed | {"quickstart"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
+    config = load(file).get_config()
+    shape = SHAPES[config.data.name]
+    # Zeros of which no page is ever touched: only shapes count here.
+    split = Batch(
+        np.zeros((1000 if config.data.name == "digits" else 45_000, *shape), np.uint8), np.zeros(1000, np.int32)
+    )
+    dataset = data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    run = experiment.build(config, dataset)
+    state = jax.eval_shape(lambda: train.init(run, dataset, seed=0))
+    images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
+    order = jax.ShapeDtypeStruct((len(split.images),), np.int32)
+    after, scores = jax.eval_shape(partial(train.train_step, run), state, images, order)
+    assert scores["loss"].shape == ()
+    assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_config_tells_its_story_and_its_command(file):
+    story = load(file).__doc__
+    assert f"Run: python launch.py --config=configs/{file.name}" in story
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_value_of_a_config_can_be_overridden(file):
+    # A list cannot be overridden from the command line; a tuple can.
+    def walk(section: ConfigDict):
+        for key in section:
+            if isinstance(section[key], ConfigDict):
+                yield from walk(section[key])
+            else:
+                yield key, section[key]
+
+    assert not [key for key, value in walk(load(file).get_config()) if isinstance(value, list)]

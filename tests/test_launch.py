@@ -1,0 +1,178 @@
+"""The command: a whole run on digits, going on, being finished, and what it says to bad input."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import launch
+from jaxembed.types import InputError
+
+ROOT = Path(launch.__file__).parent
+QUICKSTART = ROOT / "configs" / "quickstart.py"
+
+
+@pytest.fixture
+def config():
+    """The quick start, but quicker."""
+    spec = importlib.util.spec_from_file_location("quickstart", QUICKSTART)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.train.epochs, config.evaluate.linear.epochs, config.evaluate.mlp.epochs = 2, 1, 1
+    return config
+
+
+def run(config, folder, *, again=False):
+    launch.run("quickstart", config, folder, data_dir=None, again=again)
+
+
+def command(*arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, ROOT / "launch.py", *arguments], capture_output=True, text=True, cwd=cwd, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
+    status, out, err = command(f"--config={QUICKSTART}", "--config.train.epochs=2", "--seed=5", cwd=tmp_path)
+    folder = tmp_path / "checkpoints" / "quickstart"
+    assert (status, err) == (0, "")
+    assert out.startswith("quickstart: digits × fc × reconstruct, on ")
+    assert "test/knn_accuracy" in out
+    assert "Files: checkpoints/quickstart/" in out
+    assert {"config.json", "metrics.jsonl", "result.json", "checkpoint"} <= {file.name for file in folder.iterdir()}
+    assert json.loads((folder / "config.json").read_text())["seed"] == 5
+    result = json.loads((folder / "result.json").read_text())
+    steps = 2 * ((1797 - 360 - 200) // 64)
+    identity = {"experiment": "quickstart", "dataset": "digits", "encoder": "fc", "objective": "reconstruct"}
+    assert result.items() >= (identity | {"seed": 5, "epochs": 2, "steps": steps}).items()
+    assert result["parameters"] == {"encoder": 17616, "head": 17664}
+    assert result["versions"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
+    assert result["train_seconds"] > 0
+    assert set(result["metrics"]) >= {
+        f"{split}/{name}"
+        for split in ("validation", "test")
+        for name in ("knn_accuracy", "linear_accuracy", "mlp_accuracy", "l1")
+    }
+
+
+def test_a_finished_run_says_so_and_is_measured_again_only_if_asked(config, tmp_path, capsys):
+    run(config, tmp_path)
+    result = tmp_path / "result.json"
+    first, written = json.loads(result.read_text()), result.stat().st_mtime_ns
+    capsys.readouterr()
+    run(config, tmp_path)
+    assert "quickstart is finished; --evaluate measures it again" in capsys.readouterr().out
+    assert result.stat().st_mtime_ns == written
+    run(config, tmp_path, again=True)
+    assert result.stat().st_mtime_ns != written
+    assert json.loads(result.read_text()) == first
+
+
+def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_path):
+    run(config, tmp_path)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
+    config.seed, config.encoder.latent = 1, 8
+    message = "config.encoder.latent is 16 there, 8 here, config.seed is 0 there, 1 here"
+    with pytest.raises(InputError, match=message):
+        run(config, tmp_path)
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("encoder", "name", "vit", "config.encoder.name must be one of cnn, conv, fc, resnet; got 'vit'"),
+        ("encoder", "latent", 0, "config.encoder.latent must be > 0, got 0"),
+        ("objective", "name", "byol", "must be one of classify, margin, ntxent, reconstruct; got 'byol'"),
+        ("objective", "temperature", 0.0, "config.objective.temperature must be > 0, got 0.0"),
+        ("optimizer", "name", "adamw", "must be one of sgd, adam, lars; got 'adamw' (did you mean 'adam'?)"),
+        ("data", "name", "digit", "did you mean 'digits'?"),
+        ("data", "validation", 0, "config.data.validation must be between 1 and 1436, got 0"),
+        ("data", "validation", 5, "config.data.validation must be at least the 8 devices, got 5"),
+        ("train", "batch_size", 60, "config.train.batch_size must be a multiple of the 8 devices, got 60"),
+        ("train", "batch_size", 1240, "must be at most the 1237 train images of digits, got 1240"),
+        ("train", "epochs", 0, "config.train.epochs must be > 0, got 0"),
+        ("train", "validate_every", -1, "config.train.validate_every must be >= 0, got -1"),
+        ("train", "dtype", "float16", "config.train.dtype must be one of float32, bfloat16; got 'float16'"),
+        ("evaluate", "neighbours", 0, "config.evaluate.neighbours must be > 0, got 0"),
+        ("evaluate", "neighbours", 1238, "must be at most the 1237 train images of digits, got 1238"),
+        ("evaluate", "distance", "l2", "must be one of cosine, euclidean; got 'l2'"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused_in_one_line(section, key, value, message, config, tmp_path):
+    if key == "temperature":
+        config.objective = {"name": "ntxent", "projection": (8,), "augmentation": {}, "temperature": 0.5}
+    config[section][key] = value
+    with pytest.raises(InputError) as error:
+        run(config, tmp_path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_reconstruct_with_an_encoder_that_has_no_decoder_is_refused(config, tmp_path):
+    config.encoder = {"name": "resnet", "depth": 18, "width": 8}
+    with pytest.raises(InputError, match="needs an encoder with a decoder, one of conv, fc; got 'resnet'"):
+        run(config, tmp_path)
+
+
+def test_a_config_that_lacks_a_section_or_has_one_too_many_is_refused(config, tmp_path):
+    config.unlock()
+    config.sede = 1
+    with pytest.raises(InputError, match=r"got 'sede' \(did you mean 'seed'\?\)"):
+        run(config, tmp_path)
+    del config.sede, config.seed
+    with pytest.raises(InputError, match="the config lacks seed"):
+        run(config, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"--workdir .*/file/run cannot be written: Not a directory"):
+        run(config, tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--config is required, such as --config=configs/quickstart.py"),
+        (["--config=none.py"], "--config=none.py: there is no such file"),
+        (["--config=none.py", "--config.train.epochs=1"], "--config=none.py: there is no such file"),
+        (["--config=empty.py"], "empty.py has no function get_config"),
+        (["--config=broken.py"], "invalid syntax"),
+        (["--config=raises.py"], "ZeroDivisionError: division by zero"),
+        (["--config=number.py"], "get_config must return a ConfigDict, got int"),
+        ([f"--config={QUICKSTART}", "--config.encoder.latnet=3"], 'Did you mean "latent" instead of "latnet"?'),
+        ([f"--config={QUICKSTART}", "--config.train.epochs=many"], "flag --config.train.epochs=many: invalid"),
+        ([f"--config={QUICKSTART}", "--worckdir=x"], "Unknown command line flag 'worckdir'. Did you mean: workdir"),
+        ([f"--config={QUICKSTART}", "--seed=-1"], "flag --seed=-1: -1 is not a non-negative integer"),
+        ([f"--config={QUICKSTART}", "left", "over"], "unexpected arguments: left over"),
+        ([f"--config={QUICKSTART}", "--config.encoder.latent=0"], "config.encoder.latent must be > 0, got 0"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_one_line_and_status_2(arguments, message, tmp_path):
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    (tmp_path / "broken.py").write_text("def get_config(:\n")
+    (tmp_path / "raises.py").write_text("1 / 0\n")
+    (tmp_path / "number.py").write_text("def get_config(): return 3\n")
+    status, out, err = command(*arguments, cwd=tmp_path)
+    assert (status, out) == (2, "")
+    assert err.startswith("launch.py: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_help_reads_well_and_needs_no_jax(tmp_path):
+    watch = "import sys, runpy; sys.argv = ['launch.py', '--help']\n"
+    watch += f"try: runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')\n"
+    watch += "finally: print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "False"
+    assert "python launch.py --config=configs/simclr_cifar.py" in done.stdout
+    assert "Folder of the run" in done.stdout
