@@ -43,8 +43,10 @@ def main(_: Sequence[str]) -> None:
         fail(str(error))
     except log.Diverged as error:
         fail(str(error), status=1)
-    except (train.Stopped, KeyboardInterrupt) as stopped:
-        fail(f"{stopped or 'interrupted'}; the same command goes on from here", status=130)
+    except train.Stopped as stopped:
+        fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from the last checkpoint", status=130)
 
 
 def run(name: str, config: ConfigDict, folder: Path, *, data_dir: str | None, again: bool) -> None:

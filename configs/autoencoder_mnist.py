@@ -13,10 +13,12 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.data = dict(name="mnist", validation=5000)
     config.encoder = dict(name="fc", widths=(256, 128), latent=32, dropout=0.0)
-    config.objective = dict(name="reconstruct", augmentation=dict(), corruption=dict())
+    config.objective = dict(
+        name="reconstruct", augmentation=dict(affine=(10.0, 0.05, 0.9, 1.1)), corruption=dict(noise=0.3)
+    )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=0.0)
     config.train = dict(
-        epochs=50,
+        epochs=60,
         batch_size=256,
         dtype="float32",
         steps_per_call=50,

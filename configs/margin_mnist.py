@@ -13,11 +13,11 @@ def get_config() -> ConfigDict:
     config.data = dict(name="mnist", validation=5000)
     config.encoder = dict(name="fc", widths=(256, 128), latent=32, dropout=0.1)
     config.objective = dict(
-        name="margin", margin=1.0, projection=(), augmentation=dict(affine=(15.0, 0.1, 0.85, 1.15))
+        name="margin", margin=5.0, projection=(), augmentation=dict(affine=(15.0, 0.1, 0.85, 1.15))
     )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=0.0)
     config.train = dict(
-        epochs=50,
+        epochs=100,
         batch_size=256,
         dtype="float32",
         steps_per_call=50,

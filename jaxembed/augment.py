@@ -7,23 +7,22 @@ import functools
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 from jaxtyping import Array, Float, Int
-from ml_collections import ConfigDict
 
 from jaxembed import registry
-from jaxembed.types import Augment, Image, InputError, Key
+from jaxembed.types import Augment, Image, InputError, Key, Section
 
 Scalar = Float[Array, ""] | float
 Side = Int[Array, ""] | int
 
 
-def compose(options: Mapping[str, Any] | ConfigDict, *, what: str) -> Augment:
+def compose(options: Section, *, what: str) -> Augment:
     """Build the augmentation that a config section describes.
 
     The operations run in the order of `OPERATIONS`, whatever the section's. Each has its own key by its

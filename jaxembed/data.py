@@ -16,7 +16,7 @@ from PIL import Image
 from jaxembed import registry
 from jaxembed.types import Batch, InputError
 
-# What TFDS would make of these channels; a PNG may hold a palette where the pixels are grey or colours.
+# Pillow's names for channels; asked for because a PNG may hold a palette instead.
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _CACHE_FORMAT = 1
 _DECODED_AT_ONCE = 2000

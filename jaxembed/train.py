@@ -21,6 +21,11 @@ from jaxembed.types import Batch, Key, State
 class Stopped(Exception):
     """The run was asked to stop by a signal, and has saved its state; the text is one line."""
 
+    def __init__(self, cause: signal.Signals, text: str) -> None:
+        """Keep the signal, whose number is the shell's exit status less 128."""
+        super().__init__(text)
+        self.cause = cause
+
 
 def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
     """Train to the end, from the newest checkpoint in the run's folder if there is one.
@@ -50,7 +55,9 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                     checkpoints.save(state)
                 if signals:
                     journal.flush()
-                    raise Stopped(f"stopped by {signals[0].name} at step {step} of {run.total_steps}, saved")
+                    raise Stopped(
+                        signals[0], f"stopped by {signals[0].name} at step {step} of {run.total_steps}, saved"
+                    )
                 if _validation_is_due(run, step):
                     with journal.paused():
                         metrics = evaluate.validate(run, state, dataset)

@@ -271,6 +271,15 @@ def test_what_is_not_image_classification_of_one_shape_is_refused(data_dir, chan
     assert text in refusal(data_dir, "odd")
 
 
+def test_a_dataset_with_unlabelled_images_is_refused(data_dir, monkeypatch):
+    def unlabelled(n: int, *shape: int, classes: int) -> archives.Arrays:
+        return np.zeros((n, *shape), np.uint8), np.full(n, -1)
+
+    monkeypatch.setattr(archives, "images", unlabelled)
+    archives.prepare(data_dir, "odd", **TREES)
+    assert "a label for every image" in refusal(data_dir, "odd")
+
+
 def test_another_file_format_is_refused_with_the_way_to_the_right_one(data_dir, folder):
     info = json.loads((folder / "dataset_info.json").read_text())
     (folder / "dataset_info.json").write_text(json.dumps(info | {"fileFormat": "tfrecord"}))

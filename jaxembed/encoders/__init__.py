@@ -4,7 +4,6 @@ Each file has a module `Encoder`. One that can be undone has a method `decoder(i
 its embedding back to images in [0, 1], which the objective `reconstruct` trains as its head.
 """
 
-
 from flax import linen as nn
 
 from jaxembed import encoders, registry
