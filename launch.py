@@ -32,13 +32,10 @@ def main(_: Sequence[str]) -> None:
     from jaxembed import log, train
     from jaxembed.types import InputError
 
-    config = FLAGS.config
-    if FLAGS.seed is not None:
-        config.seed = FLAGS.seed
     name = Path(config_flags.get_config_filename(FLAGS["config"])).stem
-    folder = Path(FLAGS.workdir) if FLAGS.workdir else Path("checkpoints", name)
+    folder = Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", name)
     try:
-        run(name, config, folder, data_dir=FLAGS.data_dir, again=FLAGS.evaluate)
+        run(name, FLAGS.config, folder, data_dir=FLAGS.data_dir, seed=FLAGS.seed, again=FLAGS.evaluate)
     except InputError as error:
         fail(str(error))
     except log.Diverged as error:
@@ -49,24 +46,46 @@ def main(_: Sequence[str]) -> None:
         fail("interrupted; the same command goes on from the last checkpoint", status=130)
 
 
-def run(name: str, config: ConfigDict, folder: Path, *, data_dir: str | None, again: bool) -> None:
-    """Train if the run is not finished, evaluate, and write what came out; `again` evaluates a finished run."""
-    from jaxembed import evaluate, experiment, result, train, workdir
+def run(
+    name: str, config: ConfigDict, folder: Path, *, data_dir: str | None, seed: int | None, again: bool
+) -> None:
+    """Train if the run is not finished, evaluate, and write what came out.
 
+    Args:
+      name: of the experiment.
+      config: what to run.
+      folder: of the run.
+      data_dir: of the TFDS datasets; None for the default.
+      seed: instead of the config's; None for the config's.
+      again: evaluate a finished run again.
+
+    Raises:
+      InputError: if any of that cannot be used; the folder is then as it was.
+    """
+    from jaxembed import evaluate, experiment, result, train, workdir
+    from jaxembed.types import InputError
+
+    if seed is not None:
+        config = ConfigDict({**config, "seed": seed})
     experiment.check_sections(config)
-    workdir.open_for(config, folder)
-    if (folder / "result.json").exists() and not again:
-        print(f"{name} is finished; --evaluate measures it again")
-        show(json.loads((folder / "result.json").read_text()), folder)
-        return
-    dataset = experiment.load(config, data_dir=data_dir)
-    parts = experiment.build(config, dataset)
-    print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
-    state = train.fit(parts, dataset, folder, seed=config.seed)
-    metrics = evaluate.evaluate(parts, state, dataset)
-    record = result.make(name, config, parts, state, metrics, folder)
-    result.write(record, folder)
-    show(record, folder)
+    with workdir.opened(folder):
+        workdir.check(config, folder)
+        finished = (folder / "result.json").exists()
+        if finished and not again:
+            print(f"{name} is finished; --evaluate measures it again")
+            show(json.loads((folder / "result.json").read_text()), folder)
+            return
+        dataset = experiment.load(config, data_dir=data_dir)
+        parts = experiment.build(config, dataset)
+        if finished and not (folder / "checkpoint" / str(parts.total_steps)).exists():
+            raise InputError(f"--workdir {folder} has no checkpoint of its last step to evaluate again")
+        workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
+        print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
+        state = train.fit(parts, dataset, folder, seed=config.seed)
+        metrics = evaluate.evaluate(parts, state, dataset)
+        record = result.make(name, config, parts, state, metrics, folder)
+        workdir.write("result.json", json.dumps(record, indent=2) + "\n", folder)
+        show(record, folder)
 
 
 def show(record: dict[str, Any], folder: Path) -> None:
@@ -85,14 +104,11 @@ def parse(argv: Sequence[str]) -> list[str]:
     if "--help" in argv:
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
-    # Looked at first: absl would go on with a config that raises whenever it is touched.
-    file = next((word.partition("=")[2] for word in argv if word.startswith("--config=")), "")
-    if file and not Path(file.partition(":")[0]).is_file():
-        fail(f"--config={file}: there is no such file")
     try:
         rest = FLAGS(argv)
+        hasattr(FLAGS.config, "keys")  # a file that is not there raises only when its config is looked into
     except Exception as error:  # a config file is code and can raise anything
-        fail(_reason(error, file))
+        fail(_reason(error, _config_file(argv)))
     if rest[1:]:
         fail(f"unexpected arguments: {' '.join(rest[1:])}")
     if not isinstance(FLAGS.config, ConfigDict):
@@ -106,12 +122,26 @@ def parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
+def _config_file(argv: Sequence[str]) -> str:
+    """Find the value of --config, the last one, in words that may not parse."""
+    file = ""
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        name, _, value = word.partition("=")
+        if name in ("--config", "-config"):
+            file = value or following
+    return file.partition(":")[0]
+
+
 def _reason(error: Exception, file: str) -> str:
     """Say in one line why the flags or the config file could not be used."""
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]
     text = str(error.args[0] if error.args else error).strip()
     if isinstance(error, flags.Error):
         # A config that raised comes as its whole traceback, whose last line is the error.
         return f"{file}: {text.splitlines()[-1]}" if "Traceback" in text else text
+    if isinstance(error, OSError) and not Path(file).is_file():
+        return f"--config={file}: there is no such file"
     if isinstance(error, AttributeError) and "get_config" in text:
         return f"{file} has no function get_config"
     if isinstance(error, AttributeError | KeyError):

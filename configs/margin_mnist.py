@@ -11,9 +11,9 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="mnist", validation=5000)
-    config.encoder = dict(name="fc", widths=(256, 128), latent=32, dropout=0.1)
+    config.encoder = dict(name="fc", widths=(256, 128), latent=32, dropout=0.05)
     config.objective = dict(
-        name="margin", margin=5.0, projection=(), augmentation=dict(affine=(15.0, 0.1, 0.85, 1.15))
+        name="margin", margin=5.0, projection=(), augmentation=dict(affine=(10.0, 0.1, 0.9, 1.1))
     )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=0.0)
     config.train = dict(

@@ -1,5 +1,5 @@
-"""SimCLR on MNIST with a small CNN: two shifted, turned, scaled and partly erased copies of each digit have to find
-each other; then classifiers on the frozen encoder (Chen et al. 2020, arXiv:2002.05709).
+"""SimCLR on MNIST with a small CNN: two cropped, shifted, turned and scaled copies of each digit have to
+find each other; then classifiers on the frozen encoder (Chen et al. 2020, arXiv:2002.05709).
 
 Run: python launch.py --config=configs/simclr_mnist.py
 """

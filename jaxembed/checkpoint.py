@@ -1,8 +1,9 @@
 """Checkpoints: State on disk, saved in the background, restored from the newest that is whole."""
 
 import contextlib
+import gc
 import logging as stdlib_logging
-import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
-from jaxembed.types import State
+from jaxembed.types import InputError, State
 
 
 class Checkpoints:
@@ -37,33 +38,51 @@ class Checkpoints:
     def restore(self, like: State) -> State | None:
         """Restore the newest whole checkpoint, or None where there is none.
 
-        A finished folder can still be damaged (a full disk, a bad copy): it is set aside beside the folder of
-        checkpoints as `damaged-<step>`, which a warning says, and the one before it is tried.
+        A finished folder can still be damaged (a full disk, a bad copy): where an older one is whole, the
+        damaged one is set aside beside the folder of checkpoints as `damaged-<step>`, which a warning says.
 
         Args:
           like: a state of the same shapes, types and placement on devices.
+
+        Raises:
+          InputError: if there are checkpoints and none can be restored; nothing is moved.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        failed = {}
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
-                with _quiet_asyncio():
-                    return self.manager.restore(step, args=ocp.args.StandardRestore(abstract))
-            except Exception as error:
-                aside = self.folder.parent / f"damaged-{step}"
-                logging.warning("checkpoint %d is damaged (%s): moved to %s", step, type(error).__name__, aside)
-                shutil.rmtree(aside, ignore_errors=True)
-                (self.folder / str(step)).rename(aside)
-        self.manager.reload()
+                with _quiet():
+                    state = self.manager.restore(step, args=ocp.args.StandardRestore(abstract))
+            except Exception as error:  # orbax raises whatever the damage made it stumble over
+                failed[step] = error
+                continue
+            for damaged, error in failed.items():
+                self._set_aside(damaged, error)
+            return state
+        if failed:
+            reasons = ", ".join(f"{step}: {type(error).__name__}" for step, error in failed.items())
+            raise InputError(f"no checkpoint in {self.folder} can be restored ({reasons}); take another --workdir")
         return None
+
+    def _set_aside(self, step: int, error: Exception) -> None:
+        names = (f"damaged-{step}", *(f"damaged-{step}-{number}" for number in range(2, 1000)))
+        aside = next(path for name in names if not (path := self.folder.parent / name).exists())
+        (self.folder / str(step)).rename(aside)
+        # The manager remembers its steps, and would take a new save of this one for a repetition.
+        self.manager.reload()
+        logging.warning("checkpoint %d is damaged (%s): moved to %s", step, type(error).__name__, aside)
 
 
 @contextlib.contextmanager
-def _quiet_asyncio() -> Iterator[None]:
-    # Orbax reads every array in a task of its own; asyncio prints a traceback for each that is not asked for.
-    logger = stdlib_logging.getLogger("asyncio")
+def _quiet() -> Iterator[None]:
+    # Orbax reads every array in a task of its own; Python prints a traceback for each that nobody awaits.
+    logger, hook = stdlib_logging.getLogger("asyncio"), sys.unraisablehook
     level = logger.level
     logger.setLevel(stdlib_logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
     try:
         yield
     finally:
+        gc.collect()  # so that what is thrown away here is not noticed later
         logger.setLevel(level)
+        sys.unraisablehook = hook

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxembed import mesh, neighbours, probe, rows
+from jaxembed import mesh, model, neighbours, probe, rows
 from jaxembed.data import Dataset
 from jaxembed.experiment import Run
-from jaxembed.types import Batch, Images, Key, Scores, State
+from jaxembed.types import Batch, Key, Scores, State
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
 CHUNK = 1000
+VALIDATION = 1
 
 
 def evaluate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -55,14 +56,16 @@ def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
 
 def embed(run: Run, state: State, images: np.ndarray) -> Float[np.ndarray, "n d"]:
     """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder."""
-    return rows.chunked(partial(_embed, run, state.params, state.stats), images, size=_chunk(len(images)))
+    return rows.chunked(partial(_embed, run, state.params, state.stats), images, size=_chunk(run, len(images)))
 
 
 def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]:
     """Average what the objective can say image by image over a whole split: `<name>/<score>` -> mean."""
     if not run.objective.reports:
         return {}
-    scores = rows.chunked(partial(_reports, run, state.params, state.stats), split, size=_chunk(len(split.labels)))
+    scores = rows.chunked(
+        partial(_reports, run, state.params, state.stats), split, size=_chunk(run, len(split.labels))
+    )
     return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
 
 
@@ -72,11 +75,6 @@ def fingerprint(state: State) -> str:
     for leaf in jax.tree.leaves((state.params["encoder"], state.stats.get("encoder", {}))):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()
-
-
-def pixels(images: jax.Array) -> Images:
-    """Turn uint8 images into float32 in [0, 1]."""
-    return images.astype(jnp.float32) / 255
 
 
 def _judges(run: Run, embeddings: np.ndarray, dataset: Dataset) -> dict[str, Any]:
@@ -107,39 +105,39 @@ def _accuracy(predicted: np.ndarray, split: Batch) -> float:
 
 def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
     """Score validation batches as training does, views and all, but frozen and with the same views each time."""
-    split, devices = dataset.validation, jax.device_count()
+    split, devices = dataset.validation, run.mesh.size
     size = min(run.training.batch_size, len(split.labels) // devices * devices)
     # Whole batches alone: a contrastive loss depends on how many rows it compares.
     batches = [
         jax.tree.map(lambda array: array[start : start + size], split)  # noqa: B023
         for start in range(0, len(split.labels) - size + 1, size)
     ]
-    keys = jax.random.split(state.key, len(batches))
+    # A branch of its own: the state's key is split into the keys of training.
+    keys = jax.random.split(jax.random.fold_in(state.key, VALIDATION), len(batches))
     scores = [_batch_scores(run, state.params, state.stats, *pair) for pair in zip(keys, batches, strict=True)]
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
-def _chunk(n: int) -> int:
-    devices = jax.device_count()
-    return -(-min(CHUNK, n) // devices) * devices
+def _chunk(run: Run, n: int) -> int:
+    return -(-min(CHUNK, n) // run.mesh.size) * run.mesh.size
 
 
 @partial(jax.jit, static_argnums=0)
 def _embed(run: Run, params: Any, stats: Any, images: jax.Array) -> Float[Array, "n d"]:
-    images = mesh.split(run.mesh, pixels(images))
+    images = mesh.split(run.mesh, model.pixels(images))
     return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
 
 
 @partial(jax.jit, static_argnums=0)
 def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
-    batch = mesh.split(run.mesh, batch._replace(images=pixels(batch.images)))
+    batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     scores = run.objective.score(run.apply(params, stats, batch.images, train=False), batch)
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
 @partial(jax.jit, static_argnums=0)
 def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
-    batch = mesh.split(run.mesh, batch._replace(images=pixels(batch.images)))
+    batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)
     scores = run.objective.score(run.apply(params, stats, images, train=False), target)
     return {name: jnp.mean(values) for name, values in scores.items()}

@@ -1,12 +1,15 @@
 """An experiment: one config made into the parts of a run, everything in it checked at the door."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from jaxembed import data, encoders, mesh, model, neighbours, objectives, optim, probe, registry
 from jaxembed.types import Images, InputError, Objective, Section, Task
@@ -24,7 +27,7 @@ class Training:
       batch_size: images a step, over all devices; what an epoch leaves over waits for the next permutation.
       dtype: of the computation, "float32" or "bfloat16"; parameters, statistics and losses stay float32.
       steps_per_call: steps that the device runs between two words with the host.
-      log_every: steps that one line of metrics.jsonl averages.
+      log_every: steps that one line of metrics.jsonl averages; fewer before a checkpoint or a validation.
       checkpoint_every: steps between checkpoints; the last step has one in any case.
       keep: checkpoints kept, the newest.
       validate_every: epochs between measurements on the validation split; 0 for none but the last.
@@ -46,9 +49,8 @@ class Training:
         what = "config.train"
         registry.choose(self.dtype, DTYPES, what=f"{what}.dtype")
         for name in ("epochs", "batch_size", "steps_per_call", "log_every", "checkpoint_every", "keep"):
-            registry.positive(what, **{name: getattr(self, name)})
-        if self.validate_every < 0:
-            raise InputError(f"{what}.validate_every must be >= 0, got {self.validate_every}")
+            registry.bounded(what, "> 0", **{name: getattr(self, name)})
+        registry.bounded(what, ">= 0", validate_every=self.validate_every)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +71,10 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Raise an InputError at a number or a name that makes no sense."""
-        registry.positive("config.evaluate", neighbours=self.neighbours)
+        registry.bounded("config.evaluate", "> 0", neighbours=self.neighbours)
         registry.choose(self.distance, neighbours.DISTANCES, what="config.evaluate.distance")
+        if self.linear.hidden:
+            raise InputError(f"config.evaluate.linear.hidden must be (), got {self.linear.hidden}")
 
 
 class Run(NamedTuple):
@@ -99,6 +103,9 @@ def check_sections(config: Section) -> None:
         registry.choose(name, SECTIONS, what="a section of the config")
     if missing := [name for name in SECTIONS if name not in config]:
         raise InputError(f"the config lacks {', '.join(missing)}; it needs {', '.join(SECTIONS)}")
+    # JAX would fold a larger seed onto a smaller one.
+    if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
+        raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {config['seed']!r}")
 
 
 def load(config: Section, *, data_dir: str | None) -> data.Dataset:
@@ -114,36 +121,24 @@ def build(config: Section, dataset: data.Dataset) -> Run:
     """Make the parts of a run; InputError at anything in the config that does not fit."""
     training = registry.call(Training, config["train"], what="config.train")
     protocol = _protocol(config["evaluate"])
-    images, devices = dataset.train.images, jax.device_count()
-    if training.batch_size % devices:
-        raise InputError(
-            f"config.train.batch_size must be a multiple of the {devices} devices, got {training.batch_size}"
-        )
-    if training.batch_size > len(images):
-        raise InputError(
-            f"config.train.batch_size must be at most the {len(images)} train images of {dataset.name}, "
-            f"got {training.batch_size}"
-        )
-    if len(dataset.validation.labels) < devices:
-        raise InputError(
-            f"config.data.validation must be at least the {devices} devices, got {len(dataset.validation.labels)}"
-        )
-    if protocol.neighbours > len(images):
-        raise InputError(
-            f"config.evaluate.neighbours must be at most the {len(images)} train images of {dataset.name}, "
-            f"got {protocol.neighbours}"
-        )
+    devices = mesh.make()
+    _check_counts(training, protocol, dataset, devices.size)
     encoder = encoders.make(config["encoder"])
-    objective = objectives.make(config["objective"], Task(encoder, images.shape[1:], len(dataset.classes)))
-    steps_per_epoch = len(images) // training.batch_size
+    image_shape = dataset.train.images.shape[1:]
+    objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
+    embedder = model.Embedder(encoder, objective.head)
+    # A shape that an encoder or a head cannot take shows here, before anything is trained or written.
+    image = jnp.zeros((1, *image_shape))
+    jax.eval_shape(partial(embedder.init, train=False), jax.random.key(0), image)
+    steps_per_epoch = len(dataset.train.labels) // training.batch_size
     total_steps = training.epochs * steps_per_epoch
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
     return Run(
-        model=model.Embedder(encoder, objective.head),
+        model=embedder,
         objective=objective,
         optimizer=optimizer,
         schedule=schedule,
-        mesh=mesh.make(),
+        mesh=devices,
         training=training,
         protocol=protocol,
         steps_per_epoch=steps_per_epoch,
@@ -151,8 +146,23 @@ def build(config: Section, dataset: data.Dataset) -> Run:
     )
 
 
-def _protocol(section: Section) -> Protocol:
-    options = dict(section)
-    for name in {"linear", "mlp"} & set(options):
-        options[name] = registry.call(probe.Settings, options[name], what=f"config.evaluate.{name}")
+def _protocol(section: Any) -> Protocol:
+    options = dict(section) if isinstance(section, Mapping | ConfigDict) else section
+    for name in ("linear", "mlp"):
+        if name in options:
+            options[name] = registry.call(probe.Settings, options[name], what=f"config.evaluate.{name}")
     return registry.call(Protocol, options, what="config.evaluate")
+
+
+def _check_counts(training: Training, protocol: Protocol, dataset: data.Dataset, devices: int) -> None:
+    images = len(dataset.train.labels)
+    held_out, batch_size = len(dataset.validation.labels), training.batch_size
+    if batch_size % devices:
+        raise InputError(f"config.train.batch_size must be a multiple of the {devices} devices, got {batch_size}")
+    for name, count in (("train.batch_size", batch_size), ("evaluate.neighbours", protocol.neighbours)):
+        if count > images:
+            raise InputError(
+                f"config.{name} must be at most the {images} train images of {dataset.name}, got {count}"
+            )
+    if held_out < devices:
+        raise InputError(f"config.data.validation must be at least the {devices} devices, got {held_out}")

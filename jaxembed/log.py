@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import tqdm
 
+from jaxembed import workdir
 from jaxembed.experiment import Run
 from jaxembed.types import InputError
 
@@ -24,27 +25,26 @@ class Diverged(RuntimeError):
 
 
 class Log:
-    """Takes the scores of every call of the step; writes their means over every `log_every` steps.
+    """Takes the scores of every call of the step; writes their means over the steps since the last line.
 
-    Scores stay on the device until the next line is due: the host reads one line late, so the device never
-    waits for it. `seconds` counts training alone, compilation included, across resumed runs.
+    A line is due every `log_every` steps. Scores stay on the device until the next line is due: the host reads
+    one line late, so the device never waits for it. `seconds` counts training alone, compilation included,
+    across resumed runs.
     """
 
-    def __init__(self, workdir: Path, run: Run, *, step: int) -> None:
+    def __init__(self, folder: Path, run: Run, *, step: int) -> None:
         """Open the log of a run that goes on from `step`; lines beyond it, of a run that was killed, go."""
-        self.run, self.file = run, workdir / "metrics.jsonl"
+        self.run, self.file = run, folder / "metrics.jsonl"
         lines = [line for line in read(self.file) if line["step"] <= step]
-        self.main = jax.process_index() == 0
-        if self.main:
-            self.file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        self.board = _board(workdir) if run.training.tensorboard and self.main else None
+        workdir.write(self.file.name, "".join(json.dumps(line) + "\n" for line in lines), folder)
+        self.validated = {line["step"] for line in lines if "validation/loss" in line}
+        self.board = _board(folder) if run.training.tensorboard else None
         self.bar = tqdm.tqdm(
             total=run.total_steps,
             initial=step,
-            disable=not (self.main and sys.stderr.isatty()),
+            disable=not sys.stderr.isatty(),
             bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}, {remaining} left{postfix}",
         )
-        self.first_step = step
         self.window, self.pending = [], None
         self.seconds = max((line["seconds"] for line in lines), default=0.0)
         self.started = self.printed = time.perf_counter()
@@ -62,37 +62,55 @@ class Log:
 
     def add(self, step: int, count: int, scores: Mapping[str, jax.Array]) -> None:
         """Take the mean scores of the `count` steps that end at `step`."""
-        self.window.append((count, scores))
+        self.window.append((step, count, scores))
         if self.rated is None:
             jax.block_until_ready(scores)  # the first call compiles: rates are of what comes after it
             self.rated = (step, self.elapsed())
-        if step % self.run.training.log_every == 0 or step == self.run.total_steps:
-            self.flush()
-            self.pending, self.window = (step, self.window), []
+        if step % self.run.training.log_every == 0:
+            self._write_pending()
+            self._close_window()
+
+    def flush(self) -> None:
+        """Write all that was added, waiting for the device; Diverged if the loss is no number."""
+        self._write_pending()
+        self._close_window()
+        self._write_pending()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Write what is pending and stop the clock, for a measurement between two steps."""
+        """Write all that was added and stop the clock, for a measurement between two steps."""
         self.flush()
         self.seconds = self.elapsed()
         yield
         self.started = time.perf_counter()
 
+    def validation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write what was measured on the validation split, and print it."""
+        self.write(step, metrics)
+        self.validated.add(step)
+        numbers = ", ".join(f"{name.removeprefix('validation/')} {value:.4f}" for name, value in metrics.items())
+        epoch = step // self.run.steps_per_epoch
+        self.say(f"epoch {epoch}/{self.run.training.epochs} on validation: {numbers}")
+
     def elapsed(self) -> float:
         """Seconds of training so far."""
         return self.seconds + time.perf_counter() - self.started
 
-    def flush(self) -> None:
-        """Read the pending scores from the device and write their line; Diverged if the loss is no number."""
+    def _close_window(self) -> None:
+        if self.window:
+            self.pending = (self.window[-1][0], self.window)
+            self.window = []
+
+    def _write_pending(self) -> None:
         if self.pending is None:
             return
         step, window = self.pending
         self.pending = None
         window = jax.device_get(window)
-        total = sum(count for count, _ in window)
+        total = sum(count for _, count, _ in window)
         means = {
-            f"train/{name}": float(sum(count * scores[name] for count, scores in window) / total)
-            for name in window[0][1]
+            f"train/{name}": float(sum(count * scores[name] for _, count, scores in window) / total)
+            for name in window[0][2]
         }
         seconds, rate = self.elapsed(), {}
         rated_step, rated_seconds = self.rated
@@ -103,14 +121,12 @@ class Log:
         self.write(
             step, {"seconds": seconds} | rate | {"learning_rate": float(self.run.schedule(step - 1))} | means
         )
-        if not math.isfinite(means["train/loss"]):
-            raise Diverged(f"the loss is {means['train/loss']} at step {step}: try a smaller learning rate")
-        self._show(step, seconds, means["train/loss"], rate.get("images_per_second"))
+        if not math.isfinite(loss := means["train/loss"]):
+            raise Diverged(f"the loss is {loss} at step {step}: try a smaller rate, in another --workdir")
+        self._show(step, seconds, loss, rate.get("images_per_second"))
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl, and to TensorBoard."""
-        if not self.main:
-            return
         line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | values
         with self.file.open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -120,9 +136,8 @@ class Log:
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
-        if self.main:
-            self.bar.write(text, file=sys.stdout)
-            sys.stdout.flush()
+        self.bar.write(text, file=sys.stdout)
+        sys.stdout.flush()
 
     def _show(self, step: int, seconds: float, loss: float, rate: float | None) -> None:
         epoch = f"epoch {step / self.run.steps_per_epoch:.1f}/{self.run.training.epochs}"
@@ -144,11 +159,11 @@ def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
-def _board(workdir: Path) -> Any:
+def _board(folder: Path) -> Any:
     try:
         import tensorboardX
     except ImportError:
         raise InputError(
             "config.train.tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'"
         ) from None
-    return tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+    return tensorboardX.SummaryWriter(str(folder / "tensorboard"))

@@ -1,4 +1,4 @@
-"""The devices: one mesh with a `data` axis, and the only code that knows how many there are."""
+"""The devices: one mesh with a `data` axis, and how arrays lie on it."""
 
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ Tree = TypeVar("Tree")
 
 
 def make() -> Mesh:
-    """Make a mesh of all devices of all processes along the axis `data`."""
+    """Make a mesh of all devices along the axis `data`."""
     # Auto: with explicit axes, now the default, `z @ z.T` over a split batch raises.
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 

@@ -4,9 +4,14 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt8
 
 from jaxembed.types import Images, Outputs
+
+
+def pixels(images: UInt8[Array, "n h w c"]) -> Images:
+    """Turn uint8 images [n, h, w, c] into what a model sees: float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
 
 
 class Embedder(nn.Module):

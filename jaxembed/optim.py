@@ -25,16 +25,19 @@ def make(
 
 def sgd(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
     """SGD with momentum; weight decay is L2, added to the gradient, as in PyTorch."""
+    registry.bounded("config.optimizer", ">= 0", momentum=momentum, weight_decay=weight_decay)
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum))
 
 
 def adam(schedule: optax.Schedule, *, weight_decay: float) -> optax.GradientTransformation:
     """AdamW: decoupled weight decay; plain Adam where it is 0 (Loshchilov & Hutter 2019)."""
+    registry.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
     return optax.adamw(schedule, weight_decay=weight_decay)
 
 
 def lars(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
     """LARS for large batches; biases and BatchNorm neither decay nor adapt (You et al. 2017; SimCLR, section 3)."""
+    registry.bounded("config.optimizer", ">= 0", momentum=momentum, weight_decay=weight_decay)
     return optax.lars(
         schedule,
         weight_decay=weight_decay,
@@ -50,7 +53,7 @@ OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars}
 def _schedule(
     steps_per_epoch: int, total_steps: int, *, learning_rate: float, warmup_epochs: float
 ) -> optax.Schedule:
-    registry.positive("config.optimizer", learning_rate=learning_rate)
+    registry.bounded("config.optimizer", "> 0", learning_rate=learning_rate)
     warmup_steps = round(warmup_epochs * steps_per_epoch)
     if not 0 <= warmup_steps < total_steps:
         epochs = total_steps // steps_per_epoch

@@ -34,8 +34,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise an InputError at a number that makes no sense."""
-        for name in ("hidden", "epochs", "batch_size", "learning_rate"):
-            registry.positive("a probe of config.evaluate", **{name: getattr(self, name)})
+        what = "a probe of config.evaluate"
+        registry.bounded(what, "> 0", hidden=self.hidden, epochs=self.epochs, batch_size=self.batch_size)
+        registry.bounded(what, "> 0", learning_rate=self.learning_rate)
+        registry.bounded(what, ">= 0", weight_decay=self.weight_decay)
 
 
 def fit(
@@ -61,13 +63,19 @@ def fit(
     Returns:
       the trained probe: embeddings [n, d] -> classes [n].
     """
-    mean, deviation = embeddings.mean(axis=0, keepdims=True), embeddings.std(axis=0, keepdims=True)
-    scale = np.where(deviation > 1e-6 * np.abs(mean).max(), deviation, np.inf)
+    # float64: over 50,000 rows a float32 mean is off by so much that a constant dimension seems to vary.
+    mean = embeddings.mean(axis=0, keepdims=True, dtype=np.float64)
+    deviation = embeddings.std(axis=0, keepdims=True, dtype=np.float64)
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
+
+    def standardise(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        return ((rows - mean) / scale).astype(np.float32)
+
     network = model.MLP((*settings.hidden, classes), dropout=0.0)
-    params = _train(network, settings, key, (embeddings - mean) / scale, labels)
+    params = _train(network, settings, key, standardise(embeddings), labels)
 
     def classify(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-        return np.asarray(_predict(network, params, (rows - mean) / scale))
+        return np.asarray(_predict(network, params, standardise(rows)))
 
     return classify
 

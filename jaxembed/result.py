@@ -1,7 +1,6 @@
 """The result of a run: one flat record of what was run, on what, and what came out."""
 
 import importlib.metadata
-import json
 import os
 import statistics
 from collections.abc import Mapping
@@ -11,13 +10,11 @@ from typing import Any
 import jax
 
 import jaxembed
-from jaxembed import evaluate, log
+from jaxembed import collapse, evaluate, log
 from jaxembed.experiment import Run
 from jaxembed.types import Section, State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
-# Below this share of their length the rows of an embedding, or the reconstructions, are all but equal.
-COLLAPSED = 0.05
 
 
 def make(
@@ -46,7 +43,7 @@ def make(
         "versions": {"jaxembed": jaxembed.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "encoder_sha256": evaluate.fingerprint(state),
-        "collapsed": metrics.get("validation/spread", 1.0) < COLLAPSED,
+        "collapsed": metrics.get("validation/spread", 1.0) < collapse.LEAST_SPREAD,
         "metrics": dict(sorted(metrics.items())),
     }
 
@@ -61,11 +58,3 @@ def device() -> str:
     first, count = jax.devices()[0], jax.device_count()
     kind = f"CPU, {os.cpu_count()} cores" if first.platform == "cpu" else first.device_kind
     return kind if count == 1 else f"{count} × {kind}"
-
-
-def write(record: Mapping[str, Any], workdir: Path) -> Path:
-    """Write result.json, whole or not at all."""
-    path = workdir / "result.json"
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    return partial.replace(path)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, log, mesh
+from jaxembed import evaluate, log, mesh, model
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.data import Dataset
 from jaxembed.experiment import Run
@@ -19,11 +19,11 @@ from jaxembed.types import Batch, Key, State
 
 
 class Stopped(Exception):
-    """The run was asked to stop by a signal, and has saved its state; the text is one line."""
+    """The run was asked to stop by a signal, and its state is saved; the text is one line."""
 
-    def __init__(self, cause: signal.Signals, text: str) -> None:
-        """Keep the signal, whose number is the shell's exit status less 128."""
-        super().__init__(text)
+    def __init__(self, cause: signal.Signals, step: int, total_steps: int) -> None:
+        """Keep the signal: the exit status that a shell expects is 128 + its number."""
+        super().__init__(f"stopped by {cause.name} at step {step} of {total_steps}, saved")
         self.cause = cause
 
 
@@ -44,7 +44,13 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
         images = mesh.replicate(run.mesh, Batch(dataset.train.images, dataset.train.labels))
         step, order = int(state.step), None
         with log.Log(workdir, run, step=step) as journal:
-            while step < run.total_steps:
+            while not signals:
+                # Before the next step rather than after the last, so that a resumed run makes up for it.
+                if _validation_is_due(run, step) and step not in journal.validated:
+                    with journal.paused():
+                        journal.validation(step, evaluate.validate(run, state, dataset))
+                if step == run.total_steps:
+                    return state
                 if order is None or step % run.steps_per_epoch == 0:
                     order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
                 count = _steps_to_next_event(run, state, step)
@@ -52,19 +58,9 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                 step += count
                 journal.add(step, count, scores)
                 if step % training.checkpoint_every == 0 or step == run.total_steps or signals:
+                    journal.flush()  # raises if the run has diverged, before that could be saved
                     checkpoints.save(state)
-                if signals:
-                    journal.flush()
-                    raise Stopped(
-                        signals[0], f"stopped by {signals[0].name} at step {step} of {run.total_steps}, saved"
-                    )
-                if _validation_is_due(run, step):
-                    with journal.paused():
-                        metrics = evaluate.validate(run, state, dataset)
-                        journal.write(step, metrics)
-                    journal.say(_summary(run, step, metrics))
-            journal.flush()
-    return state
+            raise Stopped(signals[0], step, run.total_steps)
 
 
 def init(run: Run, dataset: Dataset, *, seed: int) -> State:
@@ -73,7 +69,7 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     init_key, _, _ = jax.random.split(key, 3)
     # Eagerly and on the CPU: compiling a ResNet's initialisation takes far longer than running it.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        image = evaluate.pixels(jnp.asarray(dataset.train.images[:1]))
+        image = model.pixels(jnp.asarray(dataset.train.images[:1]))
         variables = run.model.init(init_key, image, train=False)
         params = variables["params"]
         state = State(
@@ -131,7 +127,7 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
     views_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, state.step))
     size = run.training.batch_size
     rows = jax.lax.dynamic_slice_in_dim(order, state.step % run.steps_per_epoch * size, size)
-    batch = Batch(evaluate.pixels(images.images[rows]), images.labels[rows])
+    batch = Batch(model.pixels(images.images[rows]), images.labels[rows])
     views, target = run.objective.views(views_key, mesh.split(run.mesh, batch))
     views = mesh.split(run.mesh, views)
 
@@ -169,12 +165,7 @@ def _steps_to_next_event(run: Run, state: State, step: int) -> int:
 def _validation_is_due(run: Run, step: int) -> bool:
     every = run.training.validate_every * run.steps_per_epoch
     # Not at the end: the evaluation that follows measures the same.
-    return bool(every) and step % every == 0 and step < run.total_steps
-
-
-def _summary(run: Run, step: int, metrics: dict[str, float]) -> str:
-    numbers = ", ".join(f"{name.removeprefix('validation/')} {value:.4f}" for name, value in metrics.items())
-    return f"epoch {step // run.steps_per_epoch}/{run.training.epochs} on validation: {numbers}"
+    return bool(every) and step % every == 0 and 0 < step < run.total_steps
 
 
 @contextlib.contextmanager

@@ -1,41 +1,61 @@
-"""The folder of a run, which belongs to one config."""
+"""The folder of a run, which belongs to one config and to one process at a time."""
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from jaxembed.types import InputError
 
 
-def open_for(config: ConfigDict, folder: Path) -> Path:
-    """Make the folder, or check that it is of this config.
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[None]:
+    """Make the folder and hold it for this process.
 
     Raises:
-      InputError: if it cannot be written, or holds a run of another config; the keys that differ are named.
+      InputError: if it cannot be written, or another process holds it.
     """
-    ours = json.loads(config.to_json())
-    file = folder / "config.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not file.exists():
-            partial = file.with_suffix(f".partial{jax.process_index()}")
-            partial.write_text(json.dumps(ours, indent=2) + "\n")
-            partial.replace(file)
-        theirs = json.loads(file.read_text())
+        lock = (folder / ".lock").open("a")
     except OSError as error:
         raise InputError(f"--workdir {folder} cannot be written: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(f"--workdir {folder} is in use by another run; take another --workdir") from error
+        yield
+
+
+def check(config: ConfigDict, folder: Path) -> None:
+    """Raise an InputError if the folder holds a run of another config; the keys that differ are named.
+
+    A folder in which nothing was trained yet is nobody's.
+    """
+    file = folder / "config.json"
+    if not file.exists() or not (folder / "metrics.jsonl").exists():
+        return
+    try:
+        theirs = flatten(json.loads(file.read_text()))
+    except (json.JSONDecodeError, AttributeError) as error:
         raise InputError(f"{file} is damaged ({error}); take another --workdir or remove it") from error
-    ours, theirs = flatten(ours), flatten(theirs)
+    ours = flatten(json.loads(config.to_json()))
     keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if keys:
         differences = ", ".join(f"{key} is {theirs.get(key)!r} there, {ours.get(key)!r} here" for key in keys)
         raise InputError(f"--workdir {folder} holds a run of another config: {differences}; take another --workdir")
-    return folder
+
+
+def write(name: str, text: str, folder: Path) -> None:
+    """Write a file of the folder, whole or not at all."""
+    partial = folder / f"{name}.partial"
+    partial.write_text(text)
+    partial.replace(folder / name)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "config") -> dict[str, Any]:

@@ -12,6 +12,8 @@ from ml_collections import ConfigDict
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
+# Compiling takes most of the tests' time; the commands that they start compile as a user's do.
+jax.config.update("jax_disable_most_optimizations", True)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
 
 from jaxembed import data, experiment

@@ -7,6 +7,7 @@ import pytest
 
 from jaxembed import mesh, train
 from jaxembed.checkpoint import Checkpoints
+from jaxembed.types import InputError
 
 
 @pytest.fixture
@@ -57,15 +58,32 @@ def test_a_state_saved_on_eight_devices_restores_on_one(tmp_path, state):
     np.testing.assert_array_equal(kernel, state.params["encoder"]["MLP_0"]["Dense_0"]["kernel"])
 
 
+def damage(folder):
+    for file in folder.rglob("*"):
+        if file.is_file() and file.parent.name == "d":
+            file.write_bytes(b"damaged")
+
+
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path, state, caplog, capfd):
     folder = tmp_path / "checkpoint"
     save(folder, at(state, 2), at(state, 4))
-    for file in (folder / "4").rglob("*"):
-        if file.is_file() and file.parent.name == "d":
-            file.write_bytes(b"damaged")
-    assert int(restore(folder, state).step) == 2
+    (tmp_path / "damaged-4").mkdir()
+    damage(folder / "4")
+    with Checkpoints(folder, keep=3) as checkpoints:
+        assert int(checkpoints.restore(state).step) == 2
+        # Training comes to this step again, and saves it again.
+        checkpoints.save(at(state, 4))
     assert "checkpoint 4 is damaged" in caplog.text
     assert "Traceback" not in capfd.readouterr().err
-    assert (tmp_path / "damaged-4").is_dir()
-    save(folder, at(state, 4))
+    assert (tmp_path / "damaged-4-2" / "default").is_dir()
     assert int(restore(folder, state).step) == 4
+
+
+def test_where_none_can_be_restored_nothing_is_moved(tmp_path, state):
+    folder = tmp_path / "checkpoint"
+    save(folder, at(state, 2), at(state, 4))
+    before = sorted(tmp_path.rglob("*"))
+    other = state._replace(params={"other": state.params["encoder"]})
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be restored \(4: \w+, 2: \w+\)"):
+        restore(folder, other)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -63,10 +63,29 @@ def test_the_mlp_probe_learns_what_no_line_can():
 
 def test_a_probe_does_not_care_for_scale_offset_or_a_dead_dimension():
     train_rows, labels = blobs(500)
-    moved = np.concatenate([train_rows * 1000 + 3e4, np.full((500, 1), 7.0)], axis=1).astype(np.float32)
+    scales = np.array([1e-3, 1.0, 1e3, 1e4, 1.0, 1e-2])
+    moved = np.concatenate([train_rows * scales + 5 * scales, np.full((500, 1), 0.1)], axis=1).astype(np.float32)
     one = probe.fit(jax.random.key(0), train_rows, labels, classes=4, settings=SETTINGS)
     other = probe.fit(jax.random.key(0), moved, labels, classes=4, settings=SETTINGS)
     assert np.mean(one(train_rows) == labels) == pytest.approx(np.mean(other(moved) == labels), abs=0.02)
+
+
+def test_a_constant_dimension_is_dead_however_many_rows_there_are():
+    # The float32 mean of as many rows is 0.100045.
+    constant, informative = np.full((45_000, 1), 0.1, np.float32), np.zeros((45_000, 1), np.float32)
+    informative[::2] = 1
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "_train", lambda network, settings, key, rows, labels: seen.append(rows))
+        probe.fit(
+            jax.random.key(0),
+            np.concatenate([constant, informative], axis=1),
+            np.zeros(45_000, np.int32),
+            classes=2,
+            settings=SETTINGS,
+        )
+    np.testing.assert_array_equal(seen[0][:, 0], 0)
+    np.testing.assert_allclose(np.abs(seen[0][:, 1]), 1)
 
 
 @pytest.mark.parametrize("size", [1, 4, 10, 16])

@@ -2,17 +2,25 @@
 
 import importlib.util
 import json
+import re
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import launch
+from jaxembed import workdir
 from jaxembed.types import InputError
 
 ROOT = Path(launch.__file__).parent
 QUICKSTART = ROOT / "configs" / "quickstart.py"
+SHORT = [
+    f"--config.{key}.epochs={epochs}" for key, epochs in (("train", 2), ("evaluate.linear", 1), ("evaluate.mlp", 1))
+]
 
 
 @pytest.fixture
@@ -27,7 +35,7 @@ def config():
 
 
 def run(config, folder, *, again=False):
-    launch.run("quickstart", config, folder, data_dir=None, again=again)
+    launch.run("quickstart", config, folder, data_dir=None, seed=None, again=again)
 
 
 def command(*arguments, cwd):
@@ -38,13 +46,14 @@ def command(*arguments, cwd):
 
 
 def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
-    status, out, err = command(f"--config={QUICKSTART}", "--config.train.epochs=2", "--seed=5", cwd=tmp_path)
+    status, out, err = command(f"--config={QUICKSTART}", *SHORT, "--seed=5", cwd=tmp_path)
     folder = tmp_path / "checkpoints" / "quickstart"
     assert (status, err) == (0, "")
     assert out.startswith("quickstart: digits × fc × reconstruct, on ")
     assert "test/knn_accuracy" in out
     assert "Files: checkpoints/quickstart/" in out
-    assert {"config.json", "metrics.jsonl", "result.json", "checkpoint"} <= {file.name for file in folder.iterdir()}
+    names = {file.name for file in folder.iterdir()}
+    assert names == {".lock", "config.json", "metrics.jsonl", "result.json", "checkpoint"}
     assert json.loads((folder / "config.json").read_text())["seed"] == 5
     result = json.loads((folder / "result.json").read_text())
     steps = 2 * ((1797 - 360 - 200) // 64)
@@ -91,6 +100,10 @@ def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_pa
         ("objective", "name", "byol", "must be one of classify, margin, ntxent, reconstruct; got 'byol'"),
         ("objective", "temperature", 0.0, "config.objective.temperature must be > 0, got 0.0"),
         ("optimizer", "name", "adamw", "must be one of sgd, adam, lars; got 'adamw' (did you mean 'adam'?)"),
+        ("encoder", "widths", (64, 2.5), "config.encoder.widths must be a tuple of whole numbers, got (64, 2.5)"),
+        ("encoder", "dropout", float("nan"), "config.encoder.dropout must be a finite number, got nan"),
+        ("optimizer", "warmup_epochs", float("inf"), "config.optimizer.warmup_epochs must be a finite number"),
+        ("optimizer", "weight_decay", -1.0, "config.optimizer.weight_decay must be >= 0, got -1.0"),
         ("data", "name", "digit", "did you mean 'digits'?"),
         ("data", "validation", 0, "config.data.validation must be between 1 and 1436, got 0"),
         ("data", "validation", 5, "config.data.validation must be at least the 8 devices, got 5"),
@@ -112,7 +125,8 @@ def test_a_config_that_makes_no_sense_is_refused_in_one_line(section, key, value
         run(config, tmp_path)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "result.json").exists()
+    # Refused before the folder is taken: the next config finds it free.
+    assert [file.name for file in tmp_path.iterdir()] == [".lock"]
 
 
 def test_reconstruct_with_an_encoder_that_has_no_decoder_is_refused(config, tmp_path):
@@ -129,6 +143,54 @@ def test_a_config_that_lacks_a_section_or_has_one_too_many_is_refused(config, tm
     del config.sede, config.seed
     with pytest.raises(InputError, match="the config lacks seed"):
         run(config, tmp_path)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_jax_would_fold_onto_another_is_refused(seed, config, tmp_path):
+    config.seed = seed
+    with pytest.raises(InputError, match=r"config.seed must be a whole number from 0 to 2\*\*32 - 1"):
+        run(config, tmp_path)
+
+
+def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
+    config.encoder = {"name": "cnn", "widths": (8, 8, 8, 8), "latent": 8, "dropout": 0.0}
+    config.objective = {"name": "classify", "hidden": (), "dropout": 0.0, "augmentation": {}}
+    with pytest.raises(InputError, match=r"config.encoder.widths must have fewer blocks"):
+        run(config, tmp_path)
+
+
+def test_a_folder_is_one_runs_at_a_time(config, tmp_path):
+    with workdir.opened(tmp_path), pytest.raises(InputError, match="is in use by another run"):
+        run(config, tmp_path)
+    run(config, tmp_path)
+
+
+def test_a_finished_run_without_its_checkpoint_is_not_trained_again_to_evaluate_it(config, tmp_path):
+    run(config, tmp_path)
+    result = (tmp_path / "result.json").read_text()
+    shutil.rmtree(tmp_path / "checkpoint")
+    with pytest.raises(InputError, match="has no checkpoint of its last step"):
+        run(config, tmp_path, again=True)
+    assert (tmp_path / "result.json").read_text() == result
+
+
+def test_a_stopped_and_a_diverged_run_end_with_their_own_status(tmp_path):
+    long = [f"--config={QUICKSTART}", "--config.train.epochs=10000", "--workdir=stopped"]
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "launch.py", *long], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "stopped" / "metrics.jsonl").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert re.fullmatch(
+        r"launch.py: stopped by SIGTERM at step \d+ of 190000, saved; the same command goes on from here\n",
+        process.communicate()[1],
+    )
+    assert process.returncode == 128 + signal.SIGTERM
+    steep = [f"--config={QUICKSTART}", "--config.optimizer.learning_rate=1e30", "--workdir=diverged"]
+    status, _, err = command(*steep, cwd=tmp_path)
+    assert status == 1
+    assert re.search(r"the loss is (nan|inf) at step \d+", err.splitlines()[-1])
 
 
 def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):

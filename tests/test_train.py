@@ -31,57 +31,103 @@ def resident(dataset, run):
 
 
 def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
-    config.train.epochs = 40
+    config.train.epochs, config.train.validate_every, config.train.checkpoint_every = 40, 0, 1000
     run = experiment.build(config, dataset)
     metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset)
     assert metrics["test/accuracy"] > 0.9
     assert metrics["test/knn_accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
-@pytest.mark.parametrize("encoder", ["fc", "conv"])
-def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective, config, dataset, tmp_path):
-    config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
-    config.train.validate_every = 0
-    run = experiment.build(config, dataset)
-    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log.Log, "add", stop_at_step(7))
-        with pytest.raises(train.Stopped, match=r"SIGTERM at step [78] of 12, saved"):
-            train.fit(run, dataset, tmp_path / "stopped", seed=3)
-    assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+# Every objective, every kind of encoder: with and without BatchNorm, dropout and several steps a call.
+STOPPED = [("fc", "classify"), ("fc", "margin"), ("conv", "reconstruct"), ("cnn", "ntxent")]
 
 
-def stop_at_step(stop: int):
-    """Send this process SIGTERM from inside the loop, as a cluster does, at or after a step."""
+def interrupt(patch: pytest.MonkeyPatch, stop: int, number: signal.Signals) -> None:
+    """Send this process a signal from inside the loop, as a cluster or a keyboard does, at or after a step."""
     add = log.Log.add
 
     def add_and_stop(self, step, count, scores):
         add(self, step, count, scores)
         if step >= stop:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
-    return add_and_stop
+    patch.setattr(log.Log, "add", add_and_stop)
 
 
-def test_a_resumed_log_has_every_step_once(config, dataset, tmp_path, monkeypatch):
+def lines(folder) -> dict[int, dict[str, float]]:
+    """What metrics.jsonl says of each step, but for the times."""
+    said: dict[int, dict[str, float]] = {}
+    for line in (json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()):
+        kept = {name: value for name, value in line.items() if name not in ("seconds", "images_per_second")}
+        assert not kept.keys() & said.get(line["step"], {}).keys() - {"step", "epoch"}
+        said.setdefault(line["step"], {}).update(kept)
+    return said
+
+
+@pytest.mark.parametrize(("encoder", "objective"), STOPPED)
+def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective, config, dataset, tmp_path):
+    config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
+    # Every step a line, so that a stop falls on the end of one.
+    config.train.log_every = 1
+    run = experiment.build(config, dataset)
+    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+    for stop, number in ((3, signal.SIGTERM), (8, signal.SIGINT)):
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt(patch, stop, number)
+            with pytest.raises(train.Stopped, match=f"{number.name} at step {stop} of 12, saved"):
+                train.fit(run, dataset, tmp_path / "stopped", seed=3)
+    assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
+    config.encoder = ENCODERS["cnn"]
+    run = experiment.build(config, dataset)
+    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+
+    class Killed(BaseException):
+        """Nothing catches it, as nothing catches kill -9."""
+
+    def add_or_die(self, step, count, scores, add=log.Log.add):
+        add(self, step, count, scores)
+        if step == 8:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log.Log, "add", add_or_die)
+        with pytest.raises(Killed):
+            train.fit(run, dataset, tmp_path / "killed", seed=3)
+    # The checkpoint is of step 5; of the lines beyond it, one was cut off in the middle.
+    file = tmp_path / "killed" / "metrics.jsonl"
+    assert max(lines(tmp_path / "killed")) > 5
+    file.write_text(file.read_text() + '{"step": 11, "sec')
+    assert equal(train.fit(run, dataset, tmp_path / "killed", seed=3), whole)
+    assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
+
+
+def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_path, monkeypatch):
+    config.train.checkpoint_every = 4
     run = experiment.build(config, dataset)
     with monkeypatch.context() as patch:
-        patch.setattr(log.Log, "add", stop_at_step(7))
-        with pytest.raises(train.Stopped):
+        patch.setattr(evaluate, "validate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
             train.fit(run, dataset, tmp_path, seed=3)
-    # A line of a run that was killed after its last checkpoint, and one cut off in the middle.
-    file = tmp_path / "metrics.jsonl"
-    file.write_text(file.read_text() + '{"step": 9, "seconds": 1.0, "train/loss": 5.0}\n{"step": 11, "sec')
     train.fit(run, dataset, tmp_path, seed=3)
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    steps = [line["step"] for line in lines if "train/loss" in line]
-    assert steps == sorted(set(steps))
-    assert steps[-1] == 12
-    assert 5.0 not in [line.get("train/loss") for line in lines]
-    seconds = [line["seconds"] for line in lines]
-    assert seconds == sorted(seconds)
+    assert "validation/knn_accuracy" in lines(tmp_path)[4]
+
+
+def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_path):
+    config.train.log_every, config.train.validate_every = 4, 0
+    each = config.copy_and_resolve_references()
+    each.train.log_every = each.train.steps_per_call = 1
+    train.fit(experiment.build(config, dataset), dataset, tmp_path / "four", seed=3)
+    train.fit(experiment.build(each, dataset), dataset, tmp_path / "one", seed=3)
+    # A checkpoint every 5 steps writes what there is.
+    four, one = lines(tmp_path / "four"), lines(tmp_path / "one")
+    assert sorted(four) == [4, 5, 8, 10, 12]
+    for end, start in zip(sorted(four), [0, *sorted(four)], strict=False):
+        mean = np.mean([one[step]["train/loss"] for step in range(start + 1, end + 1)])
+        assert_allclose(four[end]["train/loss"], mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
@@ -191,8 +237,10 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
     config.optimizer.learning_rate = 1e38
     config.train.epochs = 10
     run = experiment.build(config, dataset)
-    with pytest.raises(log.Diverged, match=r"the loss is (nan|inf) at step \d+: try a smaller learning rate"):
-        train.fit(run, dataset, tmp_path, seed=3)
+    # And says it again: nothing of it is saved as if it could be gone on from.
+    for _ in range(2):
+        with pytest.raises(log.Diverged, match=r"the loss is (nan|inf) at step \d+: try a smaller rate"):
+            train.fit(run, dataset, tmp_path, seed=3)
 
 
 def test_convolutions_are_not_looped_over_on_a_cpu(config, dataset, run):

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import registry
-from jaxembed.types import Images
+from jaxembed.types import Images, InputError
 
 
 class Encoder(nn.Module):
@@ -43,12 +43,14 @@ class Encoder(nn.Module):
 def _max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n H W c"]:
     # As a maximum over a reshape: the gradient of reduce_window is 10 to 100 times slower on a CPU.
     n, height, width, channels = x.shape
+    if min(height, width) < 2:
+        raise InputError("config.encoder.widths must have fewer blocks: the image has no pixels left to pool")
     x = x[:, : height - height % 2, : width - width % 2]
     return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 
 
-def make(*, widths: Sequence[int], latent: int, dropout: float) -> Encoder:
+def make(*, widths: tuple[int, ...], latent: int, dropout: float) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.positive("config.encoder", widths=widths, latent=latent)
-    registry.probability("config.encoder", dropout=dropout)
+    registry.bounded("config.encoder", "> 0", widths=widths, latent=latent)
+    registry.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
     return Encoder(widths, latent, dropout)

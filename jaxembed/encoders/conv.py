@@ -7,7 +7,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import registry
-from jaxembed.types import Images
+from jaxembed.types import Images, InputError
 
 
 class Encoder(nn.Module):
@@ -69,7 +69,9 @@ def _upscale(x: Float[Array, "n h w k"]) -> Float[Array, "n H W c"]:
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, channels // 4)
 
 
-def make(*, widths: Sequence[int], latent: int) -> Encoder:
+def make(*, widths: tuple[int, ...], latent: int) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.positive("config.encoder", widths=widths, latent=latent)
+    registry.bounded("config.encoder", "> 0", widths=widths, latent=latent)
+    if not widths:
+        raise InputError("config.encoder.widths must have at least one convolution, got none")
     return Encoder(widths, latent)

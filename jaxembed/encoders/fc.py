@@ -56,8 +56,8 @@ class Decoder(nn.Module):
         return nn.sigmoid(pixels.astype(jnp.float32)).reshape(-1, *self.image_shape)
 
 
-def make(*, widths: Sequence[int], latent: int, dropout: float) -> Encoder:
+def make(*, widths: tuple[int, ...], latent: int, dropout: float) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.positive("config.encoder", widths=widths, latent=latent)
-    registry.probability("config.encoder", dropout=dropout)
+    registry.bounded("config.encoder", "> 0", widths=widths, latent=latent)
+    registry.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
     return Encoder(widths, latent, dropout)

@@ -61,5 +61,5 @@ class Block(nn.Module):
 def make(*, depth: int, width: int) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
     registry.choose(depth, BLOCKS, what="config.encoder.depth")
-    registry.positive("config.encoder", width=width)
+    registry.bounded("config.encoder", "> 0", width=width)
     return Encoder(depth, width)

@@ -7,8 +7,6 @@ head predicts from the embedding, and how that is scored.
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from jaxembed import augment, objectives, registry
 from jaxembed.types import Augment, Batch, Images, Key, Objective, Section, Task
@@ -34,25 +32,3 @@ def single_view(augmentation: Section) -> Callable[[Key, Batch], tuple[Images, B
 def view(augmented: Augment, key: Key, images: Images) -> Images:
     """Augment each of n images [n, h, w, c] with a key of its own."""
     return jax.vmap(augmented)(jax.random.split(key, len(images)), images)
-
-
-def spread(rows: Float[Array, "n ..."], scale: Float[Array, ""] | None = None) -> Float[Array, " n"]:
-    """Distance of each row from the mean of all rows, as a share of `scale`: near 0 after a collapse.
-
-    Args:
-      rows: [n, ...] float.
-      scale: the unit; the root mean square length of the rows if there is no better one.
-
-    Returns:
-      [n] float, dimensionless, >= 0.
-    """
-    rows = rows.reshape(len(rows), -1)
-    if scale is None:
-        scale = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(rows), axis=1)))
-    return deviation(rows) / jnp.maximum(scale, 1e-12)
-
-
-def deviation(rows: Float[Array, "n ..."]) -> Float[Array, " n"]:
-    """Distance of each row from the mean of all rows."""
-    rows = rows.reshape(len(rows), -1)
-    return jnp.linalg.norm(rows - jnp.mean(rows, axis=0, keepdims=True), axis=1)

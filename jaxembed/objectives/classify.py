@@ -1,7 +1,5 @@
 """Encoder and classifier trained jointly with cross-entropy."""
 
-from collections.abc import Sequence
-
 import jax.numpy as jnp
 
 from jaxembed import losses, model, objectives, registry
@@ -11,7 +9,7 @@ from jaxembed.types import Batch, Objective, Outputs, Scores, Section, Task
 def make(
     task: Task,
     *,
-    hidden: Sequence[int],
+    hidden: tuple[int, ...],
     dropout: float,
     augmentation: Section,
 ) -> Objective:
@@ -23,8 +21,8 @@ def make(
       dropout: probability of dropping one of their units.
       augmentation: what is done to each training image.
     """
-    registry.positive("config.objective", hidden=hidden)
-    registry.probability("config.objective", dropout=dropout)
+    registry.bounded("config.objective", "> 0", hidden=hidden)
+    registry.bounded("config.objective", "at least 0 and below 1", dropout=dropout)
     head = model.MLP((*hidden, task.classes), dropout)
     return Objective(head, objectives.single_view(augmentation), _score, reports=("accuracy",))
 

@@ -1,12 +1,11 @@
 """Margin contrastive learning: same-class pairs together, different-class pairs a margin apart."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxembed import losses, model, objectives, registry
+from jaxembed import collapse, losses, model, objectives, registry
 from jaxembed.types import Batch, Objective, Outputs, Scores, Section, Task
 
 
@@ -14,7 +13,7 @@ def make(
     task: Task,
     *,
     margin: float,
-    projection: Sequence[int],
+    projection: tuple[int, ...],
     augmentation: Section,
 ) -> Objective:
     """Make the objective: every pair inside the batch, the two kinds of pair with equal weight.
@@ -25,7 +24,7 @@ def make(
       projection: widths of an MLP whose outputs are paired; none pairs the embeddings themselves.
       augmentation: what is done to each training image.
     """
-    registry.positive("config.objective", margin=margin, projection=projection)
+    registry.bounded("config.objective", "> 0", margin=margin, projection=projection)
     head = model.MLP(tuple(projection), dropout=0.0)
     return Objective(head, objectives.single_view(augmentation), partial(_score, margin=margin), reports=())
 
@@ -42,7 +41,7 @@ def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
     return {
         "loss": jnp.sum(weight * loss, axis=1),
         "active": jnp.sum(active * _share(different), axis=1),
-        "spread": objectives.spread(z),
+        "spread": collapse.spread(z),
     }
 
 

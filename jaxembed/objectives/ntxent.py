@@ -1,11 +1,10 @@
 """SimCLR: make two views of one image agree and all others differ; no labels."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import jax.numpy as jnp
 
-from jaxembed import augment, losses, model, objectives, registry
+from jaxembed import augment, collapse, losses, model, objectives, registry
 from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
 
 
@@ -13,7 +12,7 @@ def make(
     task: Task,
     *,
     temperature: float,
-    projection: Sequence[int],
+    projection: tuple[int, ...],
     augmentation: Section,
 ) -> Objective:
     """Make the objective; the head is the projection, which is thrown away after training.
@@ -24,7 +23,7 @@ def make(
       projection: widths of the MLP whose outputs are compared.
       augmentation: what is done to each image, twice, to make its two views.
     """
-    registry.positive("config.objective", temperature=temperature, projection=projection)
+    registry.bounded("config.objective", "> 0", temperature=temperature, projection=projection)
     augmented = augment.compose(augmentation, what="config.objective.augmentation")
 
     def views(key: Key, batch: Batch) -> tuple[Images, Batch]:
@@ -38,4 +37,4 @@ def make(
 
 def _score(outputs: Outputs, target: Batch, *, temperature: float) -> Scores:
     loss = losses.ntxent(outputs.prediction, temperature=temperature)
-    return {"loss": loss, "spread": objectives.spread(outputs.embedding)}
+    return {"loss": loss, "spread": collapse.spread(outputs.embedding)}

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxembed import augment, encoders, losses, objectives
+from jaxembed import augment, collapse, encoders, losses, objectives
 from jaxembed.types import Batch, Images, InputError, Key, Objective, Outputs, Scores, Section, Task
 
 
@@ -44,5 +44,5 @@ def make(
 def _score(outputs: Outputs, target: Batch) -> Scores:
     error = losses.l1(outputs.prediction, target.images)
     # Where most pixels are 0 the all-black image is a stationary point of L1: a run that falls in has no spread.
-    images = jnp.mean(objectives.deviation(target.images))
-    return {"loss": error, "l1": error, "spread": objectives.spread(outputs.prediction, images)}
+    images = jnp.mean(collapse.deviation(target.images))
+    return {"loss": error, "l1": error, "spread": collapse.spread(outputs.prediction, images)}
