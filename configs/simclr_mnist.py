@@ -20,14 +20,14 @@ def get_config() -> ConfigDict:
     )
     config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-4)
     config.train = dict(
-        epochs=15,
+        epochs=8,
         batch_size=256,
         dtype="float32",
         steps_per_call=50,
         log_every=50,
         checkpoint_every=1000,
         keep=2,
-        validate_every=5,
+        validate_every=2,
         tensorboard=False,
     )
     config.evaluate = dict(

@@ -1,6 +1,5 @@
 """An experiment: one config made into the parts of a run, everything in it checked at the door."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from jaxembed import data, encoders, mesh, model, neighbours, objectives, optim, probe, registry
 from jaxembed.types import Images, InputError, Objective, Section, Task
@@ -146,8 +144,8 @@ def build(config: Section, dataset: data.Dataset) -> Run:
     )
 
 
-def _protocol(section: Any) -> Protocol:
-    options = dict(section) if isinstance(section, Mapping | ConfigDict) else section
+def _protocol(options: Any) -> Protocol:
+    options = registry.section(options, what="config.evaluate")
     for name in ("linear", "mlp"):
         if name in options:
             options[name] = registry.call(probe.Settings, options[name], what=f"config.evaluate.{name}")

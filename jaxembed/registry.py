@@ -33,11 +33,16 @@ def choose(name: Hashable, known: Iterable[Hashable], *, what: str) -> None:
         raise InputError(f"{what} must be one of {listed}; got {name!r}{nearest(name, known)}")
 
 
-def named(options: Any, *, what: str) -> tuple[str, dict[str, Any]]:
-    """Take the name out of a config section: (name, the other options)."""
+def section(options: Any, *, what: str) -> dict[str, Any]:
+    """Return a config section as a dict; InputError if it is a plain value."""
     if not isinstance(options, Mapping | ConfigDict):
         raise InputError(f"{what} must be a section of its own, got {options!r}")
-    options = dict(options)
+    return dict(options)
+
+
+def named(options: Any, *, what: str) -> tuple[str, dict[str, Any]]:
+    """Take the name out of a config section: (name, the other options)."""
+    options = section(options, what=what)
     if "name" not in options:
         raise InputError(f"{what} lacks a name; got {', '.join(options) or 'nothing'}")
     return options.pop("name"), options
@@ -54,8 +59,7 @@ def call(function: Callable[..., Any], options: Any, *given: Any, what: str) -> 
     Raises:
       InputError: naming an unknown option (and the nearest one), a missing one, or one of a wrong type.
     """
-    if not isinstance(options, Mapping | ConfigDict):
-        raise InputError(f"{what} must be a section of its own, got {options!r}")
+    options = section(options, what=what)
     signature = inspect.signature(function)
     wanted = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
     for option in options:
@@ -65,9 +69,9 @@ def call(function: Callable[..., Any], options: Any, *given: Any, what: str) -> 
     if missing := [name for name in wanted if name not in options]:
         raise InputError(f"{what} lacks {', '.join(missing)}; got {', '.join(options) or 'nothing'}")
     for name, value in options.items():
-        fits, wanted = TYPES.get(signature.parameters[name].annotation, (lambda _: True, ""))
+        fits, kind = TYPES.get(signature.parameters[name].annotation, (lambda _: True, ""))
         if not fits(value):
-            raise InputError(f"{what}.{name} must be {wanted}, got {value!r}")
+            raise InputError(f"{what}.{name} must be {kind}, got {value!r}")
     return function(*given, **options)
 
 

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from sklearn import datasets
 
-from jaxembed import data
+from jaxembed import data, records
 from jaxembed.types import InputError
 
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "unset").expanduser().resolve()
@@ -46,8 +46,8 @@ def folder(made, data_dir):
 def decoded(monkeypatch):
     """The names of the datasets that were decoded rather than read from a cache."""
     names = []
-    decode = data._decode
-    monkeypatch.setattr(data, "_decode", lambda name, folder: names.append(name) or decode(name, folder))
+    decode = records.decode
+    monkeypatch.setattr(records, "decode", lambda name, folder: names.append(name) or decode(name, folder))
     return names
 
 
