@@ -1,5 +1,7 @@
-"""Convolutional L1 autoencoder on CIFAR-10: three strided convolutions, a code of 256
-numbers, sub-pixel convolutions back; then classifiers on the frozen code.
+"""Convolutional L1 autoencoder on CIFAR-10: three strided convolutions, a code of 256 numbers, sub-pixel
+convolutions back; then classifiers on the frozen code.
+
+Not measured to the end yet.
 
 Run: python launch.py --config=configs/autoencoder_cifar.py
 """

@@ -1,5 +1,7 @@
 """CNN encoder and MLP classifier on CIFAR-10, trained jointly with cross-entropy.
 
+Not measured to the end yet.
+
 Run: python launch.py --config=configs/classifier_cifar.py
 """
 

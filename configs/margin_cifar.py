@@ -1,4 +1,7 @@
-"""Margin contrastive learning on CIFAR-10 with a small CNN and an embedding of 32 numbers (Hadsell et al. 2006).
+"""Margin contrastive learning on CIFAR-10 with a small CNN and an embedding of 32 numbers (Hadsell et al.
+2006).
+
+Not measured to the end yet.
 
 Run: python launch.py --config=configs/margin_cifar.py
 """

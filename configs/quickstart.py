@@ -1,6 +1,7 @@
 """A first run in seconds and without a download: an autoencoder on the 8×8 digits inside scikit-learn.
 
-64 pixels become 16 numbers; then nearest neighbours, a linear and an MLP classifier are tried on the frozen code.
+64 pixels become 16 numbers; then nearest neighbours, a linear and an MLP classifier are tried on the frozen
+code.
 
 Run: python launch.py --config=configs/quickstart.py
 """

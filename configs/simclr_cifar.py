@@ -1,7 +1,8 @@
-"""SimCLR on CIFAR-10 with ResNet18 (Chen et al. 2020, arXiv:2002.05709), by the recipe of dkobak/simclr-cifar10:
-SGD, rate 0.03 × batch/256, no warm-up, temperature 0.5, greyscale with probability 0.1, no blur.
+"""SimCLR on CIFAR-10 with ResNet18 (Chen et al. 2020, arXiv:2002.05709), by the recipe of
+dkobak/simclr-cifar10: SGD, rate 0.03 × batch/256, no warm-up, temperature 0.5, greyscale with probability
+0.1, no blur.
 
-Meant for a GPU; it has not been measured here yet.
+Meant for a GPU. Not measured to the end yet.
 
 Run: python launch.py --config=configs/simclr_cifar.py
 """

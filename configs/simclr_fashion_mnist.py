@@ -1,5 +1,7 @@
 """SimCLR on Fashion-MNIST with a small CNN (Chen et al. 2020, arXiv:2002.05709).
 
+Not measured to the end yet.
+
 Run: python launch.py --config=configs/simclr_fashion_mnist.py
 """
 
