@@ -192,6 +192,26 @@ def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
     assert loss(order) != loss(order[::-1])
 
 
+def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset):
+    def views(key, batch):
+        return batch.images, batch._replace(images=jnp.full_like(batch.images, jax.random.uniform(key)))
+
+    def score(outputs, target):
+        draw = target.images.mean(axis=(1, 2, 3))
+        return {"loss": outputs.prediction.sum(axis=1), "row": target.labels.astype(float), "draw": draw}
+
+    run = run._replace(objective=run.objective._replace(views=views, score=score))
+    numbered = mesh.replicate(run.mesh, dataset.train._replace(labels=np.arange(75, dtype=np.int32)))
+    state, order = train.init(run, dataset, seed=3), train.permute(jax.random.key(3), 0, 75)
+    rows, draws = [], []
+    for _ in range(run.steps_per_epoch):
+        state, scores = train.advance(run, state, numbered, order, 1)
+        rows.append(scores["row"])
+        draws.append(float(scores["draw"]))
+    assert_allclose(rows, np.asarray(order)[:64].reshape(4, 16).mean(axis=1), rtol=1e-6)
+    assert len(set(draws)) == 4
+
+
 def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     # One step of SGD without momentum or decay on a linear classifier: w - rate × dL/dw, written out in NumPy.
     config.encoder = {"name": "fc", "widths": (), "latent": 4, "dropout": 0.0}
