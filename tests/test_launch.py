@@ -157,6 +157,7 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
     config.objective = {"name": "classify", "hidden": (), "dropout": 0.0, "augmentation": {}}
     with pytest.raises(InputError, match=r"config.encoder.widths must have fewer blocks"):
         run(config, tmp_path)
+    assert not (tmp_path / "config.json").exists()
 
 
 def test_a_folder_is_one_runs_at_a_time(config, tmp_path):

@@ -81,7 +81,7 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
-    config.encoder = ENCODERS["cnn"]
+    config.encoder, config.train.checkpoint_every = ENCODERS["cnn"], 4
     run = experiment.build(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
 
@@ -97,9 +97,9 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_
         patch.setattr(log.Log, "add", add_or_die)
         with pytest.raises(Killed):
             train.fit(run, dataset, tmp_path / "killed", seed=3)
-    # The checkpoint is of step 5; of the lines beyond it, one was cut off in the middle.
+    # The checkpoint is of step 4, which was validated; of the lines beyond it, one was cut off in the middle.
     file = tmp_path / "killed" / "metrics.jsonl"
-    assert max(lines(tmp_path / "killed")) > 5
+    assert max(lines(tmp_path / "killed")) > 4
     file.write_text(file.read_text() + '{"step": 11, "sec')
     assert equal(train.fit(run, dataset, tmp_path / "killed", seed=3), whole)
     assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
@@ -244,6 +244,18 @@ def parameters(state):
     return encoder["kernel"], encoder["bias"], head["kernel"], head["bias"]
 
 
+def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
+    config.encoder = ENCODERS["cnn"]
+    run = experiment.build(config, dataset)
+    state = train.init(run, dataset, seed=3)
+    before = jax.device_get(state.stats)
+    order = train.permute(state.key, 0, 75)
+    after, _ = train.advance(run, state, mesh.replicate(run.mesh, dataset.train), order, 1)
+    moved = jax.tree.map(lambda old, new: bool((old != new).any()), before, jax.device_get(after.stats))
+    assert len(jax.tree.leaves(moved)) == 8
+    assert all(jax.tree.leaves(moved))
+
+
 def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
     config.train.dtype = "bfloat16"
     config.encoder = ENCODERS["cnn"]
@@ -255,7 +267,8 @@ def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
 
 def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
     config.optimizer.learning_rate = 1e38
-    config.train.epochs = 10
+    # A checkpoint of every step, and nothing else that would look at the loss.
+    config.train.checkpoint_every, config.train.log_every, config.train.validate_every = 1, 50, 0
     run = experiment.build(config, dataset)
     # And says it again: nothing of it is saved as if it could be gone on from.
     for _ in range(2):
