@@ -38,8 +38,10 @@ def check(config: ConfigDict, folder: Path) -> None:
     A folder in which nothing was trained yet is nobody's.
     """
     file = folder / "config.json"
-    if not file.exists() or not (folder / "metrics.jsonl").exists():
+    if not any((folder / name).exists() for name in ("metrics.jsonl", "checkpoint")):
         return
+    if not file.exists():
+        raise InputError(f"--workdir {folder} holds a run without its config.json; take another --workdir")
     try:
         theirs = flatten(json.loads(file.read_text()))
     except (json.JSONDecodeError, AttributeError) as error:

@@ -160,6 +160,13 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
     assert not (tmp_path / "config.json").exists()
 
 
+@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoint"])
+def test_what_is_left_of_a_run_without_its_config_is_not_gone_on_from(left, config, tmp_path):
+    (tmp_path / left).mkdir()
+    with pytest.raises(InputError, match="holds a run without its config.json"):
+        run(config, tmp_path)
+
+
 def test_a_folder_is_one_runs_at_a_time(config, tmp_path):
     with workdir.opened(tmp_path), pytest.raises(InputError, match="is in use by another run"):
         run(config, tmp_path)
