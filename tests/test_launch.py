@@ -163,7 +163,7 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
 @pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoint"])
 def test_what_is_left_of_a_run_without_its_config_is_not_gone_on_from(left, config, tmp_path):
     (tmp_path / left).mkdir()
-    with pytest.raises(InputError, match="holds a run without its config.json"):
+    with pytest.raises(InputError, match=r"holds a run without its config.json"):
         run(config, tmp_path)
 
 
