@@ -38,6 +38,12 @@ def load(name: str, folder: Path) -> Published:
     return splits
 
 
+def heed_read_only(folder: Path) -> None:
+    """Raise a PermissionError if a folder is marked read-only: nothing else stops root from writing into it."""
+    if not folder.stat().st_mode & 0o222:
+        raise PermissionError("it is marked read-only")
+
+
 def _key(folder: Path) -> str:
     """Hash what the arrays come from: the metadata's text, the records' names, sizes and times."""
     digest = hashlib.sha256(str(_FORMAT).encode())
@@ -59,9 +65,7 @@ def _read(file: Path) -> Published:
 def _write(file: Path, splits: Published) -> None:
     """Write all or nothing: a killed run leaves no file of that name, and two runs do not mix theirs."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Nothing stops root from writing into a folder marked read-only, so the mark is asked for.
-    if not file.parent.stat().st_mode & 0o222:
-        raise PermissionError(f"{file.parent} is marked read-only")
+    heed_read_only(file.parent)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     arrays = {
         "classes": np.array(splits.classes),

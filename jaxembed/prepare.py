@@ -26,6 +26,7 @@ from PIL import Image
 from tensorflow_datasets.core.download import download_manager, downloader
 from tensorflow_datasets.image_classification import cifar, mnist
 
+from jaxembed import cache
 from jaxembed.types import InputError
 
 _Examples = Iterator[tuple[int, dict[str, Any]]]
@@ -50,9 +51,7 @@ def prepare(name: str, data_dir: Path) -> Path:
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        # Nothing stops root from writing into a folder marked read-only, so the mark is asked for.
-        if not data_dir.stat().st_mode & 0o222:
-            raise PermissionError("it is marked read-only")
+        cache.heed_read_only(data_dir)
         tempfile.TemporaryFile(dir=data_dir).close()
         return _write(SOURCES[name](data_dir=data_dir), data_dir / "downloads" / "manual" / name)
     except OSError as error:

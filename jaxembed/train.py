@@ -41,7 +41,7 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
     with Checkpoints(workdir / "checkpoint", keep=training.keep) as checkpoints, _stop_signals() as signals:
         state = init(run, dataset, seed=seed)
         state = checkpoints.restore(state) or state
-        images = mesh.replicate(run.mesh, Batch(dataset.train.images, dataset.train.labels))
+        images = mesh.replicate(run.mesh, dataset.train)
         step, order = int(state.step), None
         with log.Log(workdir, run, step=step) as journal:
             while not signals:
