@@ -9,8 +9,8 @@ def l1(prediction: Float[Array, "n ..."], target: Float[Array, "n ..."]) -> Floa
     """Mean absolute error of each row over all its other axes.
 
     Its minimiser is the median, not the mean, of what the code leaves open: edges stay sharp where
-    squared error blurs them. The price is a trap: where most pixels are 0, as in MNIST, the all-black
-    image is a stationary point.
+    squared error blurs them. The price is a trap: of pixels that are 0 in most images, as most of MNIST's are,
+    black is a stationary point.
 
     Args:
       prediction: [n, ...] float.

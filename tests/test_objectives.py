@@ -144,6 +144,13 @@ def test_margin_shows_collapse(batch):
     assert_allclose(scores["active"].mean(), 1, rtol=1e-6)
 
 
+def test_margin_takes_no_shift_for_a_collapse(batch):
+    rows = jnp.eye(8, 4) * 3
+    here, far = (score("margin", rows + shift, rows + shift, batch, margin=2.0) for shift in (0.0, 50.0))
+    assert_allclose(here["spread"], far["spread"], rtol=1e-4)
+    assert_allclose(here["spread"], np.linalg.norm(rows - rows.mean(axis=0, keepdims=True), axis=1) / 2, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -41,7 +41,8 @@ def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
     return {
         "loss": jnp.sum(weight * loss, axis=1),
         "active": jnp.sum(active * _share(different), axis=1),
-        "spread": collapse.spread(z),
+        # In margins: the loss says nothing of where the origin lies, so lengths are no unit.
+        "spread": collapse.spread(z, jnp.asarray(margin)),
     }
 
 

@@ -43,6 +43,6 @@ def make(
 
 def _score(outputs: Outputs, target: Batch) -> Scores:
     error = losses.l1(outputs.prediction, target.images)
-    # Where most pixels are 0 the all-black image is a stationary point of L1: a run that falls in has no spread.
+    # Of pixels that are mostly 0, black is a stationary point of L1: a run that falls in has no spread.
     images = jnp.mean(collapse.deviation(target.images))
     return {"loss": error, "l1": error, "spread": collapse.spread(outputs.prediction, images)}
