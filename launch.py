@@ -1,17 +1,18 @@
-"""Train an image embedding and measure it: dataset × encoder × objective, as a config says.
+"""Train an image embedding and measure it: dataset × encoder × objective, as a config says; or a suite of them.
 
   python launch.py --config=configs/simclr_cifar.py
   python launch.py --config=configs/simclr_cifar.py --config.train.epochs=100 --seed=1 --workdir=runs/short
 
+  python launch.py --config=configs/suite_mnist.py
+
 The same command goes on where it stopped. A run's folder holds config.json, metrics.jsonl, checkpoint/ and,
-in the end, result.json.
+in the end, result.json, sample.npz and figures/; a suite's folder holds those of its runs and report/.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -29,74 +30,30 @@ flags.DEFINE_bool("evaluate", False, "Evaluate a finished run again.")
 def main(_: Sequence[str]) -> None:
     """Run the experiment that the flags describe."""
     # Imported here, so that --help and a misspelt flag answer at once.
-    from jaxembed import log, train
+    from jaxembed import conduct, log, suite, train
     from jaxembed.types import InputError
 
-    name = Path(config_flags.get_config_filename(FLAGS["config"])).stem
-    folder = Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", name)
+    config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
+    folder = Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", file.stem)
+    options = {"data_dir": FLAGS.data_dir, "again": FLAGS.evaluate}
     try:
-        run(name, FLAGS.config, folder, data_dir=FLAGS.data_dir, seed=FLAGS.seed, again=FLAGS.evaluate)
+        if "experiments" in config:
+            if FLAGS.seed is not None:
+                fail(f"--seed is of one run; a suite has --config.seeds, such as --config.seeds='({FLAGS.seed},)'")
+            suite.run(config, folder, configs=file.parent, **options)
+        else:
+            if FLAGS.seed is not None:
+                config = ConfigDict({**config, "seed": FLAGS.seed})
+            overrides = config_flags.get_override_values(FLAGS["config"])
+            conduct.run(file.stem, config, folder, command=conduct.command(file, overrides, config.seed), **options)
     except InputError as error:
         fail(str(error))
-    except log.Diverged as error:
+    except (log.Diverged, suite.Incomplete) as error:
         fail(str(error), status=1)
     except train.Stopped as stopped:
         fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on from the last checkpoint", status=130)
-
-
-def run(
-    name: str, config: ConfigDict, folder: Path, *, data_dir: str | None, seed: int | None, again: bool
-) -> None:
-    """Train if the run is not finished, evaluate, and write what came out.
-
-    Args:
-      name: of the experiment.
-      config: what to run.
-      folder: of the run.
-      data_dir: of the TFDS datasets; None for the default.
-      seed: instead of the config's; None for the config's.
-      again: evaluate a finished run again.
-
-    Raises:
-      InputError: if any of that cannot be used; the folder is then as it was.
-    """
-    from jaxembed import evaluate, experiment, result, train, workdir
-    from jaxembed.types import InputError
-
-    if seed is not None:
-        config = ConfigDict({**config, "seed": seed})
-    experiment.check_sections(config)
-    with workdir.opened(folder):
-        workdir.check(config, folder)
-        finished = (folder / "result.json").exists()
-        if finished and not again:
-            print(f"{name} is finished; --evaluate measures it again")
-            show(json.loads((folder / "result.json").read_text()), folder)
-            return
-        dataset = experiment.load(config, data_dir=data_dir)
-        parts = experiment.build(config, dataset)
-        if finished and not (folder / "checkpoint" / str(parts.total_steps)).exists():
-            raise InputError(f"--workdir {folder} has no checkpoint of its last step to evaluate again")
-        workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
-        print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
-        state = train.fit(parts, dataset, folder, seed=config.seed)
-        metrics = evaluate.evaluate(parts, state, dataset)
-        record = result.make(name, config, parts, state, metrics, folder)
-        workdir.write("result.json", json.dumps(record, indent=2) + "\n", folder)
-        show(record, folder)
-
-
-def show(record: dict[str, Any], folder: Path) -> None:
-    """Print what a run came to, and where its files are."""
-    rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
-    print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
-    for metric, value in record["metrics"].items():
-        print(f"  {metric:28s} {value:.4f}")
-    if record["collapsed"]:
-        print("The run has collapsed: what it makes of different images is all but the same.")
-    print(f"Files: {folder}/")
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -1,15 +1,15 @@
-"""Evaluation: what a frozen encoder's embedding is worth to a nearest neighbour, a linear and an MLP classifier."""
+"""Evaluation: what a frozen encoder's embedding is worth to classifiers, and how its classes lie."""
 
 import hashlib
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from jaxembed import mesh, model, neighbours, probe, rows
+from jaxembed import geometry, log, mesh, model, neighbours, pairs, probe, retrieval, rows
 from jaxembed.data import Dataset
 from jaxembed.experiment import Run
 from jaxembed.types import Batch, Key, Scores, State
@@ -19,30 +19,56 @@ CHUNK = 1000
 VALIDATION = 1
 
 
-def evaluate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
+class Embeddings(NamedTuple):
+    """The frozen embeddings of the three splits, [n, d] float32 each."""
+
+    train: Float[np.ndarray, "m d"]
+    validation: Float[np.ndarray, "v d"]
+    test: Float[np.ndarray, "n d"]
+
+
+class Judgement(NamedTuple):
+    """What an embedding is worth, and what that was seen from.
+
+    Attributes:
+      metrics: `<split>/<measure>` -> number.
+      embeddings: of the three splits.
+      predictions: judge ("knn", "linear", "mlp") -> [n] classes of the test split.
+    """
+
+    metrics: dict[str, float]
+    embeddings: Embeddings
+    predictions: dict[str, Int[np.ndarray, " n"]]
+
+
+def evaluate(run: Run, state: State, dataset: Dataset) -> Judgement:
     """Judge the frozen embedding on the validation and the test split.
 
     The classifiers learn from the train split's embeddings alone. The encoder's parameters are hashed before
-    and after.
-
-    Returns:
-      `<split>/<measure>` -> number: `knn_accuracy`, `linear_accuracy` and `mlp_accuracy` as fractions, what the
-      objective reports of itself (`accuracy`, `l1`), and on validation its other scores.
+    and after. The metrics are `knn_accuracy`, `linear_accuracy` and `mlp_accuracy` as fractions, those of
+    `geometry.measure` and `retrieval.measure`, what the objective reports of itself (`accuracy`, `l1`), and on
+    validation its other scores.
 
     Raises:
       RuntimeError: if the encoder changed.
+      log.Diverged: if an embedding is not finite, or too large to be measured.
     """
     before = fingerprint(state)
-    judges = _judges(run, embed(run, state, dataset.train.images), dataset)
+    embeddings = Embeddings(*(embed(run, state, split.images) for split in dataset[2:]))
+    judges = _judges(run, embeddings.train, dataset)
     metrics = _objective_scores(run, state, dataset)
-    for name, split in (("validation", dataset.validation), ("test", dataset.test)):
-        embeddings = embed(run, state, split.images)
-        for judge, classify in judges.items():
-            metrics[f"{name}/{judge}_accuracy"] = _accuracy(classify(embeddings), split)
+    predictions = {}
+    for name in ("validation", "test"):
+        split, points = getattr(dataset, name), getattr(embeddings, name)
+        measures = geometry.measure(points, split.labels, distance=run.protocol.distance)
+        measures |= retrieval.measure(points, split.labels, distance=run.protocol.distance)
+        predictions[name] = {judge: classify(points) for judge, classify in judges.items()}
+        measures |= {f"{judge}_accuracy": _accuracy(said, split) for judge, said in predictions[name].items()}
+        metrics |= {f"{name}/{measure}": value for measure, value in measures.items()}
         metrics |= reports(run, state, split, name)
     if fingerprint(state) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
-    return metrics
+    return Judgement(metrics, embeddings, predictions["test"])
 
 
 def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -55,8 +81,16 @@ def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
 
 
 def embed(run: Run, state: State, images: np.ndarray) -> Float[np.ndarray, "n d"]:
-    """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder."""
-    return rows.chunked(partial(_embed, run, state.params, state.stats), images, size=_chunk(run, len(images)))
+    """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder.
+
+    Raises:
+      log.Diverged: if an embedding is not finite, or too large to be measured.
+    """
+    embeddings = rows.chunked(partial(_embed, run, state.params, state.stats), images, size=chunk(run, len(images)))
+    if not (usable := pairs.is_usable(embeddings)).all():
+        lost = f"{np.sum(~usable)} of {len(images)} images"
+        raise log.Diverged(f"the embeddings of {lost} are not finite, or beyond {pairs.LARGEST:g}")
+    return embeddings
 
 
 def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]:
@@ -64,9 +98,14 @@ def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]
     if not run.objective.reports:
         return {}
     scores = rows.chunked(
-        partial(_reports, run, state.params, state.stats), split, size=_chunk(run, len(split.labels))
+        partial(_reports, run, state.params, state.stats), split, size=chunk(run, len(split.labels))
     )
     return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
+
+
+def chunk(run: Run, n: int) -> int:
+    """Return how many of n images are seen at a time, a multiple of the devices."""
+    return -(-min(CHUNK, n) // run.mesh.size) * run.mesh.size
 
 
 def fingerprint(state: State) -> str:
@@ -116,10 +155,6 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
     keys = jax.random.split(jax.random.fold_in(state.key, VALIDATION), len(batches))
     scores = [_batch_scores(run, state.params, state.stats, *pair) for pair in zip(keys, batches, strict=True)]
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
-
-
-def _chunk(run: Run, n: int) -> int:
-    return -(-min(CHUNK, n) // run.mesh.size) * run.mesh.size
 
 
 @partial(jax.jit, static_argnums=0)

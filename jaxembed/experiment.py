@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 
@@ -161,6 +162,13 @@ def _check_counts(training: Training, protocol: Protocol, dataset: data.Dataset,
         if count > images:
             raise InputError(
                 f"config.{name} must be at most the {images} train images of {dataset.name}, got {count}"
+            )
+    for split in ("validation", "test"):
+        counts = np.bincount(getattr(dataset, split).labels)
+        if np.sum(counts > 0) < 2 or counts.max() < 2:
+            raise InputError(
+                f"the {split} split of {dataset.name} must have two classes, one of them with two images, "
+                f"got {counts[counts > 0].tolist()} images in its classes"
             )
     if held_out < devices:
         raise InputError(f"config.data.validation must be at least the {devices} devices, got {held_out}")

@@ -24,8 +24,7 @@ def classify(
 ) -> Int[np.ndarray, " n"]:
     """Predict each query's class as the majority of its nearest train rows.
 
-    Votes count equally and a tie goes to the lowest class, as in scikit-learn's KNeighborsClassifier. The
-    [n, m] similarities are never held as a whole.
+    Votes count equally and a tie goes to the lowest class, as in scikit-learn's KNeighborsClassifier.
 
     Args:
       train: [m, d] float embeddings.
@@ -38,25 +37,27 @@ def classify(
     Returns:
       [n] int, the classes.
     """
-    train, labels = jnp.asarray(train), jnp.asarray(labels)
-
-    def vote(chunk: Float[np.ndarray, "n d"]) -> Int[Array, " n"]:
-        return _vote(train, labels, chunk, neighbours, distance, classes)
-
-    return rows.chunked(vote, queries, size=min(CHUNK, len(queries)))
+    voters = labels[nearest(train, queries, neighbours=neighbours, distance=distance)]
+    return np.argmax(np.eye(classes, dtype=np.int32)[voters].sum(axis=1), axis=1)
 
 
-@partial(jax.jit, static_argnums=(3, 4, 5))
-def _vote(
-    train: Float[Array, "m d"],
-    labels: Int[Array, " m"],
-    queries: Float[Array, "n d"],
-    neighbours: int,
-    distance: str,
-    classes: int,
-) -> Int[Array, " n"]:
-    _, nearest = jax.lax.top_k(DISTANCES[distance](queries, train), neighbours)
-    return jnp.argmax(jax.nn.one_hot(labels[nearest], classes).sum(axis=1), axis=1)
+def nearest(
+    train: Float[np.ndarray, "m d"], queries: Float[np.ndarray, "n d"], *, neighbours: int, distance: str
+) -> Int[np.ndarray, "n k"]:
+    """Find the k rows of train that are nearest to each query, nearest first; the [n, m] are never held whole."""
+    on_device = jnp.asarray(train)
+
+    def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
+        return _search(on_device, chunk, neighbours, distance)
+
+    return rows.chunked(search, queries, size=min(CHUNK, len(queries)))
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _search(
+    train: Float[Array, "m d"], queries: Float[Array, "n d"], neighbours: int, distance: str
+) -> Int[Array, "n k"]:
+    return jax.lax.top_k(DISTANCES[distance](queries, train), neighbours)[1]
 
 
 def _cosine(queries: Float[Array, "n d"], train: Float[Array, "m d"]) -> Float[Array, "n m"]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 # Distances held at a time: 2**24 float32 are 64 MB.
 HELD = 2**24
@@ -29,13 +29,19 @@ def space(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.nd
     Raises:
       ValueError: if a number is not finite, or beyond LARGEST.
     """
-    usable = np.all(np.abs(embeddings) <= LARGEST, axis=1)
-    if not usable.all():
+    if not (usable := is_usable(embeddings)).all():
         row = int(np.argmin(usable))
         raise ValueError(f"embeddings must be finite and within {LARGEST:g}, got {embeddings[row]} in row {row}")
-    points = (directions(embeddings) if distance == "cosine" else embeddings).astype(np.float32)
+    points = directions(embeddings) if distance == "cosine" else embeddings.copy()
+    points = points.astype(np.float32, copy=False)
     points -= points.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
     return points
+
+
+def is_usable(embeddings: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+    """Say of each row whether all its numbers are finite, and within LARGEST."""
+    # Extremes rather than absolute values, which would be a copy of all rows; a NaN is no extreme, and not within.
+    return (embeddings.max(axis=1) <= LARGEST) & (embeddings.min(axis=1) >= -LARGEST)
 
 
 def directions(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

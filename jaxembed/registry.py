@@ -93,6 +93,10 @@ TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
         "a tuple of whole numbers",
     ),
+    tuple[str, ...]: (
+        lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value),
+        "a tuple of names",
+    ),
     Section: (lambda value: isinstance(value, Mapping | ConfigDict), "a section of its own"),
 }
 

@@ -1,6 +1,7 @@
 """The result of a run: one flat record of what was run, on what, and what came out."""
 
 import importlib.metadata
+import math
 import os
 import statistics
 from collections.abc import Mapping
@@ -19,21 +20,25 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-da
 
 def make(
     experiment: str,
+    command: str,
     config: Section,
     run: Run,
     state: State,
     metrics: Mapping[str, float],
     workdir: Path,
 ) -> dict[str, Any]:
-    """Gather what a reader needs to trust and to repeat a run; `metrics` are those of `evaluate.evaluate`."""
+    """Gather what a reader needs to trust and to repeat a run; `metrics` are those of
+    `evaluate` and `sample`, `command` is the one that makes the run."""
     lines = log.read(workdir / "metrics.jsonl")
     rates = [line["images_per_second"] for line in lines if "images_per_second" in line]
     return {
         "experiment": experiment,
+        "command": command,
         "dataset": config["data"]["name"],
         "encoder": config["encoder"]["name"],
         "objective": config["objective"]["name"],
         "seed": config["seed"],
+        "distance": config["evaluate"]["distance"],
         "steps": int(state.step),
         "epochs": run.training.epochs,
         "device": device(),
@@ -44,7 +49,8 @@ def make(
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "encoder_sha256": evaluate.fingerprint(state),
         "collapsed": metrics.get("validation/spread", 1.0) < collapse.LEAST_SPREAD,
-        "metrics": dict(sorted(metrics.items())),
+        # JSON has no infinity: null is a metric that has no finite value, such as `cdnv` after a collapse.
+        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
     }
 
 

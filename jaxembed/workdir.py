@@ -5,7 +5,7 @@ import fcntl
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ml_collections import ConfigDict
 
@@ -54,9 +54,17 @@ def check(config: ConfigDict, folder: Path) -> None:
 
 
 def write(name: str, text: str, folder: Path) -> None:
-    """Write a file of the folder, whole or not at all."""
+    """Write a text file of the folder, whole or not at all."""
+    with replacing(name, folder) as partial:
+        partial.write(text.encode())
+
+
+@contextlib.contextmanager
+def replacing(name: str, folder: Path) -> Iterator[BinaryIO]:
+    """Open a file of the folder that takes its name once it is whole."""
     partial = folder / f"{name}.partial"
-    partial.write_text(text)
+    with partial.open("wb") as file:
+        yield file
     partial.replace(folder / name)
 
 

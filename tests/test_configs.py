@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import data, experiment, train
+from jaxembed import data, experiment, registry, suite, train
 from jaxembed.types import Batch
 
-FILES = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+SUITES = sorted(CONFIGS.glob("suite_*.py"))
+FILES = sorted(set(CONFIGS.glob("*.py")) - set(SUITES))
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
 
@@ -37,9 +39,8 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     config = load(file).get_config()
     shape = SHAPES[config.data.name]
     # Zeros of which no page is ever touched: only shapes count here.
-    split = Batch(
-        np.zeros((1000 if config.data.name == "digits" else 45_000, *shape), np.uint8), np.zeros(1000, np.int32)
-    )
+    images = 1000 if config.data.name == "digits" else 45_000
+    split = Batch(np.zeros((images, *shape), np.uint8), np.arange(1000, dtype=np.int32) % 10)
     dataset = data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = experiment.build(config, dataset)
     state = jax.eval_shape(lambda: train.init(run, dataset, seed=0))
@@ -50,13 +51,20 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
+def test_a_suite_names_experiments_that_there_are_and_overrides_what_they_have(file, tmp_path):
+    config = load(file).get_config()
+    members = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
+    assert len(members) == len(config.experiments) * len(config.seeds)
+
+
+@pytest.mark.parametrize("file", FILES + SUITES, ids=lambda file: file.stem)
 def test_a_config_tells_its_story_and_its_command(file):
     story = load(file).__doc__
     assert f"Run: python launch.py --config=configs/{file.name}" in story
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES + SUITES, ids=lambda file: file.stem)
 def test_every_value_of_a_config_can_be_overridden(file):
     # A list cannot be overridden from the command line; a tuple can.
     def walk(section: ConfigDict):

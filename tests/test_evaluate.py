@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ENCODERS, OBJECTIVES
+from numpy.linalg import norm
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from jaxembed import evaluate, experiment, neighbours, probe, rows, train
+from jaxembed import evaluate, experiment, log, neighbours, probe, rows, train
 
 RANDOM = np.random.default_rng(1)
 
@@ -28,6 +30,15 @@ def test_knn_is_scikit_learns(distance, k, queries):
     theirs = KNeighborsClassifier(k, metric=distance, algorithm="brute").fit(train_rows, labels)
     ours = neighbours.classify(train_rows, labels, query_rows, neighbours=k, distance=distance, classes=4)
     assert (ours == theirs.predict(query_rows)).all()
+
+
+@pytest.mark.parametrize("distance", sorted(neighbours.DISTANCES))
+def test_the_nearest_come_nearest_first(distance):
+    train_rows, labels = blobs(300)
+    query_rows, _ = blobs(13)
+    theirs = KNeighborsClassifier(5, metric=distance, algorithm="brute").fit(train_rows, labels)
+    ours = neighbours.nearest(train_rows, query_rows, neighbours=5, distance=distance)
+    assert (ours == theirs.kneighbors(query_rows, return_distance=False)).all()
 
 
 def test_knn_of_equal_rows_is_the_lowest_class_and_no_nan():
@@ -130,9 +141,12 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
     run = experiment.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     before = evaluate.fingerprint(state)
-    metrics = evaluate.evaluate(run, state, dataset)
-    judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy"} | own
-    assert {f"test/{name}" for name in judged} == {name for name in metrics if name.startswith("test/")}
+    metrics, embeddings, predictions = evaluate.evaluate(run, state, dataset)
+    judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "map_at_r", "recall_at_1", "silhouette"} | own
+    assert {f"test/{name}" for name in judged} <= set(metrics)
+    assert [len(split) for split in embeddings] == [75, 19, 21]
+    for judge, said in predictions.items():
+        assert np.mean(said == dataset.test.labels) == metrics[f"test/{judge}_accuracy"]
     assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
     assert evaluate.fingerprint(state) == before
@@ -152,6 +166,25 @@ def test_an_evaluation_that_changes_the_encoder_fails(run, dataset, monkeypatch)
     monkeypatch.setattr(evaluate, "fingerprint", lambda _: next(prints))
     with pytest.raises(RuntimeError, match="changed"):
         evaluate.evaluate(run, train.init(run, dataset, seed=0), dataset)
+
+
+def test_an_embedding_that_is_no_number_is_named(run, dataset):
+    state = train.init(run, dataset, seed=0)
+    state = state._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, state.params))
+    with pytest.raises(log.Diverged, match="the embeddings of 21 of 21 images are not finite"):
+        evaluate.embed(run, state, dataset.test.images)
+
+
+def test_each_split_is_measured_by_itself(run, dataset):
+    state = train.init(run, dataset, seed=0)
+    metrics = evaluate.evaluate(run, state, dataset).metrics
+    for name in ("validation", "test"):
+        split = getattr(dataset, name)
+        points = evaluate.embed(run, state, split.images)
+        assert metrics[f"{name}/silhouette"] == pytest.approx(
+            silhouette_score(points, split.labels, metric=lambda a, b: norm(a / norm(a) - b / norm(b))),
+            abs=1e-5,
+        )
 
 
 def test_validation_repeats_itself(run, dataset):

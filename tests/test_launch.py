@@ -10,10 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pytest
 
 import launch
-from jaxembed import workdir
+from jaxembed import conduct, sample, train, workdir
 from jaxembed.types import InputError
 
 ROOT = Path(launch.__file__).parent
@@ -34,8 +35,13 @@ def config():
     return config
 
 
+@pytest.fixture(autouse=True)
+def few_images_are_shown(monkeypatch):
+    monkeypatch.setattr(sample, "SHOWN", 40)
+
+
 def run(config, folder, *, again=False):
-    launch.run("quickstart", config, folder, data_dir=None, seed=None, again=again)
+    conduct.run("quickstart", config, folder, command="", data_dir=None, again=again)
 
 
 def command(*arguments, cwd):
@@ -50,15 +56,19 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     folder = tmp_path / "checkpoints" / "quickstart"
     assert (status, err) == (0, "")
     assert out.startswith("quickstart: digits × fc × reconstruct, on ")
-    assert "test/knn_accuracy" in out
+    assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
     assert "Files: checkpoints/quickstart/" in out
     names = {file.name for file in folder.iterdir()}
-    assert names == {".lock", "config.json", "metrics.jsonl", "result.json", "checkpoint"}
+    files = {"config.json", "metrics.jsonl", "result.json", "sample.npz"}
+    assert names == files | {".lock", "checkpoint", "figures"}
+    drawn = {"loss", "embeddings", "distances", "neighbours", "confusion", "reconstructions"}
+    assert {file.name for file in (folder / "figures").iterdir()} == {f"{name}.png" for name in drawn}
     assert json.loads((folder / "config.json").read_text())["seed"] == 5
     result = json.loads((folder / "result.json").read_text())
     steps = 2 * ((1797 - 360 - 200) // 64)
     identity = {"experiment": "quickstart", "dataset": "digits", "encoder": "fc", "objective": "reconstruct"}
     assert result.items() >= (identity | {"seed": 5, "epochs": 2, "steps": steps}).items()
+    assert result["command"] == " ".join(["python launch.py", f"--config={QUICKSTART}", *sorted(SHORT), "--seed=5"])
     assert result["parameters"] == {"encoder": 17616, "head": 17664}
     assert result["versions"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
     assert result["train_seconds"] > 0
@@ -80,6 +90,32 @@ def test_a_finished_run_says_so_and_is_measured_again_only_if_asked(config, tmp_
     run(config, tmp_path, again=True)
     assert result.stat().st_mtime_ns != written
     assert json.loads(result.read_text()) == first
+
+
+def test_a_damaged_result_is_named(config, tmp_path):
+    run(config, tmp_path)
+    (tmp_path / "result.json").write_text('{"experiment"')
+    with pytest.raises(InputError, match=r"result.json is damaged: Expecting ':' delimiter"):
+        run(config, tmp_path)
+
+
+def test_a_metric_without_a_finite_value_is_null_and_called_infinite(config, tmp_path, capsys):
+    # Steps of no length: every image is embedded by weights that are made 0.
+    config.optimizer = {"name": "sgd", "learning_rate": 1e-9, "warmup_epochs": 0.0, "momentum": 0.0}
+    config.optimizer.weight_decay = 0.0
+    with pytest.MonkeyPatch.context() as patch:
+        init = train.init
+
+        def zeros(*arguments, **options):
+            state = init(*arguments, **options)
+            return state._replace(params=jax.tree.map(lambda leaf: leaf * 0, state.params))
+
+        patch.setattr(train, "init", zeros)
+        run(config, tmp_path)
+    metrics = json.loads((tmp_path / "result.json").read_text())["metrics"]
+    assert metrics["test/cdnv"] is None
+    assert metrics["test/recall_at_1"] == 0
+    assert re.search(r"\n  cdnv +infinite +infinite\n", capsys.readouterr().out)
 
 
 def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_path):

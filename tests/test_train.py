@@ -33,7 +33,7 @@ def resident(dataset, run):
 def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.train.checkpoint_every = 40, 0, 1000
     run = experiment.build(config, dataset)
-    metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset)
+    metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset).metrics
     assert metrics["test/accuracy"] > 0.9
     assert metrics["test/knn_accuracy"] > 0.8
 

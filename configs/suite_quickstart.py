@@ -1,0 +1,15 @@
+"""All of it in a minute or two, without a download: an autoencoder and a margin network on the 8×8 digits, three
+epochs each, and the report that compares them.
+
+Run: python launch.py --config=configs/suite_quickstart.py
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.experiments = ("quickstart", "quickstart_margin")
+    config.seeds = (0,)
+    config.overrides = dict(train=dict(epochs=3, validate_every=1))
+    return config

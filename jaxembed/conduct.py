@@ -1,0 +1,83 @@
+"""Conducting a run: from its config to its result."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxembed import evaluate, experiment, finished, log, result, sample, train, workdir
+from jaxembed.types import InputError
+
+
+def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: str | None, again: bool) -> None:
+    """Train if the run is not finished, evaluate, draw, and write what came out.
+
+    Args:
+      name: of the experiment.
+      config: what to run.
+      folder: of the run.
+      command: that reproduces it, for its result.json.
+      data_dir: of the TFDS datasets; None for the default.
+      again: evaluate a finished run again.
+
+    Raises:
+      InputError: if any of that cannot be used; the folder is then as it was.
+    """
+    experiment.check_sections(config)
+    with workdir.opened(folder):
+        workdir.check(config, folder)
+        is_finished = (folder / "result.json").exists()
+        if is_finished and not again:
+            record = finished.record_of(folder / "result.json")
+            print(f"{name} is finished; --evaluate measures it again")
+            show(record, folder)
+            return
+        dataset = experiment.load(config, data_dir=data_dir)
+        parts = experiment.build(config, dataset)
+        if is_finished and not (folder / "checkpoint" / str(parts.total_steps)).exists():
+            raise InputError(f"--workdir {folder} has no checkpoint of its last step to evaluate again")
+        workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
+        print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
+        state = train.fit(parts, dataset, folder, seed=config.seed)
+        judgement = evaluate.evaluate(parts, state, dataset)
+        shown, measured = sample.take(parts, state, dataset, judgement)
+        record = result.make(name, command, config, parts, state, judgement.metrics | measured, folder)
+        sample.write(shown, folder)
+        from jaxembed import figures  # here, as a run should not wait for matplotlib before its first step
+
+        lines = log.read(folder / "metrics.jsonl")
+        figures.draw(finished.Finished(folder, config.to_dict(), record, lines, shown))
+        # Last, as it is what says that the run is finished.
+        workdir.write("result.json", json.dumps(record, indent=2) + "\n", folder)
+        show(record, folder)
+
+
+def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
+    """Write the command that runs a config file with other values for some of its options, nested or dotted."""
+    flat = {key: value for key, value in workdir.flatten(overrides).items() if key != "config.seed"}
+    values = [f"--{key}={value}" for key, value in sorted(flat.items())]
+    return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
+
+
+def show(record: dict[str, Any], folder: Path) -> None:
+    """Print what a run came to, and where its files are."""
+    rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
+    print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
+    metrics = record["metrics"]
+    print(f"  {'':20s} validation     test")
+    for measure in sorted({name.partition("/")[2] for name in metrics}):
+        values = (_cell(metrics, f"{split}/{measure}") for split in ("validation", "test"))
+        print(f"  {measure:20s} {'  '.join(values)}".rstrip())
+    if record["collapsed"]:
+        print("The run has collapsed: what it makes of different images is all but the same.")
+    print(f"Files: {folder}/")
+
+
+def _cell(metrics: dict[str, float | None], name: str) -> str:
+    if name not in metrics:
+        return " " * 8
+    value = metrics[name]
+    return "infinite".rjust(10) if value is None else f"{value:10.4f}"

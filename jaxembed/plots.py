@@ -1,0 +1,135 @@
+"""Plots: what one matplotlib axes shows. The same class always has the same colour, in every figure."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import matplotlib.patheffects
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+# Petroff 2021 (arXiv:2107.02270): ten colours told apart with any colour vision.
+PALETTE = matplotlib.color_sequences["petroff10"]
+SAME, DIFFERENT, WRONG = PALETTE[0], PALETTE[1], PALETTE[2]
+INK, FAINT = "#222222", "#8a8a8a"
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "figure.dpi": 130,
+}
+
+
+def style() -> contextlib.AbstractContextManager[None]:
+    """Draw in the project's style inside this context; matplotlib's own settings stay as they are."""
+    return matplotlib.rc_context(STYLE)
+
+
+def figure(
+    width: int | float, height: int | float, rows: int = 1, columns: int = 1, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """Make a figure of rows × columns axes, width × height inches, outside pyplot and its global state."""
+    drawn = Figure(figsize=(width, height), layout="constrained")
+    return drawn, drawn.subplots(rows, columns, squeeze=False, **options)
+
+
+def colours(classes: int) -> list[Any]:
+    """Give each class its colour: the palette for up to ten, beyond that a hue each."""
+    if classes <= len(PALETTE):
+        return list(PALETTE[:classes])
+    return [matplotlib.colormaps["turbo"](value) for value in np.linspace(0.03, 0.97, classes)]
+
+
+def curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, *, colour: Any, label: str) -> None:
+    """Draw a noisy curve: itself, faint, and its running mean over 1/25 of it."""
+    kernel = np.ones(max(1, len(values) // 25))
+    # At the ends fewer values are there to be averaged.
+    smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+    axes.plot(epochs, values, color=colour, alpha=0.25, linewidth=0.8)
+    axes.plot(epochs, smooth, color=colour, linewidth=1.8, label=label)
+
+
+def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
+    """Draw points [n, 2] coloured by class, each class's name in its middle; no scales, as they mean nothing."""
+    size = min(20, 10_000 / len(points))
+    for label, colour in enumerate(colours(len(classes))):
+        mine = points[labels == label]
+        axes.scatter(*mine.T, s=size, color=colour, linewidths=0, alpha=0.8, label=classes[label], rasterized=True)
+    if len(classes) <= len(PALETTE):
+        outline = [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="white")]
+        for label, name in enumerate(classes):
+            if (labels == label).any():
+                x, y = np.median(points[labels == label], axis=0)
+                axes.text(x, y, name, ha="center", va="center", fontsize=8, fontweight="bold", path_effects=outline)
+    axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
+    axes.spines[:].set_visible(False)
+
+
+def distances(axes: Axes, edges: np.ndarray, same: np.ndarray, different: np.ndarray) -> None:
+    """Draw the distributions of the distances of same-class and of different-class pairs over each other."""
+    for shares, colour, label in ((same, SAME, "same class"), (different, DIFFERENT, "different classes")):
+        axes.stairs(100 * shares, edges, fill=True, color=colour, alpha=0.45)
+        axes.stairs(100 * shares, edges, color=colour, linewidth=1.5, label=label)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
+
+
+def confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
+    """Draw a confusion matrix: each row's shares, with its counts where there is room to read them."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    axes.set(xlabel="predicted", ylabel="class")
+    if len(classes) > 20:
+        return
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    for row, column in np.argwhere(counts > 0):
+        colour = "white" if shares[row, column] > 0.5 else INK
+        axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7, color=colour)
+
+
+def images(axes: Axes, grid: np.ndarray, *, framed: np.ndarray | None = None) -> None:
+    """Draw uint8 images [rows, columns, h, w, c] sharply; those where `framed` [rows, columns] get a frame."""
+    rows, columns, h, w, c = grid.shape
+    gap = _gap(h)
+    sheet = np.full((rows * (h + gap) - gap, columns * (w + gap) - gap, c), 255, np.uint8)
+    for row, column in np.ndindex(rows, columns):
+        top, left = row * (h + gap), column * (w + gap)
+        sheet[top : top + h, left : left + w] = grid[row, column]
+        if framed is not None and framed[row, column]:
+            axes.add_patch(Rectangle((left - 0.5, top - 0.5), w, h, fill=False, edgecolor=WRONG, linewidth=2.2))
+    axes.imshow(np.repeat(sheet, 3, axis=2) if c == 1 else sheet, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def rows_of(axes: Axes, names: Iterable[str], height: int) -> None:
+    """Name the rows of a grid of images at its left; `height` is that of one image in pixels."""
+    names = list(names)
+    axes.set_yticks([row * (height + _gap(height)) + height / 2 for row in range(len(names))], names)
+    axes.tick_params(axis="y", length=0)
+
+
+def series(lines: Iterable[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Take one series out of a run's metrics.jsonl: (epochs, values)."""
+    found = np.array([(line["epoch"], line[name]) for line in lines if name in line], float).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _gap(height: int) -> int:
+    """Pixels between two images of a grid."""
+    return max(1, height // 12)

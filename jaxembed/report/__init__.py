@@ -1,0 +1,26 @@
+"""The report: finished runs laid side by side as a page, a text for a repository, and a paper."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jaxembed.finished import Finished
+from jaxembed.types import InputError
+
+
+def write(runs: Iterable[Finished], folder: Path) -> list[Path]:
+    """Write report.html, report.md, report.pdf and the figures that compare into a folder; return their files.
+
+    Raises:
+      InputError: if the folder cannot be written.
+    """
+    # Imported here: the command looks at its arguments first, and answers at once if they are wrong.
+    from jaxembed.report import comparison, experiments, markdown, page, paper
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
+    datasets = experiments.group(runs)
+    pictures = {dataset: comparison.draw(dataset, each, folder) for dataset, each in datasets.items()}
+    documents = [document.write(datasets, pictures, folder) for document in (page, markdown, paper)]
+    return [*documents, *(picture.file for each in pictures.values() for picture in each)]

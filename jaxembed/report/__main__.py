@@ -1,0 +1,69 @@
+"""Compare finished runs: which way of learning gave the better embedding, and how do we know?
+
+  python -m jaxembed.report checkpoints/autoencoder_mnist checkpoints/margin_mnist
+  python -m jaxembed.report checkpoints --output=docs/results/report
+
+Each argument is the folder of a run, or a folder of such folders. Runs of one experiment with several seeds
+become one row, mean ± standard deviation; each dataset has its own comparison.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jaxembed import finished, report
+from jaxembed.finished import Finished
+from jaxembed.types import InputError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report; return 0, 1 if a run had to be left out, 2 if nothing could be written."""
+    parser = argparse.ArgumentParser(
+        "python -m jaxembed.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, or of runs")
+    parser.add_argument(
+        "--output", type=Path, default=Path("report"), help="folder to write into (default: report)"
+    )
+    options = parser.parse_args(arguments)
+    runs, problems = collect(options.folders)
+    for problem in problems:
+        print(f"report: left out: {problem}", file=sys.stderr)
+    if not runs:
+        print("report: there is no finished run to report on", file=sys.stderr)
+        return 2
+    try:
+        files = report.write(runs, options.output)
+    except InputError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(map(str, files)))
+    return 1 if problems else 0
+
+
+def collect(folders: Iterable[Path]) -> tuple[list[Finished], list[str]]:
+    """Read the runs in the folders, each once: (runs, what is wrong with those that cannot be read)."""
+    runs: dict[tuple[str, str], Finished] = {}
+    problems = []
+    for folder in dict.fromkeys(found for given in folders for found in _found(given)):
+        try:
+            run = finished.read(folder)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        same = runs.setdefault((str(run.config), str(run.record.get("encoder_sha256"))), run)
+        if same is not run:
+            problems.append(f"{folder} holds the same run as {same.folder}")
+    return list(runs.values()), problems
+
+
+def _found(folder: Path) -> list[Path]:
+    """List the folders of runs in a folder; itself where it is one, or holds none."""
+    if (folder / "config.json").exists():
+        return [folder]
+    return sorted(file.parent for file in folder.rglob("config.json")) or [folder]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Comparison: the figures that lay the experiments on one dataset side by side."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from jaxembed import figures, plots
+from jaxembed.report.experiments import Experiment
+
+# Okabe & Ito 2008: told apart with any colour vision, and not the colours of the classes.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+
+
+class Picture(NamedTuple):
+    """A figure of a report: its file, its title, and how it was made."""
+
+    file: Path
+    title: str
+    how: str
+
+
+def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[Picture]:
+    """Draw the comparisons of the experiments on a dataset, as <name>_<dataset>.png in the folder."""
+    pictures = []
+    for name, (make, title, how) in COMPARISONS.items():
+        file = folder / f"{name}_{dataset.replace('/', '_')}.png"
+        with plots.style():
+            make(experiments).savefig(file)
+        pictures.append(Picture(file, f"{dataset}: {title}", how))
+    return pictures
+
+
+def embeddings(experiments: Sequence[Experiment]) -> Figure:
+    """Draw each experiment's t-SNE picture, of its first seed."""
+    columns = min(4, len(experiments))
+    rows = -(-len(experiments) // columns)
+    figure, axes = plots.figure(3.1 * columns, 3.3 * rows + 0.3, rows, columns)
+    for axis, experiment in zip(axes.flat, experiments, strict=False):
+        run = experiment.runs[0]
+        plots.scatter(axis, run.sample.points, run.sample.labels, run.sample.classes.tolist())
+        name = textwrap.fill(experiment.name, 34)
+        axis.set_title(f"{name}\nkNN {100 * run.measured('test/knn_accuracy'):.2f}%")
+    for axis in axes.flat[len(experiments) :]:
+        axis.remove()
+    return figure
+
+
+def distances(experiments: Sequence[Experiment]) -> Figure:
+    """Draw each experiment's distances within and between classes, in units of the mean between classes."""
+    figure, axes = plots.figure(7.5, 1.35 * len(experiments) + 0.7, len(experiments), sharex=True)
+    for [axis], experiment in zip(axes, experiments, strict=True):
+        run = experiment.runs[0]
+        unit = run.measured("test/between_distance") or 1
+        plots.distances(axis, run.sample.edges / unit, run.sample.same, run.sample.different)
+        ratio, overlap = (run.measured(f"test/distance_{name}") for name in ("ratio", "overlap"))
+        axis.set_title(f"{experiment.name}: within / between {ratio:.2f}, {100 * overlap:.0f}% overlap")
+        axis.set(ylabel="pairs, %", xlim=(0, 2))
+    axes[-1, 0].set_xlabel("distance, in units of the mean distance between classes")
+    axes[0, 0].legend(loc="upper right")
+    return figure
+
+
+def curves(experiments: Sequence[Experiment]) -> Figure:
+    """Draw how kNN on validation rises and the loss falls over the training, each seed a line."""
+    figure, [[left, right]] = plots.figure(10, 3.4, columns=2)
+    for index, experiment in enumerate(experiments):
+        colour = COLOURS[index % len(COLOURS)]
+        for run in experiment.runs:
+            epochs, accuracies = figures.validation(run, "knn_accuracy")
+            seconds = epochs * run.record["train_seconds"] / run.record["epochs"]
+            line = left.plot(seconds, 100 * accuracies, "o-", color=colour, markersize=3)
+            epochs, losses = plots.series(run.lines, "train/loss")
+            right.plot(epochs / run.record["epochs"], losses / losses[0], color=colour, linewidth=0.8)
+        line[0].set_label(textwrap.fill(experiment.name, 34))
+    left.set(title="kNN on validation, %", xlabel="seconds of training", xscale="log")
+    right.set(title="train loss, of its first value", xlabel="share of the training", yscale="log")
+    figure.legend(loc="outside right")
+    return figure
+
+
+COMPARISONS = {
+    "embedding_comparison": (
+        embeddings,
+        "the embeddings side by side",
+        "t-SNE (scikit-learn, perplexity 30) of the same test images in each experiment's embedding, first seed. "
+        "What is near is near; the sizes of clusters and the gaps between them mean little.",
+    ),
+    "distance_comparison": (
+        distances,
+        "distances within and between classes",
+        "All pairs of the same test images, first seed. Distances are divided by the mean distance between "
+        "classes, so that embeddings of different scale can be compared: the less overlap, the better the classes "
+        "are apart.",
+    ),
+    "learning_curves": (
+        curves,
+        "learning curves",
+        "Left: nearest neighbours on the validation split while training went on, against seconds of training on "
+        "the device that each run names. Right: the training loss as a share of its first value; losses of "
+        "different objectives have no common scale. Each line is a seed.",
+    ),
+}

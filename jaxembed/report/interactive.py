@@ -1,0 +1,199 @@
+"""Interactive: the embeddings of a dataset's runs, laid side by side to be explored in a browser, offline."""
+
+import base64
+import io
+import json
+import textwrap
+from collections import defaultdict
+from collections.abc import Sequence
+
+import matplotlib.colors
+import numpy as np
+from bokeh import models
+from bokeh.embed import json_item
+from bokeh.plotting import figure
+from bokeh.resources import Resources
+from bokeh.transform import linear_cmap
+from jaxtyping import UInt8
+from PIL import Image
+
+from jaxembed import plots
+from jaxembed.finished import Finished
+from jaxembed.sample import Sample
+
+# Points of a run that are drawn: more make the page slow, and hide each other.
+LIMIT = 1000
+SIDE = 420
+WRONG = matplotlib.colors.to_hex(plots.WRONG)
+
+# `value` is what stands in the column: a class, or a row of the source.
+LOOK_UP = """
+const labels = source.data.label, own = labels[special_vars.index]
+switch (format) {
+  case "class": return classes[value]
+  case "colour": return colours[value]
+  case "verdict": return value == own ? "" : "✗ wrong"
+  case "image": return source.data.image[value]
+  case "frame": return labels[value] == own ? "transparent" : wrong
+}
+"""
+HIDE = "shows.indices = cb_obj.active.flatMap((label) => of_class[label])"
+LEGEND = """
+.bk-btn-group { display: flex; flex-wrap: wrap; gap: 6px; }
+.bk-btn-group > .bk-btn { flex: none; padding: 3px 12px 3px 9px; border: 1px solid #dcdcdc;
+  border-radius: 99px !important; background: white; color: #222; font-size: 13px; box-shadow: none; }
+.bk-btn-group > .bk-btn:hover { background: #f3f3f3; }
+.bk-btn-group > .bk-btn:not(.bk-active) { opacity: 0.45; text-decoration: line-through; }
+.bk-btn::before { content: ""; display: inline-block; width: 10px; height: 10px; margin-right: 7px;
+  border-radius: 50%; background: var(--class); }
+"""
+PIXELS = "image-rendering: pixelated; object-fit: contain; display: block"
+NOTES = """<b>{counts} sampled test images</b>, coloured by class; dark outline: kNN is wrong. {apart}<br>
+<b>Point</b> at an image to see it, what kNN says, and its nearest others in the embedding (not in the picture), out
+of the whole sample, framed in red if of another class; the other plots ring the image.<br>
+<b>Click</b> a class above to hide it in all plots. <b>Select</b> by a click, or a box (below each plot), to keep
+the same images bright in all plots; Esc ends it. The wheel zooms, dragging moves, reset goes back."""
+
+
+def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
+    """Lay out the embeddings of a dataset's runs: a legend that acts on all, a scatter plot each, and what they do.
+
+    Args:
+      runs: (name, run), at least one; all have the same classes. Those whose samples hold the same images stand
+        together and share them, what is selected and what is pointed at.
+    """
+    classes = runs[0][1].sample.classes.tolist()
+    colours = [matplotlib.colors.to_hex(colour) for colour in plots.colours(len(classes))]
+    dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
+    legend = models.CheckboxButtonGroup(labels=classes, active=list(range(len(classes))), margin=0)
+    legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
+    groups: dict[tuple[bytes, bytes], list[tuple[str, Sample]]] = defaultdict(list)
+    for name, run in runs:
+        groups[run.sample.rows.tobytes(), run.sample.images.tobytes()].append((name, run.sample))
+    drawn = []
+    for group in groups.values():
+        source, shown = source_of([sample for _, sample in group]), group[0][1].labels[:LIMIT]
+        shows = models.IndexFilter(list(range(len(shown))))
+        of_class = [np.flatnonzero(shown == label).tolist() for label in range(len(classes))]
+        legend.js_on_change("active", models.CustomJS(args={"shows": shows, "of_class": of_class}, code=HIDE))
+        args = {"source": source, "classes": classes, "colours": colours, "wrong": WRONG}
+        look_up = models.CustomJSHover(args=args, code=LOOK_UP)
+        drawn += [_plot(name, run, source, shows, colours, look_up) for run, (name, _) in enumerate(group)]
+    row = models.Row(*drawn, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "gap": "20px"})
+    counts = dict.fromkeys(f"{len(s.labels[:LIMIT]):,} of {len(s.labels):,}" for [(_, s), *_] in groups.values())
+    apart = "Not all plots show the same images; those that do act together." if len(groups) > 1 else ""
+    text = NOTES.format(counts=" or ".join(counts), apart=apart)
+    styles = {"color": "#555", "font-size": "13px", "line-height": "1.55"}
+    notes = models.Div(text=text, sizing_mode="stretch_width", margin=0, styles=styles)
+    return models.Column(legend, row, notes, sizing_mode="stretch_width", spacing=12)
+
+
+def embed(layout: models.Column, target: str) -> str:
+    """Write a layout as HTML: a div with the id `target` that it fills, once the page has the `resources`."""
+    # No text in it can end the script.
+    item = json.dumps(json_item(layout, target)).replace("<", "\\u003c")
+    return f'<div id="{target}"></div>\n<script>Bokeh.embed.embed_item({item})</script>'
+
+
+def resources() -> str:
+    """Write what layouts need in the page's head: as much of Bokeh's own scripts as they use, inline."""
+    return Resources(mode="inline", components=["bokeh", "bokeh-widgets"]).render()
+
+
+def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
+    """Gather samples of the same n images: each image once, and what each run makes of it.
+
+    Returns:
+      n rows: `label`, `image` (a data URI; empty where none of the first LIMIT is it or has it as a neighbour), and
+      of run r `x<r>`, `y<r>` in [-1, 1], `predicted<r>`, `wrong<r>` (1 or 0) and `near<r>_<i>`, the row of the i-th
+      nearest other.
+    """
+    labels = samples[0].labels
+    used = set(range(len(labels))[:LIMIT]).union(*(sample.nearest[:LIMIT].flat for sample in samples))
+    images = [data_uri(image) if row in used else "" for row, image in enumerate(samples[0].images)]
+    columns = {"label": labels, "image": images}
+    for run, sample in enumerate(samples):
+        low, high = sample.points[:LIMIT].min(axis=0), sample.points[:LIMIT].max(axis=0)
+        # One scale for both axes; points that are all equal have none.
+        x, y = ((sample.points - (low + high) / 2) / ((high - low).max() / 2 or 1)).T
+        wrong = (sample.predicted != labels).astype(np.uint8)
+        columns |= {f"x{run}": x, f"y{run}": y, f"predicted{run}": sample.predicted, f"wrong{run}": wrong}
+        # The narrowest integers keep the page small.
+        nearest = sample.nearest.T.astype(np.min_scalar_type(len(labels)))
+        columns |= {f"near{run}_{i}": rows for i, rows in enumerate(nearest)}
+    return models.ColumnDataSource(columns)
+
+
+def data_uri(image: UInt8[np.ndarray, "h w c"]) -> str:
+    """Write an image of 1 or 3 channels as the URI of a WebP file."""
+    file = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _plot(
+    name: str,
+    run: int,
+    source: models.ColumnDataSource,
+    shows: models.IndexFilter,
+    colours: list[str],
+    look_up: models.CustomJSHover,
+) -> figure:
+    plot = figure(
+        # Plain, as Bokeh takes a name between dollars for mathematics.
+        title=models.Title(text=models.PlainText(textwrap.fill(name, 54)), text_font_size="14px"),
+        # The frame is a square, however many lines the title has.
+        width=SIDE,
+        width_policy="fixed",
+        height=None,
+        frame_height=SIDE,
+        min_border=0,
+        x_range=(-1.06, 1.06),
+        y_range=(-1.06, 1.06),
+        tools="pan,wheel_zoom,box_select,tap,reset",
+        active_scroll="wheel_zoom",
+        toolbar_location="below",
+        outline_line_color=None,
+        background_fill_color="#f8f8f8",
+    )
+    plot.axis.visible = plot.grid.visible = False
+    plot.toolbar.logo = None
+    points = plot.scatter(
+        f"x{run}",
+        f"y{run}",
+        source=source,
+        view=models.CDSView(filter=shows),
+        size=7,
+        fill_color=linear_cmap("label", colours, low=0, high=len(colours)),
+        fill_alpha=0.85,
+        line_color=plots.INK,
+        line_width=1.6,
+        line_alpha=f"wrong{run}",
+        nonselection_fill_alpha=0.12,
+        nonselection_line_alpha=0,
+        hover_line_width=3,
+        hover_line_alpha=1,
+    )
+    points.hover_glyph.size = 13
+    near = [column for column in source.data if column.startswith(f"near{run}_")]
+    hover = models.HoverTool(tooltips=_tooltip(run, near), renderers=[points])
+    hover.formatters = {f"@{column}": look_up for column in ("label", f"predicted{run}", *near)}
+    # Of points that lie upon each other, the one on top.
+    hover.update(limit=1, sort_by=[("$index", "descending")])
+    plot.add_tools(hover)
+    return plot
+
+
+def _tooltip(run: int, near: list[str]) -> str:
+    """Write the HTML that a point shows; Bokeh escapes what it puts in."""
+    frame = f"width: 42px; height: 42px; {PIXELS}; border: 3px solid"
+    others = "".join(f'<img src="@{column}{{image}}" style="{frame} @{column}{{frame}}">' for column in near)
+    return f"""<div style="padding: 6px; font-size: 13px; color: {plots.INK}">
+<div style="display: flex; gap: 12px; align-items: center">
+<img src="@image" style="width: 84px; height: 84px; {PIXELS}">
+<div style="line-height: 1.6">
+<div style="font-size: 15px; font-weight: bold"><span style="color: @label{{colour}}">●</span> @label{{class}}</div>
+<div>kNN: @predicted{run}{{class}} <b style="color: {WRONG}">@predicted{run}{{verdict}}</b></div>
+</div></div>
+<div style="margin: 10px 0 3px; color: #666">nearest in this embedding</div>
+<div style="display: flex; gap: 2px; margin-left: -3px">{others}</div></div>"""

@@ -1,0 +1,59 @@
+"""The text for a repository: report.md, with the comparisons as pictures beside it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from jaxembed.report import findings
+from jaxembed.report.comparison import Picture
+from jaxembed.report.experiments import Experiment
+from jaxembed.report.measures import ACCURACIES, GEOMETRY, Table, shown, tables
+
+FILE = "report.md"
+
+
+def write(
+    datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]], folder: Path
+) -> Path:
+    """Write the text into the folder, and return its file."""
+    file = folder / FILE
+    file.write_text("\n".join(_lines(datasets, pictures)) + "\n")
+    return file
+
+
+def _lines(
+    datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]]
+) -> Iterator[str]:
+    yield "# Which way of learning gave the better embedding?"
+    yield "\nThe encoders are frozen and all judged alike, on the test split. Mean ± standard deviation over seeds;"
+    yield "the best of a column is bold."
+    for dataset, experiments in datasets.items():
+        yield f"\n## {dataset}\n"
+        yield from (f"- {_escape(sentence)}" for sentence in findings.sentences(dataset, experiments))
+        for table in tables(experiments):
+            yield ""
+            yield from _table(table)
+        for picture in pictures[dataset]:
+            yield f"\n![{_escape(picture.title)}]({picture.file.name})\n\n*{_escape(picture.title)}.* {picture.how}"
+    yield "\n## The commands\n"
+    yield "```bash"
+    yield from (run.record["command"] for each in datasets.values() for one in each for run in one.runs)
+    yield "```\n\n## The measures\n"
+    everything = [one for experiments in datasets.values() for one in experiments]
+    yield from (f"- **{m.head}**: {m.meaning}" for m in shown((*ACCURACIES, *GEOMETRY), everything))
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield _row(["experiment", "seeds", *(measure.head for measure in table.columns)])
+    yield _row(["---", *["---:"] * (len(table.columns) + 1)])
+    for each, cells in table.rows:
+        values = (f"**{text}**" if best else text for text, best in cells)
+        yield _row([_escape(each.name), str(len(each.runs)), *values])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    """Keep Markdown from taking a name's characters for its own."""
+    return "".join(f"\\{character}" if character in "\\`*|<[#" else character for character in text)

@@ -1,0 +1,100 @@
+"""The page: report.html, complete in one file, works offline."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+from PIL import Image
+
+from jaxembed import figures
+from jaxembed.finished import Finished
+from jaxembed.report import findings, interactive
+from jaxembed.report.comparison import Picture
+from jaxembed.report.experiments import Experiment, differing, options_of
+from jaxembed.report.measures import ACCURACIES, GEOMETRY, shown, tables
+
+FILE = "report.html"
+# Of a WebP: the text in a figure stays sharp, at a third of the PNG's size.
+QUALITY = 80
+
+
+class Row(NamedTuple):
+    """One option in which experiments differ: its name; of each experiment, its value and whether it is unusual."""
+
+    name: str
+    values: list[tuple[str, bool]]
+
+
+def write(
+    datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]], folder: Path
+) -> Path:
+    """Write the page into the folder, and return its file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxembed.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    views = {}
+    for dataset, experiments in datasets.items():
+        layout = interactive.view([(each.name, each.runs[0]) for each in experiments])
+        views[dataset] = interactive.embed(layout, f"view{len(views)}")
+    everything = [each for experiments in datasets.values() for each in experiments]
+    file = folder / FILE
+    page = environment.get_template("page.html").render(
+        datasets=datasets,
+        experiments=len(everything),
+        runs=sum(len(each.runs) for each in everything),
+        pictures=pictures,
+        tables={dataset: tables(experiments) for dataset, experiments in datasets.items()},
+        measures=shown((*ACCURACIES, *GEOMETRY), everything),
+        sentences={dataset: findings.sentences(dataset, each) for dataset, each in datasets.items()},
+        options={dataset: options(experiments) for dataset, experiments in datasets.items()},
+        captions=figures.CAPTIONS,
+        drawn=_drawn,
+        image=image,
+        facts=facts,
+        text=options_of,
+        interactive=views,
+        scripts=interactive.resources(),
+    )
+    file.write_text(page)
+    return file
+
+
+def facts(run: Finished) -> list[str]:
+    """List what a reader wants to know of a run first."""
+    record = run.record
+    parameters = ", ".join(f"{part} {count:,}" for part, count in record["parameters"].items())
+    return [
+        f"{record['dataset']} × {record['encoder']} × {record['objective']}",
+        f"parameters: {parameters}",
+        f"{record['epochs']} epochs, {record['steps']:,} steps",
+        f"{record['train_seconds']:,.0f} s on {record['device']}",
+    ]
+
+
+def options(experiments: Sequence[Experiment]) -> list[Row]:
+    """List the options in which experiments differ; a value is unusual if it is not the most common one."""
+    flat = [options_of(experiment.runs[0]) for experiment in experiments]
+    rows = []
+    for key in differing(flat):
+        values = [str(options.get(key, "–")) for options in flat]
+        (usual, times), *_ = Counter(values).most_common(1)
+        rows.append(Row(key.removeprefix("config."), [(value, times > 1 and value != usual) for value in values]))
+    return rows
+
+
+def image(file: Path) -> str:
+    """Encode an image file as a data URI."""
+    buffer = io.BytesIO()
+    with Image.open(file) as picture:
+        picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _drawn(run: Finished) -> list[tuple[str, Path]]:
+    """List the figures that a run has, by name."""
+    files = ((name, run.folder / figures.FOLDER / f"{name}.png") for name in figures.FIGURES)
+    return [(name, file) for name, file in files if file.exists()]

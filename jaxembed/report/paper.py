@@ -1,0 +1,228 @@
+"""The paper: report.pdf, with what was done, what came out, and how to do it again."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from jaxembed import figures
+from jaxembed.finished import Finished
+from jaxembed.report import findings, measures
+from jaxembed.report.comparison import Picture
+from jaxembed.report.experiments import Experiment, differing, options_of
+from jaxembed.report.measures import ACCURACIES, GEOMETRY
+from jaxembed.report.typeset import MONO, Story
+
+FILE = "report.pdf"
+METHODS = {
+    "reconstruct": "An autoencoder: the encoder reduces an image to a short code, and a decoder has to restore the "
+    "image from it, scored by the mean absolute error. No label is used; where the config names a corruption, the "
+    "network sees a corrupted copy and has to restore the clean image.",
+    "classify": "Encoder and classifier are one network, trained with cross-entropy to tell the class of an "
+    "augmented image. The embedding is what the encoder hands to the classifier.",
+    "ntxent": "SimCLR (Chen et al. 2020): two random views of an image have to find each other among all views of "
+    "the batch, by the cosine of projections that are thrown away afterwards. No label is used: the augmentation "
+    "alone says what two views of one image have in common.",
+    "margin": "All pairs of a batch are compared: two images of one class are pulled together, two of different "
+    "classes pushed apart until a margin lies between them (Hadsell et al. 2006). Labels only say which images are "
+    "of one class; both kinds of pair weigh the same.",
+}
+JUDGED = (
+    "After training, the encoder is frozen and all images are embedded. Three classifiers learn from the "
+    "embeddings of the train split alone: the majority of the k nearest train images, where nothing is trained; a "
+    "linear classifier; and one with hidden layers (MLP). The last two, the probes, get standardised embeddings "
+    "and are trained by AdamW, the learning rate falling to 0 as half a cosine, from the same initial weights "
+    "whatever the seed of the run. Retrieval and geometry are measured on the embeddings of the test split."
+)
+# Figures that can be read at half the page's width, in an order in which two of a height meet.
+HALF = ("embeddings", "confusion", "neighbours", "reconstructions", "views", "distances")
+
+
+def write(
+    datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]], folder: Path
+) -> Path:
+    """Write the paper into the folder, and return its file; the same input makes the same bytes."""
+    story = Story(f"Image embeddings compared on {_listed(datasets)}")
+    _summary(story, datasets)
+    _method(story, datasets)
+    _results(story, datasets, pictures)
+    _details(story, datasets)
+    _reproduction(story, [each for group in datasets.values() for each in group])
+    story.write(folder / FILE)
+    return folder / FILE
+
+
+def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
+    experiments = [each for group in datasets.values() for each in group]
+    runs = [run for each in experiments for run in each.runs]
+    facts = (
+        f"{_count(experiments, 'experiment')}, {_count(runs, 'run')}",
+        *_unique(run.record["device"] for run in runs),
+        *_unique(f"{name} {run.record['versions'][name]}" for name in ("jaxembed", "jax") for run in runs),
+    )
+    story.text(" · ".join(map(escape, facts)))
+    story.contents()
+    story.heading("Summary")
+    ways = ", ".join(_unique(run.record["objective"] for run in runs))
+    story.text(
+        f"An encoder turns an image into a vector, its embedding. Here {_count(experiments, 'experiment')} trained "
+        f"one on {escape(_listed(datasets))}, to learn in these ways: {escape(ways)}. Each encoder was then "
+        "frozen and judged alike on the test split: by classifiers that see nothing but its embeddings, by "
+        "retrieval, and by how its classes lie. A number is the mean over the seeds of an experiment, ± their "
+        "standard deviation where there are several."
+    )
+    for dataset, group in datasets.items():
+        said = findings.sentences(dataset, group) or [f"{group[0].name} stands alone: nothing is compared."]
+        story.text(f"<b>{escape(dataset)}.</b> {escape(' '.join(said))}")
+
+
+def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
+    story.heading("Method")
+    story.heading("Experiments", 1)
+    head = ["experiment", "objective", "encoder", "device", "encoder's parameters", "head's"]
+    head += ["epochs", "batch size", "seconds", "seeds"]
+    for dataset, group in datasets.items():
+        story.table(f"The experiments on {escape(dataset)}.", head, map(_trained, group), texts=4)
+    story.heading("Ways of learning", 1)
+    for objective in _unique(each.runs[0].record["objective"] for group in datasets.values() for each in group):
+        method = METHODS.get(objective, f"Defined in jaxembed/objectives/{objective}.py.")
+        story.text(f"<b>{escape(objective)}.</b> {escape(method)}")
+    story.heading("Evaluation", 1)
+    story.text(JUDGED)
+    head = ["dataset", "experiments", "k", "distance", "linear probe", "MLP probe"]
+    caption = "How the embeddings are judged: k nearest neighbours, by which distance, and the probes."
+    story.table(caption, head, _judged(datasets), texts=6)
+
+
+def _trained(experiment: Experiment) -> list[str]:
+    """Say how an experiment was trained: a line of the table of experiments."""
+    records = [run.record for run in experiment.runs]
+    cells = (
+        experiment.name,
+        records[0]["objective"],
+        records[0]["encoder"],
+        "; ".join(_unique(record["device"] for record in records)),
+        f"{records[0]['parameters']['encoder']:,}",
+        f"{records[0]['parameters'].get('head', 0):,}",
+        str(records[0]["epochs"]),
+        str(experiment.runs[0].config["train"]["batch_size"]),
+        f"{sum(record['train_seconds'] for record in records) / len(records):,.1f}",
+        ", ".join(str(record["seed"]) for record in records),
+    )
+    return list(map(escape, cells))
+
+
+def _judged(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
+    """Say how experiments were judged: a line for all those on a dataset whose settings are the same."""
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for dataset, group in datasets.items():
+        for each in group:
+            options = each.runs[0].config["evaluate"]
+            probes = (_probe(options[name]) for name in ("linear", "mlp"))
+            alike[dataset, str(options["neighbours"]), options["distance"], *probes].append(each.name)
+    rows = ((dataset, ", ".join(names), *settings) for (dataset, *settings), names in alike.items())
+    return [list(map(escape, row)) for row in rows]
+
+
+def _probe(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items() if value != [])
+
+
+def _results(
+    story: Story, datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]]
+) -> None:
+    story.heading("Results")
+    for dataset, experiments in datasets.items():
+        story.heading(dataset, 1)
+        for what, table in zip(("Accuracy and retrieval", "Geometry"), measures.tables(experiments), strict=True):
+            caption = (
+                f"{what} on the test split of {escape(dataset)}. ↑: more is better, ↓: less is better; experiments "
+                "may not be compared by a column without an arrow. Bold: the best of a column."
+            )
+            head = ["experiment", *(escape(measure.head) for measure in table.columns)]
+            rows = [[escape(each.name), *(_number(*cell) for cell in cells)] for each, cells in table.rows]
+            story.table(caption, head, rows, texts=1)
+        for picture in pictures[dataset]:
+            story.figure(picture)
+
+
+def _number(text: str, best: bool) -> str:
+    """Write the deviation below the mean, so that a page is wide enough for all columns."""
+    mean, _, deviation = text.partition(" ± ")
+    return (f"<b>{mean}</b>" if best else mean) + (f"<br/>±\N{NO-BREAK SPACE}{deviation}" if deviation else "")
+
+
+def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
+    story.heading("Experiments one by one")
+    for dataset, group in datasets.items():
+        different = differing(options_of(each.runs[0]) for each in group)
+        for experiment in group:
+            run, name = experiment.runs[0], _named(experiment)[0]
+            story.heading(f"{experiment.name} on {dataset}", 1)
+            for pictures in _drawn(run, name):
+                story.figure(*pictures)
+            caption = f"The config of {escape(name)}. Bold: not the same in all experiments on the dataset."
+            story.table(caption, ["option", "value"] * 2, _options(options_of(run), different), texts=4)
+
+
+def _drawn(run: Finished, title: str) -> list[list[Picture]]:
+    """Lay out the figures that a run has, line by line."""
+    folder = run.folder / figures.FOLDER
+    drawn = {
+        name: Picture(folder / f"{name}.png", title, caption)
+        for name, caption in figures.CAPTIONS.items()
+        if (folder / f"{name}.png").exists()
+    }
+    whole = [[picture] for name, picture in drawn.items() if name not in HALF]
+    half = [drawn[name] for name in HALF if name in drawn]
+    return whole + [half[start : start + 2] for start in range(0, len(half), 2)]
+
+
+def _options(options: Mapping[str, Any], different: Sequence[str]) -> list[list[str]]:
+    """Lay out options as names and values, twice beside each other, to be read downwards."""
+    pairs = []
+    for key, value in options.items():
+        cells = [escape(key.removeprefix("config.")), escape(str(value))]
+        pairs.append([f"<b>{cell}</b>" for cell in cells] if key in different else cells)
+    half = -(-len(pairs) // 2)
+    return [left + right for left, right in zip_longest(pairs[:half], pairs[half:], fillvalue=["", ""])]
+
+
+def _reproduction(story: Story, experiments: Sequence[Experiment]) -> None:
+    runs = [run for each in experiments for run in each.runs]
+    story.heading("How to reproduce")
+    story.heading("Commands", 1)
+    names = [name for each in experiments for name in _named(each)]
+    commands = [f'<font name="{MONO}">{escape(run.record["command"])}</font>' for run in runs]
+    rows = zip(map(escape, names), commands, strict=True)
+    caption = "The command of each run: it trains one encoder, judges it and draws its figures."
+    story.table(caption, ["run", "command"], rows, texts=2)
+    story.heading("Versions", 1)
+    packages = _unique(package for run in runs for package in run.record["versions"])
+    versions = (", ".join(_unique(run.record["versions"].get(name, "–") for run in runs)) for name in packages)
+    rows = [list(map(escape, pair)) for pair in zip(packages, versions, strict=True)]
+    story.table("The packages that the runs used.", ["package", "version"], rows, texts=2)
+    story.heading("Measures", 1)
+    shown = measures.shown((*ACCURACIES, *GEOMETRY), experiments)
+    rows = [[escape(measure.head), escape(measure.meaning)] for measure in shown]
+    story.table("What the measures say.", ["measure", "meaning"], rows, texts=2)
+
+
+def _named(experiment: Experiment) -> list[str]:
+    """Name the runs of an experiment, apart from those of all others."""
+    return [f"{experiment.name}, seed {run.record['seed']}" for run in experiment.runs]
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _count(things: Sequence[Any], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

@@ -1,0 +1,150 @@
+"""Typesetting: the pages of a PDF, and what fills them, its headings, tables and figures numbered as they come."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import matplotlib
+from reportlab.lib.enums import TA_RIGHT
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Table
+from reportlab.platypus.tableofcontents import TableOfContents
+
+from jaxembed import plots
+from jaxembed.report.comparison import Picture
+
+MARGIN, GAP = 18 * mm, 6  # around a page, and between two columns of it
+WIDTH = A4[0] - 2 * MARGIN
+HEIGHT = 190 * mm  # of a figure at most: leaves room for headings above it and a caption below
+# Points a pixel: the text in a figure that has the page's width becomes as large as that of its caption.
+SCALE = 0.75 * 72 / plots.STYLE["figure.dpi"]
+
+FONT, BOLD, MONO = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono"
+FAMILY = (FONT, BOLD, f"{FONT}-Oblique", f"{FONT}-BoldOblique")
+TEXT = ParagraphStyle("text", fontName=FONT, fontSize=9, leading=13.5, spaceAfter=6, textColor=plots.INK)
+TITLE = ParagraphStyle("title", TEXT, fontName=BOLD, fontSize=19, leading=25, spaceAfter=8)
+HEADINGS = (
+    ParagraphStyle("section", TEXT, fontName=BOLD, fontSize=14, leading=18, spaceBefore=16, keepWithNext=1),
+    ParagraphStyle("subsection", TEXT, fontName=BOLD, fontSize=10.5, leading=14, spaceBefore=10, keepWithNext=1),
+)
+CONTENTS = [
+    ParagraphStyle("section's line", TEXT, spaceBefore=3, spaceAfter=0),
+    ParagraphStyle("subsection's line", TEXT, fontSize=8, leading=11.5, leftIndent=12, spaceAfter=0),
+]
+BELOW = ParagraphStyle("caption of a figure", TEXT, fontSize=7.5, leading=10.5, spaceBefore=3, spaceAfter=4)
+ABOVE = ParagraphStyle("caption of a table", BELOW, spaceBefore=8, keepWithNext=1)
+CELL = ParagraphStyle("cell", TEXT, fontSize=7, leading=8.5, spaceAfter=0)
+NUMBER = ParagraphStyle("number", CELL, alignment=TA_RIGHT)
+ALL = ((0, 0), (-1, -1))
+RULED = [
+    ("LINEABOVE", (0, 0), (-1, 0), 0.9, plots.INK),
+    ("LINEBELOW", (0, 0), (-1, 0), 0.5, plots.INK),
+    ("LINEBELOW", (0, -1), (-1, -1), 0.9, plots.INK),
+    ("VALIGN", *ALL, "TOP"),
+    ("VALIGN", (0, 0), (-1, 0), "BOTTOM"),
+    *((f"{side}PADDING", *ALL, GAP / 2) for side in ("LEFT", "RIGHT")),
+    *((f"{side}PADDING", *ALL, 1.5) for side in ("TOP", "BOTTOM")),
+]
+BESIDE = [("VALIGN", *ALL, "TOP"), *((f"{side}PADDING", *ALL, 0) for side in ("LEFT", "TOP", "RIGHT"))]
+
+
+class Story(list[Flowable]):
+    """What fills the pages, from top to bottom; numbers headings, tables and figures as they come."""
+
+    def __init__(self, title: str) -> None:
+        """Begin with the title, plain text."""
+        _register_fonts()
+        super().__init__([Paragraph(escape(title), TITLE)])
+        self.title, self.numbers, self.tables, self.figures = title, [0], 0, 0
+
+    def heading(self, text: str, level: int = 0) -> None:
+        """Add a heading, of a section (level 0) or a subsection (1)."""
+        self.numbers = [*self.numbers[:level], self.numbers[level] + 1, 0]
+        number = ".".join(map(str, self.numbers[:-1]))
+        self.append(Paragraph(f"{number} {escape(text)}", HEADINGS[level]))
+
+    def text(self, markup: str) -> None:
+        """Add a paragraph of reportlab's markup."""
+        self.append(Paragraph(markup, TEXT))
+
+    def table(self, caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int) -> None:
+        """Add a table of markup; the columns after the first `texts` are numbers."""
+        self.tables += 1
+        styles = [CELL if column < texts else NUMBER for column in range(len(head))]
+        lines = [[f"<b>{cell}</b>" for cell in head], *rows]
+        cells = [[Paragraph(*pair) for pair in zip(line, styles, strict=True)] for line in lines]
+        self.append(Paragraph(f"<b>Table {self.tables}:</b> {caption}", ABOVE))
+        self.append(Table(cells, _widths(cells), style=RULED, repeatRows=1, hAlign="LEFT", spaceAfter=12))
+
+    def figure(self, *pictures: Picture) -> None:
+        """Add pictures side by side, each above its caption: one row of a table, which is never split."""
+        width = WIDTH / len(pictures)
+        cells = []
+        for picture in pictures:
+            self.figures += 1
+            image = Image(str(picture.file), hAlign="LEFT")
+            scale = min(SCALE, (width - GAP) / image.imageWidth, HEIGHT / image.imageHeight)
+            image.drawWidth, image.drawHeight = scale * image.imageWidth, scale * image.imageHeight
+            caption = f"<b>Figure {self.figures}:</b> {escape(picture.title)}. {escape(picture.how)}"
+            cells.append([image, Paragraph(caption, ParagraphStyle("beside", BELOW, rightIndent=GAP))])
+        self.append(Table([cells], width, style=BESIDE, hAlign="LEFT", spaceBefore=6))
+
+    def contents(self) -> None:
+        """Add the table of contents."""
+        self.append(TableOfContents(levelStyles=CONTENTS, dotsMinLevel=0))
+
+    def write(self, file: Path) -> None:
+        """Write the pages to a file; the same story makes the same bytes."""
+        _Pages(file, self.title).multiBuild(self)
+
+
+class _Pages(SimpleDocTemplate):
+    """The pages: each has its number, and the outline and the contents lead to the headings."""
+
+    def __init__(self, file: Path, title: str) -> None:
+        # The frame takes the other 6 points.
+        margins = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), MARGIN - 6)
+        super().__init__(str(file), pagesize=A4, title=title, author="jaxembed", lang="en", invariant=1, **margins)
+
+    def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 (reportlab's name)
+        if getattr(flowable, "style", None) in HEADINGS:
+            level, text = HEADINGS.index(flowable.style), flowable.getPlainText()
+            number = text.partition(" ")[0]
+            self.canv.bookmarkPage(number)
+            self.canv.addOutlineEntry(text, number, level)
+            self.notify("TOCEntry", (level, escape(text), self.page, number))
+
+    def afterPage(self) -> None:  # noqa: N802 (reportlab's name)
+        self.canv.setFont(FONT, 7.5)
+        self.canv.setFillColor(plots.FAINT)
+        self.canv.drawRightString(A4[0] - MARGIN, MARGIN / 2, str(self.page))
+
+
+def _widths(cells: Sequence[Sequence[Paragraph]]) -> list[float]:
+    """Share out the page's width as a browser does: words stay whole, longer texts get more of what is left."""
+    columns = list(zip(*cells, strict=True))
+    # One point more: a text exactly as wide as its cell can be broken.
+    wanted = [1 + GAP + max(_length(cell) for cell in column) for column in columns]
+    if sum(wanted) <= WIDTH:
+        return wanted
+    words = [1 + GAP + max(cell.minWidth() for cell in column) for column in columns]
+    # A name can be a word too long for the page: then the longest words are broken, so that no other need be.
+    limit = next(limit for limit in range(int(WIDTH), 0, -1) if sum(min(word, limit) for word in words) <= WIDTH)
+    least = [min(word, limit) for word in words]
+    share = (WIDTH - sum(least)) / (sum(wanted) - sum(least))
+    return [narrow + share * (wide - narrow) for wide, narrow in zip(wanted, least, strict=True)]
+
+
+def _length(cell: Paragraph) -> float:
+    return pdfmetrics.stringWidth(cell.getPlainText(), BOLD, cell.style.fontSize)
+
+
+def _register_fonts() -> None:
+    for font in (*FAMILY, MONO):
+        file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
+        pdfmetrics.registerFont(TTFont(font, str(file)))
+    pdfmetrics.registerFontFamily(FONT, *FAMILY)

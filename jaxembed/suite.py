@@ -1,0 +1,102 @@
+"""A suite: experiments by name, each with the same seeds, one run after the other, and the report over them."""
+
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from ml_collections import ConfigDict
+
+from jaxembed import conduct, experiment, finished, log, registry, report, workdir
+from jaxembed.types import InputError, Section
+
+
+class Member(NamedTuple):
+    """One run of a suite: of which experiment, with what, where, and the command that makes it alone."""
+
+    name: str
+    config: ConfigDict
+    folder: Path
+    command: str
+
+
+class Incomplete(RuntimeError):
+    """The suite has come to its end, but some of its runs have not; the text is one line."""
+
+
+def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, again: bool) -> None:
+    """Conduct every run of a suite that is not finished, and write the report over all into `folder`/report.
+
+    Args:
+      config: `experiments`, names of config files; `seeds`; `overrides`, sections that replace values in each
+        experiment's config.
+      folder: of the suite; a run's is `folder`/<experiment>/seed<seed>.
+      configs: folder of the config files.
+      data_dir: of the TFDS datasets; None for the default.
+      again: evaluate finished runs again.
+
+    Raises:
+      InputError: if any of that cannot be used; everything is looked at before the first run starts.
+      Incomplete: if runs diverged; the others are done, and in the report.
+    """
+    everyone = registry.call(members, config, folder, configs, what="config")
+    for member in {member.name: member for member in everyone}.values():
+        experiment.build(member.config, experiment.load(member.config, data_dir=data_dir))
+    diverged = []
+    for place, member in enumerate(everyone, start=1):
+        print(f"[{place}/{len(everyone)}] {member.folder}")
+        if (member.folder / "result.json").exists() and not again:
+            continue
+        options = {"command": member.command, "data_dir": data_dir, "again": again}
+        try:
+            conduct.run(member.name, member.config, member.folder, **options)
+        except log.Diverged as error:
+            print(f"{member.folder}: {error}")
+            diverged.append(str(member.folder))
+        jax.clear_caches()  # a run's compiled functions are of no use to the next, and hold its parts
+    runs = [finished.read(member.folder) for member in everyone if str(member.folder) not in diverged]
+    if runs:
+        print(f"Report: {report.write(runs, folder / 'report')[0]}")
+    if diverged:
+        raise Incomplete(f"{len(diverged)} of {len(everyone)} runs diverged: {', '.join(diverged)}")
+
+
+def members(
+    folder: Path, configs: Path, *, experiments: tuple[str, ...], seeds: tuple[int, ...], overrides: Section
+) -> list[Member]:
+    """List the runs of a suite, after a look at each config and at what lies in its folder.
+
+    Raises:
+      InputError: if an experiment or an override does not exist, or a folder holds something else.
+    """
+    overrides = overrides.to_dict() if isinstance(overrides, ConfigDict) else dict(overrides)
+    if "seed" in overrides:
+        raise InputError(f"config.overrides has no seed; a suite has config.seeds, got {seeds}")
+    if not experiments or not seeds:
+        raise InputError(f"a suite needs config.experiments and config.seeds, got {experiments} and {seeds}")
+    found = []
+    for name in dict.fromkeys(experiments):
+        registry.choose(name, sorted(file.stem for file in configs.glob("*.py")), what="config.experiments")
+        for seed in dict.fromkeys(seeds):
+            config = ConfigDict({**runpy.run_path(str(configs / f"{name}.py"))["get_config"](), "seed": seed})
+            experiment.check_sections(config)
+            _override(config, overrides, what="config.overrides")
+            command = conduct.command(configs / f"{name}.py", overrides, seed)
+            found.append(Member(name, config, folder / name / f"seed{seed}", command))
+    for member in found:
+        workdir.check(member.config, member.folder)
+    return found
+
+
+def _override(config: ConfigDict, overrides: Mapping[str, Any], *, what: str) -> None:
+    """Replace values that a config has; InputError at one that it does not have, or of another type."""
+    for key, value in overrides.items():
+        registry.choose(key, config, what=f"an option in {what}")
+        if isinstance(config[key], ConfigDict):
+            _override(config[key], registry.section(value, what=f"{what}.{key}"), what=f"{what}.{key}")
+            continue
+        try:
+            config[key] = value
+        except TypeError as error:
+            raise InputError(f"{what}.{key} does not fit: {error.args[0]}") from error

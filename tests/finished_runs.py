@@ -1,0 +1,87 @@
+"""Finished runs by hand: folders as launch.py leaves them, of 30 tiny images, without a training."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from jaxembed import finished, sample, workdir
+from jaxembed.finished import Finished
+from jaxembed.sample import Sample
+
+CLASSES = ("cat & <dog>", "sea", "sky")
+
+
+def make(
+    folder: Path, *, experiment="one", dataset="rows", seed=0, shape=(9, 7, 1), metrics=None, **options
+) -> Finished:
+    """Write a run's folder and read it; `metrics` replace some, `options` are keys of config.encoder."""
+    random = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    config = {"seed": seed, "data": {"name": dataset}, "encoder": {"name": "fc", "latent": 4} | options}
+    config |= {"objective": {"name": "margin"}, "train": {"epochs": 4, "batch_size": 8}}
+    probe = {"hidden": [], "epochs": 2, "learning_rate": 0.1}
+    config |= {"evaluate": {"neighbours": 3, "distance": "euclidean", "linear": probe, "mlp": probe}}
+    measured = {"knn_accuracy": 0.8, "linear_accuracy": 0.7, "mlp_accuracy": 0.75, "map_at_r": 0.5}
+    measured |= {"recall_at_1": 0.8, "silhouette": 0.25, "between_distance": 4.0, "distance_ratio": 0.5}
+    measured |= {"distance_overlap": 0.4, "cdnv": 0.3, "rankme": 3.5, "trustworthiness": 0.9} | (metrics or {})
+    record = {
+        "experiment": experiment,
+        "command": f"python launch.py --config=configs/{experiment}.py --seed={seed}",
+        "dataset": dataset,
+        "encoder": "fc",
+        "objective": "margin",
+        "seed": seed,
+        "distance": "euclidean",
+        "steps": 12,
+        "epochs": 4,
+        "device": "CPU, 2 cores",
+        "parameters": {"encoder": 1234, "head": 56},
+        "train_seconds": 7.5,
+        "versions": {"jaxembed": "0.1.0", "jax": "0.10.2"},
+        "encoder_sha256": f"{experiment}{seed}{options}",
+        "collapsed": False,
+        "metrics": {f"test/{name}": value for name, value in measured.items()} | {"validation/loss": 0.4},
+    }
+    record["metrics"]["validation/knn_accuracy"] = 0.82
+    lines = [
+        {"step": step, "epoch": step / 3, "seconds": step / 2, "train/loss": 2 / step} for step in range(1, 13)
+    ] + [{"step": 6, "epoch": 2, "seconds": 3, "validation/loss": 0.5, "validation/knn_accuracy": 0.6}]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    workdir.write("result.json", json.dumps(record), folder)
+    sample.write(shown(random, shape), folder)
+    return finished.read(folder)
+
+
+def shown(random: np.random.Generator, shape: tuple[int, int, int]) -> Sample:
+    """30 images of three classes whose first pixel is their place among the test images."""
+    n, across = 30, sample.ACROSS
+    labels = (np.arange(n) % 3).astype(np.int32)
+    images = np.zeros((n, *shape), np.uint8)
+    images[:, 0, 0] = 5 * np.arange(n)[:, None]
+    images[:, 2:, 1:] = np.random.default_rng(0).integers(0, 255, (n, shape[0] - 2, shape[1] - 1, shape[2]))
+    points = random.normal(size=(n, 2)) + 4 * np.stack([labels, labels**2], axis=1)
+    nearest = np.argsort(((points[:, None] - points[None]) ** 2).sum(-1), axis=1)[:, 1 : 1 + sample.NEAR]
+    grid = images[np.arange(3 * across) % n].reshape(3, across, *shape)
+    return Sample(
+        classes=np.array(CLASSES),
+        rows=np.arange(n) + 100,
+        images=images,
+        labels=labels,
+        predicted=np.where(np.arange(n) % 7 == 0, (labels + 1) % 3, labels),
+        points=points.astype(np.float32),
+        nearest=nearest,
+        edges=np.linspace(0, 8, sample.BINS + 1),
+        same=np.full(sample.BINS, 0.01),
+        different=np.linspace(0, 0.02, sample.BINS),
+        confusion=np.array([[8, 1, 1], [0, 10, 0], [2, 0, 8]], np.int32),
+        queries=images[:3],
+        query_labels=labels[:3],
+        found=images[np.arange(24).reshape(3, 8)],
+        found_labels=labels[np.arange(24).reshape(3, 8)],
+        seen=images[:across][None].repeat(5, axis=0),
+        errors=np.linspace(0.1, 0.4, 3 * across).reshape(3, across),
+        originals=grid,
+        reconstructions=255 - grid,
+    )

@@ -1,0 +1,105 @@
+"""Figures: drawn from a run's folder alone, and of what is there."""
+
+import finished_runs
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxembed import figures, finished, plots
+from jaxembed.types import InputError
+
+
+def texts(figure) -> str:
+    return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+
+
+def test_every_figure_is_drawn_at_a_size_that_a_readme_shows(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    figures.draw(run)
+    files = sorted((tmp_path / "run" / "figures").iterdir())
+    assert [file.stem for file in files] == sorted(figures.FIGURES) == sorted(figures.CAPTIONS)
+    for file in files:
+        with Image.open(file) as picture:
+            assert 700 <= picture.width <= 1100
+            assert 300 <= picture.height <= 1100
+            assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_what_there_is_nothing_to_show_in_is_not_drawn_and_an_old_one_goes(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    figures.draw(run)
+    none = dict.fromkeys(("seen", "errors", "originals", "reconstructions"))
+    figures.draw(run._replace(sample=run.sample._replace(**none)))
+    names = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
+    assert names == set(figures.FIGURES) - {"views", "reconstructions"}
+
+
+def test_the_figures_say_what_was_measured(tmp_path):
+    run = finished_runs.make(tmp_path / "run", seed=4)
+    assert "one, seed 4: t-SNE of 30 test images" in texts(figures.embeddings(run))
+    assert "neighbourhoods kept 0.900 of 1" in texts(figures.embeddings(run))
+    assert "40% overlap" in texts(figures.distances(run))
+    assert "16 of 24 of another class" in texts(figures.neighbours(run))
+    assert "MLP probe on the test split, 75.00%" in texts(figures.confusion(run))
+    assert all(name in texts(figures.embeddings(run)) for name in finished_runs.CLASSES)
+
+
+def test_the_wrong_neighbours_are_framed_and_no_others(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    axes = figures.neighbours(run).axes[0]
+    frames = {(round(patch.get_x() + 0.5), round(patch.get_y() + 0.5)) for patch in axes.patches}
+    # Images of 9×7 with a gap of one pixel; the query itself has column 0.
+    wrong = {
+        (8 * (1 + place), 10 * query)
+        for query in range(3)
+        for place in range(8)
+        if (8 * query + place) % 3 != query
+    }
+    assert frames == wrong
+
+
+def test_the_end_of_the_training_is_on_the_validation_curve(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    epochs, values = figures.validation(run, "knn_accuracy")
+    assert (epochs.tolist(), values.tolist()) == ([2, 4], [0.6, 0.82])
+
+
+def test_the_smooth_curve_is_the_mean_of_the_raw_one_and_no_lower_at_its_ends():
+    axes = plots.figure(4, 3)[1][0, 0]
+    plots.curve(axes, np.arange(100), np.full(100, 3.0), colour="k", label="x")
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), 3)
+
+
+def test_a_class_has_a_colour_of_its_own_however_many_there_are():
+    assert plots.colours(10) == list(plots.PALETTE)
+    assert plots.colours(3) == plots.colours(10)[:3]
+    assert len(set(map(tuple, plots.colours(100)))) == 100
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
+    before = dict(matplotlib.rcParams)
+    figures.draw(finished_runs.make(tmp_path / "run"))
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("config.json", None, "is not the folder of a run: it has no config.json"),
+        ("result.json", None, "holds a run that has not finished: it has no result.json"),
+        ("result.json", '{"experiment"', "result.json is damaged: Expecting ':' delimiter"),
+        ("result.json", "[1]", "result.json is damaged: it must hold a record, got list"),
+        ("result.json", '{"experiment": "x"}', "result.json is damaged: it lacks command, dataset"),
+        ("sample.npz", None, "has no sample.npz; launch.py --evaluate writes it"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_named(file, text, message, tmp_path):
+    finished_runs.make(tmp_path / "run")
+    (tmp_path / "run" / file).unlink()
+    if text is not None:
+        (tmp_path / "run" / file).write_text(text)
+    with pytest.raises(InputError) as error:
+        finished.read(tmp_path / "run")
+    assert message in str(error.value)
+    assert str(tmp_path / "run") in str(error.value)

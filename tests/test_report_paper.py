@@ -1,0 +1,291 @@
+"""The paper: what it says, that nothing is cut, split or laid over another, and that it is the same each time."""
+
+import random
+from collections import Counter, defaultdict
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import finished_runs
+import pypdf
+import pytest
+from PIL import Image
+from reportlab.pdfbase import pdfmetrics
+
+from jaxembed import figures
+from jaxembed.report import experiments, paper, typeset
+from jaxembed.report.comparison import Picture
+from jaxembed.report.measures import ACCURACIES, GEOMETRY
+
+ODD = "x<b>&amp;&lt;"
+
+
+def make(folder: Path, *, drawn=figures.CAPTIONS, record=None, **options):
+    """A finished run with figures of one colour each, as large as launch.py's; `record` replaces values."""
+    run = finished_runs.make(folder, **options)
+    (folder / figures.FOLDER).mkdir()
+    for name in drawn:
+        picture(folder / figures.FOLDER / f"{name}.png", height=height(name))
+    return run._replace(record=run.record | (record or {}))
+
+
+def picture(file: Path, *, height: int) -> Path:
+    # Of one colour for each file: equal pictures are stored once.
+    Image.new("RGB", (858, height), tuple(random.Random(str(file)).randbytes(3))).save(file)
+    return file
+
+
+def write(runs, folder: Path) -> pypdf.PdfReader:
+    folder.mkdir(exist_ok=True)
+    groups = experiments.group(runs)
+    pictures = {
+        dataset: [
+            Picture(picture(folder / f"c{index}.png", height=3000), f"compared {dataset}", "How <it> was made.")
+        ]
+        for index, dataset in enumerate(groups)
+    }
+    file = paper.write(groups, pictures, folder)
+    assert file == folder / "report.pdf"
+    assert file.read_bytes().startswith(b"%PDF")
+    return pypdf.PdfReader(file)
+
+
+def text(reader: pypdf.PdfReader) -> str:
+    """All the text, whatever the lines that it is broken into."""
+    return " ".join(" ".join(page.extract_text() for page in reader.pages).split())
+
+
+def titles(outline) -> list:
+    return [titles(entry) if isinstance(entry, list) else entry.title for entry in outline]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two seeds of one experiment and one of another, and two experiments on a second dataset."""
+    folders = tmp_path_factory.mktemp("runs")
+    back = {"objective": "reconstruct", "parameters": {"encoder": 98765}, "train_seconds": 1234}
+    made = [
+        make(folders / "a0", experiment="apart", seed=0, metrics={"knn_accuracy": 0.9}),
+        make(
+            folders / "a1",
+            experiment="apart",
+            seed=1,
+            metrics={"knn_accuracy": 0.92},
+            record={"train_seconds": 8.5},
+        ),
+        make(folders / "b", experiment="back", metrics={"l1": 0.0625}, record=back),
+        make(folders / "c", experiment="views", dataset="other", record={"objective": "ntxent"}),
+        make(folders / "d", experiment="views", dataset="other", latent=8, record={"objective": "new"}),
+    ]
+    made[1].record["versions"]["jax"] = "0.10.3"
+    return made
+
+
+@pytest.fixture(scope="module")
+def reader(runs, tmp_path_factory):
+    """Their paper."""
+    return write(runs, tmp_path_factory.mktemp("out"))
+
+
+def test_the_paper_says_what_was_run_and_what_came_out(reader):
+    said = text(reader)
+    assert reader.metadata.title == "Image embeddings compared on rows and other"
+    assert "4 experiments, 5 runs · CPU, 2 cores · jaxembed 0.1.0 · jax 0.10.2 · jax 0.10.3" in said
+    assert "By nearest neighbours, apart is ahead on rows: 91.00 ± 1.41 against 80.00 of back" in said
+    assert "apart margin fc CPU, 2 cores 1,234 56 4 8 8.0 0, 1" in said
+    assert "back reconstruct fc CPU, 2 cores 98,765 0 4 8 1,234.0 0" in said
+    assert "apart 91.00 ± 1.41 70.00 ± 0.00" in said
+    assert "rows apart, back 3 euclidean epochs 2, learning rate 0.1" in said
+    assert "Defined in jaxembed/objectives/new.py." in said
+    assert all(paper.METHODS[objective] in said for objective in ("margin", "reconstruct", "ntxent"))
+    assert paper.METHODS["classify"] not in said
+    assert "apart, seed 1 python launch.py --config=configs/apart.py --seed=1" in said
+    assert "jax 0.10.2, 0.10.3" in said
+
+
+def test_measures_are_defined_where_a_run_has_them(reader):
+    said = text(reader)
+    meanings = {measure.name: measure.meaning in said for measure in (*ACCURACIES, *GEOMETRY)}
+    assert meanings["knn_accuracy"]
+    assert meanings["l1"]
+    assert not meanings["accuracy"]
+    assert not meanings["alignment"]
+
+
+def test_headings_are_numbered_in_the_outline_and_the_contents(reader):
+    sections = titles(reader.outline)
+    assert sections == [
+        "1 Summary",
+        "2 Method",
+        ["2.1 Experiments", "2.2 Ways of learning", "2.3 Evaluation"],
+        "3 Results",
+        ["3.1 rows", "3.2 other"],
+        "4 Experiments one by one",
+        [
+            "4.1 apart on rows",
+            "4.2 back on rows",
+            "4.3 views (encoder.latent=4) on other",
+            "4.4 views (encoder.latent=8) on other",
+        ],
+        "5 How to reproduce",
+        ["5.1 Commands", "5.2 Versions", "5.3 Measures"],
+    ]
+    first = reader.pages[0].extract_text()
+    assert "4.4 views (encoder.latent=8) on other" in first
+    footers = [said for (_, y, _), _, said, _ in pieces(reader) if y < typeset.MARGIN]
+    assert footers == [str(number + 1) for number in range(len(reader.pages))]
+
+
+def test_a_figure_is_on_the_page_of_its_caption_and_all_are_there(reader):
+    counts = [(len(page.images), page.extract_text().count("Figure ")) for page in reader.pages]
+    assert all(images == captions for images, captions in counts)
+    # The first seed of each of four experiments, and a comparison of each dataset.
+    assert sum(images for images, _ in counts) == 4 * len(figures.CAPTIONS) + 2
+    said = text(reader)
+    assert f"Figure 3: apart, seed 0. {figures.CAPTIONS['loss']}" in said
+    assert "Figure 1: compared rows. How <it> was made." in said
+    assert "apart, seed 1." not in said
+
+
+def test_no_page_ends_in_a_heading_or_in_the_caption_of_a_table(tmp_path):
+    # Tables of many lengths, so that what follows them begins at many heights.
+    # Tables of many lengths, so that what follows them begins at many heights.
+    options = [{f"o{n}": n for n in range(7 * number % 30)} for number in range(24)]
+    runs = [
+        make(tmp_path / f"run{number}", drawn=(), experiment=f"e{number}", **each)
+        for number, each in enumerate(options)
+    ]
+    lowest = {}
+    for (page, y, size), _, said, _ in pieces(write(runs, tmp_path / "out")):
+        if y > typeset.MARGIN:
+            lowest[page] = min(lowest.get(page, (y, size, said)), (y, size, said))
+    assert len(lowest) > 6
+    assert all(size <= 9 and not said.startswith("Table") for _, size, said in lowest.values())
+
+
+def test_a_figure_that_was_not_drawn_is_left_out(tmp_path):
+    run = make(tmp_path / "run", drawn=("loss", "neighbours", "views", "distances"))
+    reader = write([run], tmp_path / "out")
+    said = text(reader)
+    assert sum(len(page.images) for page in reader.pages) == 5
+    assert "Figure 5:" in said
+    assert "Figure 6:" not in said
+    left_out = {name for name, caption in figures.CAPTIONS.items() if caption not in said}
+    assert left_out == {"embeddings", "confusion", "reconstructions"}
+
+
+def test_a_single_run_is_compared_with_nothing(tmp_path):
+    said = text(write([make(tmp_path / "run")], tmp_path / "out"))
+    assert "1 experiment, 1 run ·" in said
+    assert "one stands alone: nothing is compared." in said
+    assert "one 80.00 70.00 75.00" in said
+
+
+def test_what_is_best_and_what_differs_is_bold(reader):
+    bold = Counter(text for _, _, text, font in pieces(reader) if "Bold" in font)
+    assert bold["91.00"] == 1
+    assert bold["80.00"] == 6  # R@1 of four experiments, and kNN of two, which are equally good
+    assert bold["0.062"] == bold["3.500"] == 0  # L1, which one experiment alone has, and RankMe
+    assert bold["encoder.latent"] == 2
+    assert bold["encoder.name"] == 0
+
+
+def test_two_papers_of_the_same_runs_are_the_same_bytes(runs, tmp_path):
+    files = [tmp_path / name / "report.pdf" for name in ("first", "second")]
+    for file in files:
+        file.parent.mkdir()
+        paper.write(experiments.group(runs[1:2]), {"rows": []}, file.parent)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_odd_names_are_shown_as_they_are(tmp_path):
+    odd = {"command": f"python {ODD}", "device": ODD, "encoder": ODD, "objective": ODD}
+    run = make(tmp_path / "run", experiment=ODD, dataset=f"{ODD}/", record=odd, note=ODD)
+    run = run._replace(record=run.record | {"versions": run.record["versions"] | {ODD: ODD}})
+    reader = write([run], tmp_path / "out")
+    said = text(reader)
+    for there in (f"on {ODD}/", f"python {ODD}", f"{ODD} {ODD} {ODD} {ODD} 1,234", f"encoder.note {ODD}"):
+        assert there in said
+    assert f"Defined in jaxembed/objectives/{ODD}.py." in said
+    assert reader.metadata.title == f"Image embeddings compared on {ODD}/"
+    assert f"4.1 {ODD} on {ODD}/" in titles(reader.outline)[6]
+
+
+@pytest.mark.parametrize("length", [60, 300])
+def test_no_text_lies_over_another_or_leaves_the_page(length, tmp_path):
+    everything = {measure.name: 0.123456 for measure in (*ACCURACIES, *GEOMETRY)}
+    name = "n" * length
+    runs = [
+        make(tmp_path / f"{name[:12]}{seed}", drawn=(), experiment=name, metrics=everything, seed=seed, note=name)
+        for seed in range(2)
+    ]
+    record = dict.fromkeys(("device", "encoder", "objective"), name) | {"train_seconds": 98765.4}
+    runs.append(make(tmp_path / "other", drawn=(), experiment="other", metrics=everything, record=record))
+    lines, words = defaultdict(Counter), Counter()
+    for (page, y, size), x, said, font in pieces(write(runs, tmp_path / "out")):
+        words.update(said.split())
+        # Where the font changes inside a line, what follows is said to start where the line does.
+        lines[page, y][x] += pdfmetrics.stringWidth(said, font.partition("+")[2], size)
+    assert words["0.123"] >= 2 * sum(not measure.percent for measure in GEOMETRY)
+    assert words["98,765.4"] == words["parameters"] == 1
+    assert words["silhouette"] == words["uniformity"] == words["alignment"] == 2
+    for line in lines.values():
+        # reportlab makes spaces up to 5% narrower where a word then fits: 3 points a line.
+        starts = [*sorted(line), typeset.A4[0] - typeset.MARGIN + 3]
+        assert starts[0] >= typeset.MARGIN - 0.1
+        for start, following in pairwise(starts):
+            assert start + line[start] <= following + 0.1
+
+
+def test_words_stay_whole_and_a_short_table_narrow(tmp_path):
+    everything = {measure.name: 0.123456 for measure in (*ACCURACIES, *GEOMETRY)}
+    run = make(tmp_path / "run", drawn=(), experiment="autoencoder_fashion_mnist", metrics=everything)
+    found = pieces(write([run], tmp_path / "out"))
+    words = Counter(word for _, _, said, _ in found for word in said.split())
+    # In the tables of experiments, of their evaluation and of the two kinds of measures.
+    assert words["autoencoder_fashion_mnist"] >= 4
+    assert {word for word in words if "autoencoder_fashion_mnist".startswith(word) and len(word) > 1} == {
+        "autoencoder_fashion_mnist"
+    }
+    assert [x < typeset.A4[0] / 3 for _, x, said, _ in found if said == "0.10.2"] == [True]
+
+
+def test_figures_keep_their_shape_inside_the_margins_beside_each_other(reader):
+    shapes, rows = set(), 0
+    for page in reader.pages:
+        boxes = []
+
+        def visit(operator, operands, matrix, text_matrix, boxes=boxes):
+            if operator == b"Do":
+                boxes.append((matrix[4], matrix[5], matrix[4] + matrix[0], matrix[5] + matrix[3]))
+
+        page.extract_text(visitor_operand_before=visit)
+        assert len(boxes) == len(page.images)
+        for left, bottom, right, top in boxes:
+            assert typeset.MARGIN - 0.1 <= left < right <= typeset.A4[0] - typeset.MARGIN + 0.1
+            assert typeset.MARGIN - 0.1 <= bottom < top <= typeset.A4[1] - typeset.MARGIN + 0.1
+            shapes.add(round((top - bottom) / (right - left) * 858))
+        for one, other in combinations(boxes, 2):
+            assert one[2] < other[0] or other[2] < one[0] or one[3] < other[1] or other[3] < one[1]
+            rows += abs(one[3] - other[3]) < 0.1
+    assert shapes == {3000} | {height(name) for name in figures.CAPTIONS}
+    # Six of the seven figures of four experiments, two by two.
+    assert rows == 4 * 3
+
+
+def height(name: str) -> int:
+    """A height of a figure, in pixels: not the same for all."""
+    return 500 + 50 * (len(name) % 8)
+
+
+def pieces(reader: pypdf.PdfReader):
+    """Every piece of text: ((page, y, size), x, text, font)."""
+    found = []
+    for number, page in enumerate(reader.pages):
+
+        def visit(said, matrix, text_matrix, font, size, number=number):
+            if said.strip():
+                x, y = (matrix[4 + axis] + text_matrix[4 + axis] for axis in range(2))
+                found.append(((number, round(y, 1), size), x, said.strip(), font["/BaseFont"]))
+
+        page.extract_text(visitor_text=visit)
+    return found

@@ -1,0 +1,94 @@
+"""A suite: looked at before it starts, resumed where it stopped, and ending with the report."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from ml_collections import ConfigDict
+
+from jaxembed import conduct, log, sample, suite
+from jaxembed.types import InputError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture
+def config() -> ConfigDict:
+    spec = importlib.util.spec_from_file_location("suite_quickstart", CONFIGS / "suite_quickstart.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def run(config, folder, *, configs=CONFIGS):
+    suite.run(config, folder, configs=configs, data_dir=None, again=False)
+
+
+def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sample, "SHOWN", 40)
+    probe = {"epochs": 1}
+    config.overrides = {"train": {"epochs": 2}, "evaluate": {"linear": probe, "mlp": probe}}
+    run_one, started = conduct.run, []
+
+    def stopped_before_the_second(name, *arguments, **options):
+        started.append(name)
+        if len(started) == 2:
+            raise KeyboardInterrupt
+        run_one(name, *arguments, **options)
+
+    monkeypatch.setattr(conduct, "run", stopped_before_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path)
+    assert not (tmp_path / "report").exists()
+    run(config, tmp_path)
+    assert started == ["quickstart", "quickstart_margin", "quickstart_margin"]
+    assert capsys.readouterr().out.splitlines()[-1] == f"Report: {tmp_path}/report/report.html"
+    names = {file.name for file in (tmp_path / "report").iterdir()}
+    compared = {f"{name}_digits.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
+    assert names == {"report.html", "report.md", "report.pdf"} | compared
+    result = json.loads((tmp_path / "quickstart_margin" / "seed0" / "result.json").read_text())
+    options = "--config.evaluate.linear.epochs=1 --config.evaluate.mlp.epochs=1 --config.train.epochs=2"
+    assert result["command"] == f"python launch.py --config={CONFIGS}/quickstart_margin.py {options} --seed=0"
+    samples = [sample.read(tmp_path / name / "seed0") for name in config.experiments]
+    assert (samples[0].rows == samples[1].rows).all()
+
+
+def test_a_run_that_diverges_does_not_end_the_suite(config, tmp_path, monkeypatch):
+    config.seeds = (0, 1)
+    started = []
+
+    def diverges(name, config, folder, **options):
+        started.append((name, config.seed))
+        raise log.Diverged("the loss is nan")
+
+    monkeypatch.setattr(conduct, "run", diverges)
+    with pytest.raises(suite.Incomplete, match="4 of 4 runs diverged"):
+        run(config, tmp_path)
+    assert started == [(name, seed) for name in config.experiments for seed in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"experiments": ("quickstrat",)}, "config.experiments must be one of .*did you mean 'quickstart'"),
+        ({"experiments": ("suite_mnist",)}, "a section of the config must be one of .*got 'experiments'"),
+        ({"experiments": ()}, "a suite needs config.experiments and config.seeds"),
+        ({"seeds": (-1,)}, "config.seed must be a whole number from 0"),
+        ({"seeds": (0.5,)}, "config.seeds must be a tuple of whole numbers, got"),
+        (
+            {"overrides": {"train": {"epoch": 1}}},
+            "an option in config.overrides.train must be one of .*did you mean 'epochs'",
+        ),
+        ({"overrides": {"train": 1}}, "config.overrides.train must be a section of its own, got 1"),
+        ({"overrides": {"train": {"epochs": "x"}}}, "config.overrides.train.epochs does not fit: .*x"),
+        ({"overrides": {"train": {"batch_size": 60}}}, "must be a multiple of the 8 devices, got 60"),
+        ({"overrides": {"seed": 1}}, "config.overrides has no seed"),
+        ({"seed": 1}, "config has no option 'seed'"),
+    ],
+)
+def test_a_suite_that_makes_no_sense_is_refused_before_anything_is_trained(values, message, config, tmp_path):
+    config = ConfigDict(config.to_dict() | values)
+    with pytest.raises(InputError, match=message):
+        run(config, tmp_path)
+    assert not list(tmp_path.iterdir())
