@@ -31,7 +31,7 @@ def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: 
         workdir.check(config, folder)
         is_finished = (folder / "result.json").exists()
         if is_finished and not again:
-            record = finished.record_of(folder / "result.json")
+            record = finished.result(folder)
             print(f"{name} is finished; --evaluate measures it again")
             show(record, folder)
             return
@@ -39,6 +39,8 @@ def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: 
         parts = experiment.build(config, dataset)
         if is_finished and not (folder / "checkpoint" / str(parts.total_steps)).exists():
             raise InputError(f"--workdir {folder} has no checkpoint of its last step to evaluate again")
+        if is_finished and not log.read(folder / "metrics.jsonl"):
+            raise InputError(f"--workdir {folder} has no metrics.jsonl to draw again")
         workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
         print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
         state = train.fit(parts, dataset, folder, seed=config.seed)
@@ -58,6 +60,7 @@ def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: 
 def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
     """Write the command that runs a config file with other values for some of its options, nested or dotted."""
     flat = {key: value for key, value in workdir.flatten(overrides).items() if key != "config.seed"}
+    flat |= {key: value.to_dict() for key, value in flat.items() if isinstance(value, ConfigDict)}
     values = [f"--{key}={value}" for key, value in sorted(flat.items())]
     return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
 
@@ -67,7 +70,7 @@ def show(record: dict[str, Any], folder: Path) -> None:
     rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
     print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
     metrics = record["metrics"]
-    print(f"  {'':20s} validation     test")
+    print(f"  {'':20s} {'validation':>10s}  {'test':>10s}")
     for measure in sorted({name.partition("/")[2] for name in metrics}):
         values = (_cell(metrics, f"{split}/{measure}") for split in ("validation", "test"))
         print(f"  {measure:20s} {'  '.join(values)}".rstrip())
@@ -78,6 +81,6 @@ def show(record: dict[str, Any], folder: Path) -> None:
 
 def _cell(metrics: dict[str, float | None], name: str) -> str:
     if name not in metrics:
-        return " " * 8
+        return " " * 10
     value = metrics[name]
     return "infinite".rjust(10) if value is None else f"{value:10.4f}"

@@ -28,10 +28,11 @@ def loss(run: Finished) -> Figure:
     figure, [[left, right]] = plots.figure(8, 3, columns=2, width_ratios=(3, 2))
     epochs, losses = plots.series(run.lines, "train/loss")
     plots.curve(left, epochs, losses, colour=plots.PALETTE[0], label="train")
-    # The first steps fall from so high that nothing after them could be seen.
-    left.set_ylim(top=1.05 * np.quantile(losses, 0.98))
     style = {"color": plots.PALETTE[1], "marker": "o", "markersize": 4}
-    left.plot(*validation(run, "loss"), label="validation", **style)
+    after, held_out = validation(run, "loss")
+    left.plot(after, held_out, label="validation", **style)
+    # The first steps fall from so high that nothing after them could be seen.
+    left.set_ylim(top=1.05 * np.nanmax([np.quantile(losses, 0.98), *held_out]))
     epochs, accuracies = validation(run, "knn_accuracy")
     right.plot(epochs, 100 * accuracies, **style)
     left.set(title=f"{run.name}: loss", xlabel="epoch", ylabel="loss")
@@ -133,9 +134,9 @@ FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
 
 CAPTIONS = {
     "loss": "Loss on the train split (raw, faint, and its running mean) and on validation; kNN on validation.",
-    "embeddings": "t-SNE (scikit-learn, perplexity 30) of up to 2,000 test images, coloured by class.",
+    "embeddings": "t-SNE (scikit-learn) of up to 2,000 test images, coloured by class.",
     "distances": "Distances of all pairs of those images, of one class and of different classes.",
-    "neighbours": "One test image a class and its nearest train images; those of another class are framed.",
+    "neighbours": "Test images of up to ten classes, each with its nearest train images; wrong ones are framed.",
     "confusion": "What the MLP probe on the frozen embedding takes the test images for.",
     "reconstructions": "Test images over what the decoder makes of their codes: best, median and worst by L1.",
     "views": "Train images and what the augmentation makes of them: all that the network sees in training.",

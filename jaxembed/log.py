@@ -152,11 +152,25 @@ class Log:
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Read metrics.jsonl; a last line that was cut off by a kill is left out, a missing file is empty."""
+    """Read metrics.jsonl; a last line that was cut off by a kill is left out, a missing file is empty.
+
+    Raises:
+      InputError: at another line that is damaged.
+    """
     if not file.exists():
         return []
-    lines = file.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = []
+    for number, text in enumerate(file.read_text(errors="replace").splitlines(keepends=True), start=1):
+        if not text.endswith("\n"):
+            continue
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{file} is damaged in line {number}: {error}") from error
+        if not isinstance(line, dict) or not {"step", "epoch", "seconds"} <= line.keys():
+            raise InputError(f"{file} is damaged in line {number}: it must hold step, epoch and seconds")
+        lines.append(line)
+    return lines
 
 
 def _board(folder: Path) -> Any:

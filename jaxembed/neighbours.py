@@ -45,7 +45,7 @@ def nearest(
     train: Float[np.ndarray, "m d"], queries: Float[np.ndarray, "n d"], *, neighbours: int, distance: str
 ) -> Int[np.ndarray, "n k"]:
     """Find the k rows of train that are nearest to each query, nearest first; the [n, m] are never held whole."""
-    on_device = jnp.asarray(train)
+    on_device = jax.device_put(train)
 
     def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
         return _search(on_device, chunk, neighbours, distance)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-# Distances held at a time: 2**24 float32 are 64 MB.
-HELD = 2**24
+# Distances held at a time: 2**22 float32 are 16 MB, and what is made of them a few times that.
+HELD = 2**22
 # Of |x|² + |y|² - 2 x·y, as a share of |x|² + |y|²: 8 units in the last place of float32.
 ROUNDING = 1e-6
 # Beyond this the squares of a few thousand dimensions do not fit float32.
@@ -62,7 +62,8 @@ def squared_distances(
       points: [n, d] float32 round the origin, as `space` puts them.
     """
     n = len(points)
-    everything, size = jnp.asarray(points), max(1, HELD // n)
+    # Not jnp.asarray, which holds two copies of all rows for a while.
+    everything, size = jax.device_put(points), max(1, HELD // n)
     for start in range(0, n, size):
         rows = np.arange(start, min(start + size, n))
         yield rows, np.asarray(_squared(everything[start : start + size], everything))

@@ -58,8 +58,9 @@ def curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, *, colour: Any, la
     kernel = np.ones(max(1, len(values) // 25))
     # At the ends fewer values are there to be averaged.
     smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+    marker = "o" if len(values) == 1 else None  # one point has no line
     axes.plot(epochs, values, color=colour, alpha=0.25, linewidth=0.8)
-    axes.plot(epochs, smooth, color=colour, linewidth=1.8, label=label)
+    axes.plot(epochs, smooth, color=colour, linewidth=1.8, marker=marker, label=label)
 
 
 def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:

@@ -73,6 +73,10 @@ class Sample(NamedTuple):
     reconstructions: UInt8[np.ndarray, "3 across h w c"] | None
 
 
+FIELDS = Sample._fields
+OPTIONAL = ("seen", "errors", "originals", "reconstructions")
+
+
 def take(run: Run, state: State, dataset: Dataset, judgement: Judgement) -> tuple[Sample, dict[str, float]]:
     """Take the sample of a run that was evaluated.
 
@@ -132,7 +136,9 @@ def read(folder: Path) -> Sample:
         raise InputError(f"{folder} has no {FILE}; launch.py --evaluate writes it")
     try:
         with np.load(file) as arrays:
-            return Sample(**{name: arrays.get(name) for name in Sample._fields})
+            return Sample(
+                **{name: None if name in OPTIONAL and name not in arrays else arrays[name] for name in FIELDS}
+            )
     except Exception as error:  # a damaged zip file raises nearly anything
         raise InputError(f"{file} is damaged ({type(error).__name__}); launch.py --evaluate writes it") from error
 

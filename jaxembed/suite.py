@@ -41,6 +41,9 @@ def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, a
       Incomplete: if runs diverged; the others are done, and in the report.
     """
     everyone = registry.call(members, config, folder, configs, what="config")
+    for member in everyone:
+        if (member.folder / "result.json").exists() and not again:
+            finished.read(member.folder)  # what the report needs of it is missed now, not in the end
     for member in {member.name: member for member in everyone}.values():
         experiment.build(member.config, experiment.load(member.config, data_dir=data_dir))
     diverged = []
@@ -79,7 +82,7 @@ def members(
     for name in dict.fromkeys(experiments):
         registry.choose(name, sorted(file.stem for file in configs.glob("*.py")), what="config.experiments")
         for seed in dict.fromkeys(seeds):
-            config = ConfigDict({**runpy.run_path(str(configs / f"{name}.py"))["get_config"](), "seed": seed})
+            config = ConfigDict({**_config(configs / f"{name}.py"), "seed": seed})
             experiment.check_sections(config)
             _override(config, overrides, what="config.overrides")
             command = conduct.command(configs / f"{name}.py", overrides, seed)
@@ -89,11 +92,21 @@ def members(
     return found
 
 
+def _config(file: Path) -> ConfigDict:
+    try:
+        config = runpy.run_path(str(file))["get_config"]()
+    except Exception as error:  # a config file is code and can raise anything
+        raise InputError(f"{file}: {type(error).__name__}: {error}") from error
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"{file}: get_config must return a ConfigDict, got {type(config).__name__}")
+    return config
+
+
 def _override(config: ConfigDict, overrides: Mapping[str, Any], *, what: str) -> None:
     """Replace values that a config has; InputError at one that it does not have, or of another type."""
     for key, value in overrides.items():
         registry.choose(key, config, what=f"an option in {what}")
-        if isinstance(config[key], ConfigDict):
+        if isinstance(config[key], ConfigDict) and value != {}:
             _override(config[key], registry.section(value, what=f"{what}.{key}"), what=f"{what}.{key}")
             continue
         try:

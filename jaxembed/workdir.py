@@ -38,19 +38,33 @@ def check(config: ConfigDict, folder: Path) -> None:
     A folder in which nothing was trained yet is nobody's.
     """
     file = folder / "config.json"
-    if not any((folder / name).exists() for name in ("metrics.jsonl", "checkpoint")):
+    if not any((folder / name).exists() for name in ("metrics.jsonl", "checkpoint", "result.json")):
         return
     if not file.exists():
         raise InputError(f"--workdir {folder} holds a run without its config.json; take another --workdir")
-    try:
-        theirs = flatten(json.loads(file.read_text()))
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise InputError(f"{file} is damaged ({error}); take another --workdir or remove it") from error
+    theirs = flatten(read(file))
     ours = flatten(json.loads(config.to_json()))
     keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     if keys:
         differences = ", ".join(f"{key} is {theirs.get(key)!r} there, {ours.get(key)!r} here" for key in keys)
         raise InputError(f"--workdir {folder} holds a run of another config: {differences}; take another --workdir")
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one record.
+
+    Raises:
+      InputError: if it is damaged, or cannot be read.
+    """
+    try:
+        record = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} is damaged: {error}") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{file} is damaged: it must hold a record, got {type(record).__name__}")
+    return record
 
 
 def write(name: str, text: str, folder: Path) -> None:

@@ -38,6 +38,7 @@ def make(
         "device": "CPU, 2 cores",
         "parameters": {"encoder": 1234, "head": 56},
         "train_seconds": 7.5,
+        "images_per_second": 123.4,
         "versions": {"jaxembed": "0.1.0", "jax": "0.10.2"},
         "encoder_sha256": f"{experiment}{seed}{options}",
         "collapsed": False,

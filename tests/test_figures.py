@@ -65,6 +65,27 @@ def test_the_end_of_the_training_is_on_the_validation_curve(tmp_path):
     assert (epochs.tolist(), values.tolist()) == ([2, 4], [0.6, 0.82])
 
 
+def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    for held_out in (0.01, 9.0):
+        run.record["metrics"]["validation/loss"] = held_out
+        axes = figures.loss(run).axes[0]
+        low, high = axes.get_ylim()
+        assert low < held_out < high
+        assert low < 2 / 12  # the last train loss
+    assert axes.lines[-1].get_ydata().tolist() == [0.5, 9.0]
+
+
+def test_the_confusion_matrix_has_classes_down_and_predictions_across(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    axes = figures.confusion(run).axes[0]
+    shares = axes.images[0].get_array()
+    np.testing.assert_allclose(shares, run.sample.confusion / 10)
+    written = {tuple(map(int, text.get_position())): int(text.get_text()) for text in axes.texts}
+    assert written[2, 0] == 1
+    assert written[0, 2] == 2
+
+
 def test_the_smooth_curve_is_the_mean_of_the_raw_one_and_no_lower_at_its_ends():
     axes = plots.figure(4, 3)[1][0, 0]
     plots.curve(axes, np.arange(100), np.full(100, 3.0), colour="k", label="x")
@@ -90,7 +111,16 @@ def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
         ("result.json", None, "holds a run that has not finished: it has no result.json"),
         ("result.json", '{"experiment"', "result.json is damaged: Expecting ':' delimiter"),
         ("result.json", "[1]", "result.json is damaged: it must hold a record, got list"),
-        ("result.json", '{"experiment": "x"}', "result.json is damaged: it lacks command, dataset"),
+        (
+            "result.json",
+            '{"experiment": "x"}',
+            "result.json is damaged, or of an earlier version: it lacks command",
+        ),
+        ("config.json", "{}", "config.json is damaged: it lacks data, encoder, objective, train, evaluate"),
+        ("metrics.jsonl", None, "has no training in its metrics.jsonl"),
+        ("metrics.jsonl", "", "has no training in its metrics.jsonl"),
+        ("metrics.jsonl", '{"step": 1\n{}\n', "metrics.jsonl is damaged in line 1: Expecting ',' delimiter"),
+        ("metrics.jsonl", "[1]\n", "metrics.jsonl is damaged in line 1: it must hold step, epoch and seconds"),
         ("sample.npz", None, "has no sample.npz; launch.py --evaluate writes it"),
     ],
 )

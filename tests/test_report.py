@@ -1,14 +1,16 @@
 """The report: what is compared with what, what is marked as the best, and what is left out and said."""
 
+import json
 import math
 import re
 
 import finished_runs
+import numpy as np
 import pytest
 
-from jaxembed import report
+from jaxembed import report, workdir
 from jaxembed.report import __main__ as command
-from jaxembed.report import experiments, findings, markdown, measures, page
+from jaxembed.report import comparison, experiments, findings, markdown, measures, page
 
 NAMES = {f"{name}_rows.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
 
@@ -74,33 +76,40 @@ def test_a_measure_that_no_run_has_is_no_column(runs):
     assert "accuracy" not in names
 
 
-def test_a_difference_counts_from_two_standard_errors_on(tmp_path):
-    # Standard deviations of 0.01 over 2 seeds: an error of the difference of 0.01.
-    def pair(name, mean):
-        return [
-            finished_runs.make(
-                tmp_path / f"{name}{mean}{seed}", experiment=name, seed=seed, metrics={"knn_accuracy": mean + shift}
-            )
-            for seed, shift in enumerate((-0.01 / math.sqrt(2), 0.01 / math.sqrt(2)))
-        ]
-
-    near = findings.sentences("rows", grouped([*pair("a", 0.7), *pair("b", 0.719)])["rows"])[0]
-    far = findings.sentences("rows", grouped([*pair("c", 0.7), *pair("d", 0.721)])["rows"])[0]
-    assert near.startswith("By nearest neighbours, b is ahead on rows: 71.90 ± 1.00 against 70.00 ± 1.00 of a, 1.9")
-    assert near.endswith("which chance could have done.")
-    assert "2.1 standard errors (2 seeds and 2 seeds): more than chance." in far
-
-
-def test_of_one_seed_the_error_is_that_of_the_test_images(tmp_path):
-    # 30 test images: √(2 · 0.75 · 0.25 / 30) = 0.1118.
-    runs = [
-        finished_runs.make(tmp_path / name, experiment=name, metrics={"knn_accuracy": 0.75 + shift})
-        for name, shift in (("a", 0.0), ("b", 1e-9))
+def seeds(folder, name, accuracies):
+    return [
+        finished_runs.make(folder / f"{name}{seed}", experiment=name, seed=seed, metrics={"knn_accuracy": accuracy})
+        for seed, accuracy in enumerate(accuracies)
     ]
-    (first, *_) = findings.sentences("rows", grouped(runs)["rows"])
-    assert "0.0 standard errors (one seed, 30 images and one seed, 30 images)" in first
-    one = grouped(runs)["rows"][0]
-    assert findings._standard_error(one, "test/knn_accuracy") == pytest.approx(0.1118 / math.sqrt(2), abs=1e-4)
+
+
+def first_finding(*runs):
+    return findings.sentences("rows", grouped([run for each in runs for run in each])["rows"])[0]
+
+
+def test_a_difference_is_judged_by_welchs_test(tmp_path):
+    # t = 0.02 / sqrt(2 * 0.01**2 / 3) = 2.449 with 4 degrees of freedom: p = 0.0705; twice the gap: 0.0080.
+    spread = (-0.01, 0.0, 0.01)
+    one, near, far = (
+        seeds(tmp_path, name, [mean + s for s in spread]) for name, mean in (("a", 0.7), ("b", 0.72), ("c", 0.74))
+    )
+    said = first_finding(one, near)
+    assert said.startswith("By nearest neighbours, b is ahead on rows: 72.00 ± 1.00 against 70.00 ± 1.00 of a, ")
+    assert said.endswith("which chance could do (Welch's t-test over seeds, p = 0.07).")
+    assert first_finding(one, far).endswith("more than chance (Welch's t-test over seeds, p = 0.008).")
+
+
+def test_of_one_seed_chance_is_not_judged_and_a_draw_is_a_draw(tmp_path):
+    one, other, equal = (seeds(tmp_path, *pair) for pair in (("a", [0.7]), ("b", [0.9]), ("c", [0.70001])))
+    assert first_finding(one, other).endswith("; one seed does not tell whether chance did it.")
+    assert first_finding(one, equal) == "By nearest neighbours, c and a are level on rows, at 70.00."
+    always = seeds(tmp_path, "d", [0.8, 0.8])
+    assert first_finding(always, seeds(tmp_path, "e", [0.7, 0.7])).endswith("of e, the same with every seed.")
+
+
+def test_an_experiment_without_the_measure_is_not_ranked(tmp_path):
+    runs = [*seeds(tmp_path, "a", [None]), *seeds(tmp_path, "b", [0.7]), *seeds(tmp_path, "c", [0.8])]
+    assert "c is ahead on rows: 80.00 against 70.00 of b" in first_finding(runs)
 
 
 def test_a_collapsed_experiment_is_named(runs):
@@ -133,8 +142,9 @@ def test_the_report_is_complete_in_one_file_that_needs_no_network(runs, tmp_path
 def test_the_text_is_a_table_with_the_best_in_bold(runs, tmp_path):
     runs[3].record["metrics"]["test/knn_accuracy"] = 0.9
     lines = list(markdown._lines(grouped(runs), {"rows": [], "b/other": []}))
-    assert "| one | 3 | 83.00 ± 3.00 | 70.00 ± 0.00 |" in "\n".join(lines)
-    assert "| two | 1 | **90.00** | 70.00 |" in "\n".join(lines).replace("**70.00**", "70.00")
+    assert "| one | 3 | 83.00 ± 3.00 | **70.00 ± 0.00** |" in "\n".join(lines)
+    # What reads the same is equally good.
+    assert "| two | 1 | **90.00** | **70.00** |" in "\n".join(lines)
 
 
 def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, tmp_path, capsys, monkeypatch):
@@ -154,8 +164,74 @@ def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, 
     assert len(said.splitlines()) == 4
     assert re.search("left out: .*two/result.json is damaged", said)
     assert re.search("left out: .*three holds a run that has not finished", said)
-    assert re.search("left out: .*one0 holds the same run as .*again", said)
+    assert re.search("left out: .*one0 holds a run of the same config and seed as .*again", said)
     assert re.search("left out: .*nothing is not the folder of a run", said)
+
+
+def test_a_run_of_a_seed_counts_once_whatever_its_weights(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "write", lambda runs, folder: [])
+    other = finished_runs.make(tmp_path / "other", seed=0)
+    record = other.record | {"encoder_sha256": "another"}
+    workdir.write("result.json", json.dumps(record), other.folder)
+    assert command.main([str(runs[0].folder), str(other.folder)]) == 1
+    assert "holds a run of the same config and seed as" in capsys.readouterr().err
+
+
+def test_one_folder_given_twice_is_one_run(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "write", lambda runs, folder: [])
+    monkeypatch.chdir(tmp_path)
+    assert command.main(["runs/one0", str(tmp_path / "runs" / "one0")]) == 0
+
+
+def test_one_name_for_other_classes_is_another_dataset(runs):
+    other = runs[1].sample._replace(classes=np.array(["x", "y", "z"]))
+    datasets = grouped([runs[0], runs[1]._replace(sample=other)])
+    assert list(datasets) == ["rows (3 classes, cat & <dog> to sky)", "rows (3 classes, x to z)"]
+
+
+def test_the_comparisons_show_what_was_measured(runs):
+    one, two = grouped(runs)["rows"]
+    left, right = comparison.curves([one, two]).axes
+    assert [line.get_ydata()[-1] for line in left.lines] == [82.0] * 4
+    assert [line.get_xdata().tolist() for line in left.lines] == [[2, 4]] * 4
+    np.testing.assert_allclose(right.lines[0].get_ydata(), 1 / np.arange(1, 13))
+    np.testing.assert_allclose(right.lines[0].get_xdata(), np.arange(1, 13) / 12)
+    assert len({line.get_color() for line in left.lines}) == 2
+    for axes, experiment in zip(comparison.distances([one, two]).axes, (one, two), strict=True):
+        same, different = (patch.get_data() for patch in axes.patches[::2])
+        np.testing.assert_allclose(same.edges, experiment.runs[0].sample.edges / 4)
+        np.testing.assert_allclose(same.values, 100 * experiment.runs[0].sample.same)
+        np.testing.assert_allclose(different.values, 100 * experiment.runs[0].sample.different)
+        assert axes.get_title().endswith("within / between 0.50, 40% overlap")
+    panels = comparison.embeddings([one, two]).axes
+    assert [axes.get_title() for axes in panels] == ["one\nkNN 80.00%", "two\nkNN 80.00%"]
+    for axes, experiment in zip(panels, (one, two), strict=True):
+        shown = experiment.runs[0].sample
+        np.testing.assert_allclose(axes.collections[2].get_offsets(), shown.points[shown.labels == 2])
+
+
+def test_experiments_beyond_the_colours_have_lines_of_their_own(tmp_path):
+    runs = [finished_runs.make(tmp_path / str(i), experiment=f"e{i}") for i in range(10)]
+    lines = comparison.curves(grouped(runs)["rows"]).axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
+
+
+def test_each_measure_has_its_direction_and_unit():
+    up = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "accuracy", "map_at_r", "silhouette"}
+    up |= {f"recall_at_{k}" for k in (1, 5, 10)}
+    down = {"distance_ratio", "distance_overlap", "cdnv", "l1"}
+    neither = {"alignment", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
+    directions = {measure.name: measure.better for measure in (*measures.ACCURACIES, *measures.GEOMETRY)}
+    assert directions == dict.fromkeys(up, 1) | dict.fromkeys(down, -1) | dict.fromkeys(neither, 0)
+    percents = {measure.name for measure in (*measures.ACCURACIES, *measures.GEOMETRY) if measure.percent}
+    assert percents == (up - {"silhouette"}) | {"distance_overlap"}
+
+
+def test_a_damaged_figure_is_named(runs, tmp_path, capsys):
+    (runs[0].folder / "figures").mkdir()
+    (runs[0].folder / "figures" / "loss.png").write_text("no image")
+    assert command.main([str(runs[0].folder), f"--output={tmp_path / 'out'}"]) == 2
+    assert re.search("loss.png is damaged; launch.py --evaluate draws it again", capsys.readouterr().err)
 
 
 def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):
@@ -167,4 +243,4 @@ def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):
 def test_an_output_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert command.main([str(runs[0].folder), f"--output={tmp_path / 'file' / 'out'}"]) == 2
-    assert capsys.readouterr().err.endswith("cannot be written: Not a directory\n")
+    assert capsys.readouterr().err.startswith("report: the report cannot be written: ")

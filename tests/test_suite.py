@@ -4,10 +4,11 @@ import importlib.util
 import json
 from pathlib import Path
 
+import finished_runs
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import conduct, log, sample, suite
+from jaxembed import conduct, log, registry, report, sample, suite
 from jaxembed.types import InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -54,18 +55,53 @@ def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_p
     assert (samples[0].rows == samples[1].rows).all()
 
 
-def test_a_run_that_diverges_does_not_end_the_suite(config, tmp_path, monkeypatch):
+def test_a_run_that_diverges_does_not_end_the_suite_and_the_others_are_in_the_report(config, tmp_path, monkeypatch):
     config.seeds = (0, 1)
-    started = []
+    reported = []
 
-    def diverges(name, config, folder, **options):
-        started.append((name, config.seed))
-        raise log.Diverged("the loss is nan")
+    def one_diverges(name, config, folder, **options):
+        if (name, config.seed) == ("quickstart", 1):
+            raise log.Diverged("the loss is nan")
+        finished_runs.make(folder, experiment=name, seed=config.seed)
 
-    monkeypatch.setattr(conduct, "run", diverges)
-    with pytest.raises(suite.Incomplete, match="4 of 4 runs diverged"):
+    monkeypatch.setattr(conduct, "run", one_diverges)
+    monkeypatch.setattr(report, "write", lambda runs, folder: reported.extend(runs) or [folder / "report.html"])
+    with pytest.raises(suite.Incomplete, match=r"1 of 4 runs diverged: .*quickstart/seed1"):
         run(config, tmp_path)
-    assert started == [(name, seed) for name in config.experiments for seed in (0, 1)]
+    assert [run.name for run in reported] == [
+        "quickstart, seed 0",
+        "quickstart_margin, seed 0",
+        "quickstart_margin, seed 1",
+    ]
+
+
+def test_a_finished_run_that_the_report_could_not_read_is_refused_before_anything_is_trained(
+    config, tmp_path, monkeypatch
+):
+    (member, *_) = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
+    finished_runs.make(member.folder, experiment="quickstart")
+    (member.folder / "config.json").write_text(member.config.to_json())
+    (member.folder / "sample.npz").unlink()
+    monkeypatch.setattr(conduct, "run", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(InputError, match=r"has no sample\.npz"):
+        run(config, tmp_path)
+
+
+def test_an_empty_section_replaces_one_as_it_does_on_the_command_line(config, tmp_path):
+    config = ConfigDict(
+        {"experiments": ("margin_mnist",), "seeds": (0,), "overrides": {"objective": {"augmentation": {}}}}
+    )
+    (member,) = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
+    assert not member.config.objective.augmentation
+    assert "'--config.objective.augmentation={}'" in member.command
+
+
+@pytest.mark.parametrize("text", ["def get_config(:", "1 / 0", "x = 1", "def get_config(): return 3"])
+def test_an_experiment_whose_file_makes_no_config_is_named(text, config, tmp_path):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "quickstart.py").write_text(text)
+    with pytest.raises(InputError, match=r"quickstart\.py: "):
+        run(config, tmp_path / "runs", configs=tmp_path / "configs")
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ def write(runs: Iterable[Finished], folder: Path) -> list[Path]:
     # Imported here: the command looks at its arguments first, and answers at once if they are wrong.
     from jaxembed.report import comparison, experiments, markdown, page, paper
 
+    datasets = experiments.group(runs)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        pictures = {dataset: comparison.draw(dataset, each, folder) for dataset, each in datasets.items()}
+        documents = [document.write(datasets, pictures, folder) for document in (page, markdown, paper)]
     except OSError as error:
-        raise InputError(f"{folder} cannot be written: {error.strerror}") from error
-    datasets = experiments.group(runs)
-    pictures = {dataset: comparison.draw(dataset, each, folder) for dataset, each in datasets.items()}
-    documents = [document.write(datasets, pictures, folder) for document in (page, markdown, paper)]
+        raise InputError(f"the report cannot be written: {error}") from error
     return [*documents, *(picture.file for each in pictures.values() for picture in each)]

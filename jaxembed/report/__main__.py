@@ -44,17 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def collect(folders: Iterable[Path]) -> tuple[list[Finished], list[str]]:
     """Read the runs in the folders, each once: (runs, what is wrong with those that cannot be read)."""
-    runs: dict[tuple[str, str], Finished] = {}
+    runs: dict[str, Finished] = {}
     problems = []
-    for folder in dict.fromkeys(found for given in folders for found in _found(given)):
+    for folder in {found.resolve(): found for given in folders for found in _found(given)}.values():
         try:
             run = finished.read(folder)
         except InputError as error:
             problems.append(str(error))
             continue
-        same = runs.setdefault((str(run.config), str(run.record.get("encoder_sha256"))), run)
+        same = runs.setdefault(str(run.config), run)
         if same is not run:
-            problems.append(f"{folder} holds the same run as {same.folder}")
+            problems.append(f"{folder} holds a run of the same config and seed as {same.folder}")
     return list(runs.values()), problems
 
 

@@ -13,6 +13,8 @@ from jaxembed.report.experiments import Experiment
 # Okabe & Ito 2008: told apart with any colour vision, and not the colours of the classes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
+DASHES = ("-", "--", ":", "-.")
+
 
 class Picture(NamedTuple):
     """A figure of a report: its file, its title, and how it was made."""
@@ -50,13 +52,15 @@ def embeddings(experiments: Sequence[Experiment]) -> Figure:
 
 def distances(experiments: Sequence[Experiment]) -> Figure:
     """Draw each experiment's distances within and between classes, in units of the mean between classes."""
-    figure, axes = plots.figure(7.5, 1.35 * len(experiments) + 0.7, len(experiments), sharex=True)
+    figure, axes = plots.figure(7.5, 1.5 * len(experiments) + 0.7, len(experiments), sharex=True)
     for [axis], experiment in zip(axes, experiments, strict=True):
         run = experiment.runs[0]
-        unit = run.measured("test/between_distance") or 1
+        between = run.measured("test/between_distance")
+        unit = between if between > 0 else 1  # a collapse leaves none
         plots.distances(axis, run.sample.edges / unit, run.sample.same, run.sample.different)
         ratio, overlap = (run.measured(f"test/distance_{name}") for name in ("ratio", "overlap"))
-        axis.set_title(f"{experiment.name}: within / between {ratio:.2f}, {100 * overlap:.0f}% overlap")
+        name = textwrap.fill(experiment.name, 80)
+        axis.set_title(f"{name}\nwithin / between {ratio:.2f}, {100 * overlap:.0f}% overlap")
         axis.set(ylabel="pairs, %", xlim=(0, 2))
     axes[-1, 0].set_xlabel("distance, in units of the mean distance between classes")
     axes[0, 0].legend(loc="upper right")
@@ -67,15 +71,15 @@ def curves(experiments: Sequence[Experiment]) -> Figure:
     """Draw how kNN on validation rises and the loss falls over the training, each seed a line."""
     figure, [[left, right]] = plots.figure(10, 3.4, columns=2)
     for index, experiment in enumerate(experiments):
-        colour = COLOURS[index % len(COLOURS)]
+        repeated, place = divmod(index, len(COLOURS))
+        colour, dashes = COLOURS[place], DASHES[repeated % len(DASHES)]
         for run in experiment.runs:
             epochs, accuracies = figures.validation(run, "knn_accuracy")
-            seconds = epochs * run.record["train_seconds"] / run.record["epochs"]
-            line = left.plot(seconds, 100 * accuracies, "o-", color=colour, markersize=3)
+            line = left.plot(epochs, 100 * accuracies, dashes, marker="o", color=colour, markersize=3)
             epochs, losses = plots.series(run.lines, "train/loss")
-            right.plot(epochs / run.record["epochs"], losses / losses[0], color=colour, linewidth=0.8)
+            right.plot(epochs / run.record["epochs"], losses / losses[0], dashes, color=colour, linewidth=0.8)
         line[0].set_label(textwrap.fill(experiment.name, 34))
-    left.set(title="kNN on validation, %", xlabel="seconds of training", xscale="log")
+    left.set(title="kNN on validation, %", xlabel="epoch", xscale="log")
     right.set(title="train loss, of its first value", xlabel="share of the training", yscale="log")
     figure.legend(loc="outside right")
     return figure
@@ -85,7 +89,7 @@ COMPARISONS = {
     "embedding_comparison": (
         embeddings,
         "the embeddings side by side",
-        "t-SNE (scikit-learn, perplexity 30) of the same test images in each experiment's embedding, first seed. "
+        "t-SNE (scikit-learn) of the same test images in each experiment's embedding, first seed. "
         "What is near is near; the sizes of clusters and the gaps between them mean little.",
     ),
     "distance_comparison": (
@@ -98,8 +102,7 @@ COMPARISONS = {
     "learning_curves": (
         curves,
         "learning curves",
-        "Left: nearest neighbours on the validation split while training went on, against seconds of training on "
-        "the device that each run names. Right: the training loss as a share of its first value; losses of "
-        "different objectives have no common scale. Each line is a seed.",
+        "Left: nearest neighbours on the validation split while training went on. Right: the training loss as a "
+        "share of its first value; losses of different objectives have no common scale. Each line is a seed.",
     ),
 }

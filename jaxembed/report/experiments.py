@@ -24,12 +24,10 @@ class Experiment(NamedTuple):
 
     Attributes:
       name: the config's, with the options in which it differs from another experiment of that name.
-      dataset: its name.
       runs: by seed.
     """
 
     name: str
-    dataset: str
     runs: tuple[Finished, ...]
 
     def value(self, metric: str) -> Value:
@@ -40,17 +38,22 @@ class Experiment(NamedTuple):
 
 
 def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
-    """Gather runs into experiments, by dataset: dataset -> its experiments, in the order in which they came."""
+    """Gather runs into experiments, by dataset: dataset -> its experiments, in the order in which they came.
+
+    A name that stands for different classes is as many datasets.
+    """
     alike: dict[tuple, list[Finished]] = defaultdict(list)
+    classes: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for run in runs:
+        dataset, names = run.record["dataset"], tuple(run.sample.classes.tolist())
+        classes[dataset].add(names)
         options = {key: str(value) for key, value in options_of(run).items() if key != "config.seed"}
-        alike[run.record["dataset"], run.record["experiment"], *sorted(options.items())].append(run)
+        alike[dataset, names, run.record["experiment"], *sorted(options.items())].append(run)
     names = _names([members[0] for members in alike.values()])
     datasets: dict[str, list[Experiment]] = defaultdict(list)
-    for name, members in zip(names, alike.values(), strict=True):
-        dataset = members[0].record["dataset"]
-        by_seed = sorted(members, key=lambda run: run.record["seed"])
-        datasets[dataset].append(Experiment(name, dataset, tuple(by_seed)))
+    for (dataset, its, *_), name, members in zip(alike, names, alike.values(), strict=True):
+        label = dataset if len(classes[dataset]) == 1 else f"{dataset} ({len(its)} classes, {its[0]} to {its[-1]})"
+        datasets[label].append(Experiment(name, tuple(sorted(members, key=lambda run: run.record["seed"]))))
     return {dataset: tuple(experiments) for dataset, experiments in datasets.items()}
 
 

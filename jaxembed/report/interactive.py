@@ -67,9 +67,10 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
     dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
     legend = models.CheckboxButtonGroup(labels=classes, active=list(range(len(classes))), margin=0)
     legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
-    groups: dict[tuple[bytes, bytes], list[tuple[str, Sample]]] = defaultdict(list)
+    groups: dict[tuple[bytes, ...], list[tuple[str, Sample]]] = defaultdict(list)
     for name, run in runs:
-        groups[run.sample.rows.tobytes(), run.sample.images.tobytes()].append((name, run.sample))
+        same = (run.sample.rows, run.sample.images, run.sample.labels)
+        groups[tuple(array.tobytes() for array in same)].append((name, run.sample))
     drawn = []
     for group in groups.values():
         source, shown = source_of([sample for _, sample in group]), group[0][1].labels[:LIMIT]

@@ -24,8 +24,8 @@ def _lines(
     datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]]
 ) -> Iterator[str]:
     yield "# Which way of learning gave the better embedding?"
-    yield "\nThe encoders are frozen and all judged alike, on the test split. Mean ± standard deviation over seeds;"
-    yield "the best of a column is bold."
+    yield "\nThe encoders are frozen and judged on the test split, each in the distance that its config names for"
+    yield "nearest neighbours. Mean ± standard deviation over seeds; the best of a column is bold."
     for dataset, experiments in datasets.items():
         yield f"\n## {dataset}\n"
         yield from (f"- {_escape(sentence)}" for sentence in findings.sentences(dataset, experiments))

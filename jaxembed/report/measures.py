@@ -40,7 +40,10 @@ class Measure(NamedTuple):
     def best(self, experiments: Sequence[Experiment]) -> set[str]:
         """Name the experiments with the best mean; none where they may not be compared or there is but one."""
         means = {each.name: self.better * each.value(f"test/{self.name}").mean for each in experiments}
-        means = {name: mean for name, mean in means.items() if not math.isnan(mean)}
+        # As shown: what reads the same is equally good.
+        means = {
+            name: round(mean, 4 if self.percent else 3) for name, mean in means.items() if not math.isnan(mean)
+        }
         if not self.better or len(means) < 2:
             return set()
         return {name for name, mean in means.items() if mean == max(means.values())}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from jaxembed import figures
 from jaxembed.finished import Finished
@@ -16,6 +16,7 @@ from jaxembed.report import findings, interactive
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of
 from jaxembed.report.measures import ACCURACIES, GEOMETRY, shown, tables
+from jaxembed.types import InputError
 
 FILE = "report.html"
 # Of a WebP: the text in a figure stays sharp, at a third of the PNG's size.
@@ -89,8 +90,11 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
 def image(file: Path) -> str:
     """Encode an image file as a data URI."""
     buffer = io.BytesIO()
-    with Image.open(file) as picture:
-        picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+    try:
+        with Image.open(file) as picture:
+            picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{file} is damaged; launch.py --evaluate draws it again") from error
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -60,7 +60,7 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
     facts = (
         f"{_count(experiments, 'experiment')}, {_count(runs, 'run')}",
         *_unique(run.record["device"] for run in runs),
-        *_unique(f"{name} {run.record['versions'][name]}" for name in ("jaxembed", "jax") for run in runs),
+        *_unique(f"{name} {run.record['versions'].get(name, '–')}" for name in ("jaxembed", "jax") for run in runs),
     )
     story.text(" · ".join(map(escape, facts)))
     story.contents()
@@ -69,7 +69,7 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
     story.text(
         f"An encoder turns an image into a vector, its embedding. Here {_count(experiments, 'experiment')} trained "
         f"one on {escape(_listed(datasets))}, to learn in these ways: {escape(ways)}. Each encoder was then "
-        "frozen and judged alike on the test split: by classifiers that see nothing but its embeddings, by "
+        "frozen and judged on the test split: by classifiers that see nothing but its embeddings, by "
         "retrieval, and by how its classes lie. A number is the mean over the seeds of an experiment, ± their "
         "standard deviation where there are several."
     )
