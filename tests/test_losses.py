@@ -185,6 +185,38 @@ def test_margin_of_broadcast_rows_is_that_of_every_pair():
             assert_allclose(table[i, j], pair[0], rtol=1e-6)
 
 
+def test_every_pair_from_one_matmul_has_the_value_and_the_gradient_of_the_pair_alone():
+    # Far from the origin, with copies of a row: what a matmul rounds away.
+    rows = jnp.array(RANDOM.normal(size=(23, 5)) + 40)[jnp.array([*range(23), 3, 3, 7])]
+    labels = jnp.array(RANDOM.integers(0, 3, 26))
+    same = labels[:, None] == labels[None, :]
+    weights = jnp.array(RANDOM.uniform(size=(26, 26)))
+
+    def by_matmul(rows):
+        table = losses.margin_pairs(rows, same, margin=4.0)
+        return jnp.sum(weights * table), table
+
+    def by_pairs(rows):
+        table = losses.margin(rows[:, None], rows[None, :], same, margin=4.0)
+        return jnp.sum(weights * table), table
+
+    ours, (ours_gradient, theirs_gradient) = (
+        by_matmul(rows),
+        (jax.grad(loss, has_aux=True)(rows)[0] for loss in (by_matmul, by_pairs)),
+    )
+    assert_allclose(ours[1], by_pairs(rows)[1], atol=1e-4)
+    assert_allclose(ours_gradient, theirs_gradient, atol=1e-3)
+    assert np.abs(theirs_gradient).max() > 1
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_every_pair_of_equal_rows_has_a_finite_gradient(same):
+    rows, kind = jnp.full((4, 3), 0.1), jnp.full((4, 4), same)
+    value, gradient = jax.value_and_grad(lambda x: losses.margin_pairs(x, kind, margin=1.0).sum())(rows)
+    assert value == (0 if same else 8)
+    assert_allclose(gradient, 0)
+
+
 def test_margin_sees_differences_only():
     first, second = jnp.array(ROWS[:5]), jnp.array(ROWS[5:])
     same = jnp.array([True, False, True, False, True])

@@ -34,7 +34,7 @@ def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
     equal = labels[:, None] == labels[None, :]
     itself = jnp.eye(len(z), dtype=bool)
     same, different = equal & ~itself, ~equal
-    loss = losses.margin(z[:, None], z[None, :], equal, margin=margin)
+    loss = losses.margin_pairs(z, equal, margin=margin)
     # With k classes only one pair in k is of one class: each kind gets half the weight, or the first drowns.
     weight = _share(same) / 2 + _share(different) / 2
     active = different & (loss > 0)
