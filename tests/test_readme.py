@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import table
 from ml_collections import ConfigDict
 
 from jaxembed import data, encoders, evaluate, experiment, objectives, train
@@ -69,6 +70,13 @@ def test_every_number_in_the_table_is_that_of_results():
     assert {name for name, *_ in rows} == {
         file.parent.name for file in (ROOT / "docs" / "results").rglob("seed*.json")
     }
+
+
+def test_the_table_of_speeds_is_that_of_the_benchmark():
+    record = json.loads((ROOT / "docs" / "benchmark.json").read_text())
+    text = (ROOT / "docs" / "performance.md").read_text()
+    lines = [line for line in text.splitlines() if re.match(r"\| \w+_(mnist|cifar) ", line)]
+    assert lines == [table.line(result) for result in record["experiments"].values()]
 
 
 def test_an_encoder_is_added_as_the_readme_says(tmp_path, monkeypatch, config, dataset):

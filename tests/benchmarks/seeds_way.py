@@ -1,0 +1,212 @@
+"""The way of the student projects: a DataLoader whose workers open, augment and convert one image at a time.
+
+Two workers, PIL and PyTorch per image, with torchvision's definitions; the network in float32, as it comes.
+"""
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from . import criteria, networks, peer
+
+WORKERS = 2
+
+
+class Trainer:
+    """Trains the network of a config on a dataset."""
+
+    def __init__(self, config: Any, dataset: Any, device: torch.device) -> None:
+        """Put the network on the device and the dataset behind a DataLoader."""
+        torch.manual_seed(config.seed)
+        self.device, self.twice = device, config.objective.name == "ntxent"
+        self.network = networks.make(config, dataset.train.images.shape[1:], len(dataset.classes)).to(device)
+        self.criterion = criteria.make(config.objective)
+        self.loader = DataLoader(
+            Pictures(config.objective, dataset.train.images, dataset.train.labels),
+            batch_size=config.train.batch_size,
+            shuffle=True,
+            drop_last=True,
+            num_workers=WORKERS,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context="spawn",  # JAX has threads, which a fork does not survive
+        )
+        self.optimizer = peer.optimizer(config, self.network)
+        self.scheduler = peer.scheduler(config, self.optimizer, len(self.loader))
+
+    def steps(self, count: int) -> float:
+        """Take `count` steps of a running loader; return the mean of their losses."""
+        total = torch.zeros((), device=self.device)
+        for _ in range(count):
+            seen, target, labels = (part.to(self.device, non_blocking=True) for part in next(self.batches))
+            # Two views of b images are [b, 2, c, h, w]: first all the first ones, then all the second.
+            seen = seen.transpose(0, 1).flatten(0, 1) if self.twice else seen
+            self.optimizer.zero_grad()
+            loss = self.criterion(self.network(seen), target, labels)
+            loss.backward()
+            self.optimizer.step()
+            self.scheduler.step()
+            total += loss.detach()
+        return total.item() / count
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Start the workers and let their queue settle; stop them, so that nobody else is timed beside them."""
+        self.batches = self._batches()
+        self.steps(WORKERS)
+        yield
+        self.batches.close()
+
+    def parameters(self) -> int:
+        """Count the parameters."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def _batches(self) -> Iterator[Any]:
+        while True:
+            yield from self.loader
+
+
+class Pictures(Dataset):
+    """A dataset that makes each image a PIL image, augments it and returns it as a tensor."""
+
+    def __init__(self, objective: Any, images: np.ndarray, labels: np.ndarray) -> None:
+        """Keep uint8 images [n, h, w, c] and build the operations."""
+        self.images, self.labels = torch.tensor(images), torch.tensor(labels, dtype=torch.long)
+        self.twice = objective.name == "ntxent"
+        self.augmentation = dict(objective.augmentation)
+        self.corruption = dict(objective.get("corruption", {}))
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the network sees of an image, the image to reconstruct, and its label."""
+        picture = Image.fromarray(self.images[index].squeeze(-1).numpy())
+        target = augment(picture, self.augmentation)
+        if self.twice:
+            return torch.stack([target, augment(picture, self.augmentation)]), target, self.labels[index]
+        return apply(target, self.corruption, ON_TENSORS), target, self.labels[index]
+
+
+def augment(picture: Image.Image, options: Mapping[str, Any]) -> Tensor:
+    """Augment one picture and convert it to a tensor [c, h, w] in [0, 1]."""
+    return apply(tensor(apply(picture, options, ON_PICTURES)), options, ON_TENSORS)
+
+
+def apply(image: Any, options: Mapping[str, Any], operations: Mapping[str, Callable[..., Any]]) -> Any:
+    """Apply those of the operations that the options name."""
+    for name, operation in operations.items():
+        if name in options:
+            knobs = options[name]
+            image = operation(image, *(knobs if isinstance(knobs, tuple | list) else (knobs,)))
+    return image
+
+
+def tensor(picture: Image.Image) -> Tensor:
+    """Convert a picture to a tensor [c, h, w] in [0, 1], as torchvision's ToTensor."""
+    pixels = np.array(picture)
+    return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1).contiguous().float() / 255
+
+
+def crop(picture: Image.Image, min_area: float, max_area: float) -> Image.Image:
+    """RandomResizedCrop."""
+    width, height = picture.size
+    box = draw_box(height, width, (min_area, max_area), (3 / 4, 4 / 3), (height, width))
+    if not box:
+        rows, columns = min(height, round(width * 4 / 3)), min(width, round(height * 4 / 3))
+        box = (height - rows) // 2, (width - columns) // 2, rows, columns
+    top, left, rows, columns = box
+    return picture.crop((left, top, left + columns, top + rows)).resize(picture.size, Image.Resampling.BILINEAR)
+
+
+def affine(picture: Image.Image, degrees: float, shift: float, min_scale: float, max_scale: float) -> Image.Image:
+    """RandomAffine."""
+    width, height = picture.size
+    angle, scale = math.radians(random.uniform(-degrees, degrees)), random.uniform(min_scale, max_scale)
+    right, down = random.uniform(-shift, shift) * width, random.uniform(-shift, shift) * height
+    cosine, sine = math.cos(angle) / scale, math.sin(angle) / scale
+    x, y = width / 2, height / 2
+    matrix = (
+        *(cosine, sine, x - cosine * (x + right) - sine * (y + down)),
+        *(-sine, cosine, y + sine * (x + right) - cosine * (y + down)),
+    )
+    return picture.transform(picture.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+def flip(picture: Image.Image, p: float) -> Image.Image:
+    """RandomHorizontalFlip."""
+    return ImageOps.mirror(picture) if random.random() < p else picture
+
+
+def jitter(
+    picture: Image.Image, p: float, brightness: float, contrast: float, saturation: float, hue: float
+) -> Image.Image:
+    """ColorJitter in a RandomApply."""
+    if random.random() >= p:
+        return picture
+    strengths = {
+        ImageEnhance.Brightness: brightness,
+        ImageEnhance.Contrast: contrast,
+        ImageEnhance.Color: saturation,
+    }
+    for enhance, strength in strengths.items():
+        if strength:
+            picture = enhance(picture).enhance(random.uniform(max(0, 1 - strength), 1 + strength))
+    return turn(picture, random.uniform(-hue, hue)) if hue else picture
+
+
+def turn(picture: Image.Image, shift: float) -> Image.Image:
+    """Turn the hue by a share of the circle."""
+    hue, saturation, value = picture.convert("HSV").split()
+    turned = np.array(hue) + np.uint8(round(255 * shift) % 256)
+    return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert("RGB")
+
+
+def greyscale(picture: Image.Image, p: float) -> Image.Image:
+    """RandomGrayscale."""
+    return picture.convert("L").convert(picture.mode) if random.random() < p else picture
+
+
+def erase(image: Tensor, p: float, min_area: float, max_area: float) -> Tensor:
+    """RandomErasing with value 0."""
+    if random.random() >= p:
+        return image
+    _, height, width = image.shape
+    box = draw_box(height, width, (min_area, max_area), (1 / 3.3, 1 / 0.3), (height - 1, width - 1))
+    if box:
+        top, left, rows, columns = box
+        image[:, top : top + rows, left : left + columns] = 0
+    return image
+
+
+def noise(image: Tensor, deviation: float) -> Tensor:
+    """Add Gaussian noise."""
+    return (image + deviation * torch.randn_like(image)).clamp(0, 1)
+
+
+def draw_box(
+    height: int, width: int, area: tuple[float, float], ratio: tuple[float, float], most: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Draw (top, left, height, width) of a box: the first of ten that is not larger than `most`, if any is."""
+    for _ in range(10):
+        pixels = height * width * random.uniform(*area)
+        stretch = math.exp(random.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        rows, columns = round(math.sqrt(pixels / stretch)), round(math.sqrt(pixels * stretch))
+        if 0 < rows <= most[0] and 0 < columns <= most[1]:
+            return random.randint(0, height - rows), random.randint(0, width - columns), rows, columns
+    return None
+
+
+# In the order in which they run.
+ON_PICTURES: dict[str, Callable[..., Image.Image]] = {
+    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale)
+}
+ON_TENSORS: dict[str, Callable[..., Tensor]] = {operation.__name__: operation for operation in (erase, noise)}

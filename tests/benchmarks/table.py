@@ -1,0 +1,54 @@
+"""The table of a benchmark: one line an experiment, in Markdown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Of each column its width.
+COLUMNS = {
+    "experiment": 24,
+    "ours, images/s": 14,
+    "peer": 9,
+    "DataLoader": 10,
+    "ours / peer": 11,
+    "ours / DataLoader": 17,
+    "ours, ms a step": 15,
+    "peer, ms": 9,
+    "ours, first step in s": 21,
+    "peer, s": 7,
+    "ours, GFLOP/s": 13,
+    "of peak": 7,
+    "parameters": 10,
+}
+
+
+def head() -> str:
+    """Return the two lines that begin the table."""
+    rule = [
+        ":" + "-" * (width - 1) if not i else "-" * (width - 1) + ":" for i, width in enumerate(COLUMNS.values())
+    ]
+    return f"{_line(list(COLUMNS))}\n{_line(rule)}"
+
+
+def line(record: Mapping[str, Any]) -> str:
+    """Return the line of one experiment."""
+    ours, peer, loader = (record["contestants"].get(name) for name in ("ours", "peer", "seeds_way"))
+    return _line(
+        [
+            record["experiment"],
+            *(f"{each['images_per_second']:,.0f}" if each else "–" for each in (ours, peer, loader)),
+            *(f"{each['ours_is_faster_by']:.2f}" if each else "–" for each in (peer, loader)),
+            *(f"{each['step_ms']:.2f}" for each in (ours, peer)),
+            *(f"{each['first_seconds']:.1f}" for each in (ours, peer)),
+            f"{record['gflops']:,.1f}",
+            f"{record['share_of_peak']:.1%}",
+            f"{record['parameters']:,}",
+        ]
+    )
+
+
+def _line(cells: list[str]) -> str:
+    padded = [
+        cell.rjust(width) if i else cell.ljust(width)
+        for i, (cell, width) in enumerate(zip(cells, COLUMNS.values(), strict=True))
+    ]
+    return f"| {' | '.join(padded)} |"
