@@ -2,13 +2,13 @@
 
   python launch.py --config=configs/simclr_cifar.py
   python launch.py --config=configs/simclr_cifar.py --config.train.epochs=100 --seed=1 --workdir=runs/short
-
   python launch.py --config=configs/suite_mnist.py
 
 The same command goes on where it stopped. A run's folder holds config.json, metrics.jsonl, checkpoint/ and,
 in the end, result.json, sample.npz and figures/; a suite's folder holds those of its runs and report/.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "File of the experiment; --config.<section>.<key>=<value> overrides a value in it."
@@ -30,9 +31,11 @@ flags.DEFINE_bool("evaluate", False, "Evaluate a finished run again.")
 def main(_: Sequence[str]) -> None:
     """Run the experiment that the flags describe."""
     # Imported here, so that --help and a misspelt flag answer at once.
-    from jaxembed import conduct, log, suite, train
+    from jaxembed import conduct, experiment, log, suite, train
     from jaxembed.types import InputError
 
+    # While it trains, a run saves its state first.
+    signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
     config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
     folder = Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", file.stem)
     options = {"data_dir": FLAGS.data_dir, "again": FLAGS.evaluate}
@@ -44,6 +47,7 @@ def main(_: Sequence[str]) -> None:
         else:
             if FLAGS.seed is not None:
                 config = ConfigDict({**config, "seed": FLAGS.seed})
+            experiment.check_sections(config)  # before its seed is asked for
             overrides = config_flags.get_override_values(FLAGS["config"])
             conduct.run(file.stem, config, folder, command=conduct.command(file, overrides, config.seed), **options)
     except InputError as error:
@@ -53,7 +57,7 @@ def main(_: Sequence[str]) -> None:
     except train.Stopped as stopped:
         fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on from the last checkpoint", status=130)
+        fail(INTERRUPTED, status=128 + signal.SIGINT)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -237,6 +237,17 @@ def test_a_stopped_and_a_diverged_run_end_with_their_own_status(tmp_path):
     assert re.search(r"the loss is (nan|inf) at step \d+", err.splitlines()[-1])
 
 
+def test_a_run_that_is_stopped_while_it_is_measured_says_so(tmp_path):
+    code = "import os, runpy, signal, sys; from jaxembed import sample\n"
+    code += "sample.take = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+    code += f"sys.argv = {['launch.py', f'--config={QUICKSTART}', *SHORT]}\n"
+    code += f"runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr == "launch.py: interrupted; the same command goes on from the last checkpoint\n"
+    assert not (tmp_path / "checkpoints" / "quickstart" / "result.json").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"--workdir .*/file/run cannot be written: Not a directory"):
@@ -253,6 +264,7 @@ def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):
         (["--config=broken.py"], "invalid syntax"),
         (["--config=raises.py"], "ZeroDivisionError: division by zero"),
         (["--config=number.py"], "get_config must return a ConfigDict, got int"),
+        (["--config=seedless.py"], "the config lacks seed, data"),
         ([f"--config={QUICKSTART}", "--config.encoder.latnet=3"], 'Did you mean "latent" instead of "latnet"?'),
         ([f"--config={QUICKSTART}", "--config.train.epochs=many"], "flag --config.train.epochs=many: invalid"),
         ([f"--config={QUICKSTART}", "--worckdir=x"], "Unknown command line flag 'worckdir'. Did you mean: workdir"),
@@ -266,6 +278,9 @@ def test_a_command_that_makes_no_sense_is_one_line_and_status_2(arguments, messa
     (tmp_path / "broken.py").write_text("def get_config(:\n")
     (tmp_path / "raises.py").write_text("1 / 0\n")
     (tmp_path / "number.py").write_text("def get_config(): return 3\n")
+    (tmp_path / "seedless.py").write_text(
+        "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict()\n"
+    )
     status, out, err = command(*arguments, cwd=tmp_path)
     assert (status, out) == (2, "")
     assert err.startswith("launch.py: ")
