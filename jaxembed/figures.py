@@ -1,6 +1,7 @@
 """Figures of one run, drawn from what lies in its folder: no model and no dataset is needed."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,10 +18,17 @@ def draw(run: Finished) -> None:
     folder.mkdir(exist_ok=True)
     for name, make in FIGURES.items():
         file = folder / f"{name}.png"
-        file.unlink(missing_ok=True)  # of an earlier evaluation
         with plots.style():
-            if drawn := make(run):
-                drawn.savefig(file)
+            if figure := make(run):
+                figure.savefig(file)
+            else:
+                file.unlink(missing_ok=True)  # of an earlier evaluation
+
+
+def drawn(run: Finished) -> dict[str, Path]:
+    """List the figures that a run's folder has: name -> file."""
+    files = {name: run.folder / FOLDER / f"{name}.png" for name in FIGURES}
+    return {name: file for name, file in files.items() if file.exists()}
 
 
 def loss(run: Finished) -> Figure:

@@ -73,7 +73,6 @@ class Sample(NamedTuple):
     reconstructions: UInt8[np.ndarray, "3 across h w c"] | None
 
 
-FIELDS = Sample._fields
 OPTIONAL = ("seen", "errors", "originals", "reconstructions")
 
 
@@ -136,9 +135,8 @@ def read(folder: Path) -> Sample:
         raise InputError(f"{folder} has no {FILE}; launch.py --evaluate writes it")
     try:
         with np.load(file) as arrays:
-            return Sample(
-                **{name: None if name in OPTIONAL and name not in arrays else arrays[name] for name in FIELDS}
-            )
+            there = {name: arrays[name] for name in Sample._fields if name in arrays or name not in OPTIONAL}
+            return Sample(**dict.fromkeys(OPTIONAL) | there)
     except Exception as error:  # a damaged zip file raises nearly anything
         raise InputError(f"{file} is damaged ({type(error).__name__}); launch.py --evaluate writes it") from error
 
@@ -207,11 +205,11 @@ def _seen(run: Run, state: State, dataset: Dataset) -> UInt8[np.ndarray, "views 
 
 def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"]) -> dict[str, Any]:
     """Reconstruct all images and choose the best, the median and the worst by L1."""
-    reconstruct = partial(_reconstruct, run, state.params, state.stats)
-    prediction = jax.eval_shape(reconstruct, images[:1])[0]
-    if prediction.shape[1:] != images.shape[1:]:
+    predict = partial(_predict, run, state.params, state.stats)
+    if jax.eval_shape(predict, images[:1]).shape[1:] != images.shape[1:]:
         return {"errors": None, "originals": None, "reconstructions": None}
-    made, errors = rows.chunked(reconstruct, images, size=evaluate.chunk(run, len(images)))
+    made = rows.chunked(predict, images, size=evaluate.chunk(run, len(images)))
+    errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
     order, across = np.argsort(errors), min(ACROSS, len(errors))
     middle = (len(order) - across) // 2
     picks = np.stack([order[:across], order[middle : middle + across], order[len(order) - across :]])
@@ -219,11 +217,9 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
 
 
 @partial(jax.jit, static_argnums=0)
-def _reconstruct(run: Run, params: Any, stats: Any, images: Array) -> tuple[Array, Array]:
+def _predict(run: Run, params: Any, stats: Any, images: Array) -> Float[Array, "n ..."]:
     images = mesh.split(run.mesh, model.pixels(images))
-    prediction = run.apply(params, stats, images, train=False).prediction
-    error = losses.l1(prediction, images) if prediction.shape == images.shape else jnp.zeros(len(images))
-    return mesh.whole(run.mesh, (prediction, error))
+    return mesh.whole(run.mesh, run.apply(params, stats, images, train=False).prediction)
 
 
 def _uint8(images: Images | np.ndarray) -> UInt8[np.ndarray, "..."]:

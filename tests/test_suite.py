@@ -1,7 +1,7 @@
 """A suite: looked at before it starts, resumed where it stopped, and ending with the report."""
 
-import importlib.util
 import json
+import runpy
 from pathlib import Path
 
 import finished_runs
@@ -16,10 +16,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 
 @pytest.fixture
 def config() -> ConfigDict:
-    spec = importlib.util.spec_from_file_location("suite_quickstart", CONFIGS / "suite_quickstart.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
+    return runpy.run_path(str(CONFIGS / "suite_quickstart.py"))["get_config"]()
 
 
 def run(config, folder, *, configs=CONFIGS):

@@ -12,7 +12,7 @@ from jaxembed.report.experiments import Experiment
 
 # Okabe & Ito 2008: told apart with any colour vision, and not the colours of the classes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-
+# For experiments beyond the colours.
 DASHES = ("-", "--", ":", "-.")
 
 

@@ -1,7 +1,5 @@
 """Interactive: the embeddings of a dataset's runs, laid side by side to be explored in a browser, offline."""
 
-import base64
-import io
 import json
 import textwrap
 from collections import defaultdict
@@ -19,6 +17,7 @@ from PIL import Image
 
 from jaxembed import plots
 from jaxembed.finished import Finished
+from jaxembed.report import webp
 from jaxembed.sample import Sample
 
 # Points of a run that are drawn: more make the page slow, and hide each other.
@@ -127,9 +126,7 @@ def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
 
 def data_uri(image: UInt8[np.ndarray, "h w c"]) -> str:
     """Write an image of 1 or 3 channels as the URI of a WebP file."""
-    file = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return webp.data_uri(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), quality=80)
 
 
 def _plot(

@@ -67,16 +67,10 @@ def tables(experiments: Sequence[Experiment]) -> list[Table]:
     for measures in (ACCURACIES, GEOMETRY):
         columns = shown(measures, experiments)
         best = [measure.best(experiments) for measure in columns]
-        rows = [
-            (
-                each,
-                [
-                    (m.show(each.value(f"test/{m.name}")), each.name in b)
-                    for m, b in zip(columns, best, strict=True)
-                ],
-            )
-            for each in experiments
-        ]
+        rows = []
+        for each in experiments:
+            texts = [measure.show(each.value(f"test/{measure.name}")) for measure in columns]
+            rows.append((each, [(text, each.name in names) for text, names in zip(texts, best, strict=True)]))
         laid.append(Table(columns, rows))
     return laid
 

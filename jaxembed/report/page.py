@@ -1,7 +1,5 @@
 """The page: report.html, complete in one file, works offline."""
 
-import base64
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxembed import figures
 from jaxembed.finished import Finished
-from jaxembed.report import findings, interactive
+from jaxembed.report import findings, interactive, webp
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of
 from jaxembed.report.measures import ACCURACIES, GEOMETRY, shown, tables
@@ -53,7 +51,7 @@ def write(
         sentences={dataset: findings.sentences(dataset, each) for dataset, each in datasets.items()},
         options={dataset: options(experiments) for dataset, experiments in datasets.items()},
         captions=figures.CAPTIONS,
-        drawn=_drawn,
+        drawn=figures.drawn,
         image=image,
         facts=facts,
         text=options_of,
@@ -89,16 +87,8 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
 
 def image(file: Path) -> str:
     """Encode an image file as a data URI."""
-    buffer = io.BytesIO()
     try:
         with Image.open(file) as picture:
-            picture.convert("RGB").save(buffer, "WEBP", quality=QUALITY)
+            return webp.data_uri(picture.convert("RGB"), quality=QUALITY)
     except UnidentifiedImageError as error:
         raise InputError(f"{file} is damaged; launch.py --evaluate draws it again") from error
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _drawn(run: Finished) -> list[tuple[str, Path]]:
-    """List the figures that a run has, by name."""
-    files = ((name, run.folder / figures.FOLDER / f"{name}.png") for name in figures.FIGURES)
-    return [(name, file) for name, file in files if file.exists()]

@@ -169,12 +169,8 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
 
 def _drawn(run: Finished, title: str) -> list[list[Picture]]:
     """Lay out the figures that a run has, line by line."""
-    folder = run.folder / figures.FOLDER
-    drawn = {
-        name: Picture(folder / f"{name}.png", title, caption)
-        for name, caption in figures.CAPTIONS.items()
-        if (folder / f"{name}.png").exists()
-    }
+    files = figures.drawn(run).items()
+    drawn = {name: Picture(file, title, figures.CAPTIONS[name]) for name, file in files}
     whole = [[picture] for name, picture in drawn.items() if name not in HALF]
     half = [drawn[name] for name in HALF if name in drawn]
     return whole + [half[start : start + 2] for start in range(0, len(half), 2)]

@@ -11,9 +11,9 @@ wait for each other, and on a busy machine most of all for their turn.
 """
 
 import argparse
-import importlib.util
 import json
 import os
+import runpy
 import statistics
 import sys
 import time
@@ -104,10 +104,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def load(name: str) -> ConfigDict:
     """Load a config by name, with a schedule that does not end."""
-    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
+    config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
     config.train.epochs = EPOCHS
     return config
 

@@ -1,0 +1,13 @@
+"""WebP: pictures as text in a page, small and without a file beside it."""
+
+import base64
+import io
+
+from PIL import Image
+
+
+def data_uri(picture: Image.Image, *, quality: int) -> str:
+    """Write a picture as the URI of a WebP file; `quality` is 0 to 100."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=quality)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
