@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="fashion_mnist", validation=5000)
-    config.encoder = dict(name="cnn", widths=(32, 64, 128), latent=128, dropout=0.2)
+    config.encoder = dict(name="cnn", widths=(64, 128), latent=128, dropout=0.2)
     config.objective = dict(
         name="classify", hidden=(128,), dropout=0.2, augmentation=dict(flip=0.5, erase=(0.5, 0.02, 0.2))
     )

@@ -157,20 +157,20 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(mesh.compiled, static_argnums=0)
 def _embed(run: Run, params: Any, stats: Any, images: jax.Array) -> Float[Array, "n d"]:
     images = mesh.split(run.mesh, model.pixels(images))
     return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(mesh.compiled, static_argnums=0)
 def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     scores = run.objective.score(run.apply(params, stats, batch.images, train=False), batch)
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(mesh.compiled, static_argnums=0)
 def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)

@@ -14,6 +14,7 @@ import tqdm
 
 from jaxembed import workdir
 from jaxembed.experiment import Run
+from jaxembed.speed import Speed
 from jaxembed.types import InputError
 
 # Seconds between two plain lines, where there is no terminal to draw a bar on.
@@ -32,9 +33,9 @@ class Log:
     across resumed runs.
     """
 
-    def __init__(self, folder: Path, run: Run, *, step: int) -> None:
+    def __init__(self, folder: Path, run: Run, *, step: int, speed: Speed) -> None:
         """Open the log of a run that goes on from `step`; lines beyond it, of a run that was killed, go."""
-        self.run, self.file = run, folder / "metrics.jsonl"
+        self.run, self.file, self.speed = run, folder / "metrics.jsonl", speed
         lines = [line for line in read(self.file) if line["step"] <= step]
         workdir.write(self.file.name, "".join(json.dumps(line) + "\n" for line in lines), folder)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
@@ -117,13 +118,14 @@ class Log:
         if step > rated_step:
             images = (step - rated_step) * self.run.training.batch_size
             rate = {"images_per_second": images / (seconds - rated_seconds)}
+            rate["share_of_peak"] = self.speed.share(rate["images_per_second"])
             self.rated = (step, seconds)
         self.write(
             step, {"seconds": seconds} | rate | {"learning_rate": float(self.run.schedule(step - 1))} | means
         )
         if not math.isfinite(loss := means["train/loss"]):
             raise Diverged(f"the loss is {loss} at step {step}: try a smaller rate, in another --workdir")
-        self._show(step, seconds, loss, rate.get("images_per_second"))
+        self._show(step, seconds, loss, rate)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl, and to TensorBoard."""
@@ -139,9 +141,9 @@ class Log:
         self.bar.write(text, file=sys.stdout)
         sys.stdout.flush()
 
-    def _show(self, step: int, seconds: float, loss: float, rate: float | None) -> None:
+    def _show(self, step: int, seconds: float, loss: float, rate: Mapping[str, float]) -> None:
         epoch = f"epoch {step / self.run.steps_per_epoch:.1f}/{self.run.training.epochs}"
-        speed = f", {rate:,.0f} images/s" if rate else ""
+        speed = f", {rate['images_per_second']:,.0f} images/s ({rate['share_of_peak']:.0%} of peak)" if rate else ""
         self.bar.update(step - self.bar.n)
         self.bar.set_description_str(epoch, refresh=False)
         self.bar.set_postfix_str(f"loss {loss:.4f}{speed}")

@@ -30,7 +30,9 @@ def make(
     """Gather what a reader needs to trust and to repeat a run; `metrics` are those of
     `evaluate` and `sample`, `command` is the one that makes the run."""
     lines = log.read(workdir / "metrics.jsonl")
-    rates = [line["images_per_second"] for line in lines if "images_per_second" in line]
+    rates, shares = (
+        [line[name] for line in lines if name in line] for name in ("images_per_second", "share_of_peak")
+    )
     return {
         "experiment": experiment,
         "command": command,
@@ -45,6 +47,7 @@ def make(
         "parameters": parameters(state),
         "train_seconds": round(max((line["seconds"] for line in lines), default=0.0), 2),
         "images_per_second": round(statistics.median(rates), 1) if rates else None,
+        "share_of_peak": round(statistics.median(shares), 3) if shares else None,
         "versions": {"jaxembed": jaxembed.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "encoder_sha256": evaluate.fingerprint(state),

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, log, mesh, model
+from jaxembed import evaluate, log, mesh, model, speed
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.data import Dataset
 from jaxembed.experiment import Run
@@ -42,8 +42,9 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
         state = init(run, dataset, seed=seed)
         state = checkpoints.restore(state) or state
         images = mesh.replicate(run.mesh, dataset.train)
-        step, order = int(state.step), None
-        with log.Log(workdir, run, step=step) as journal:
+        step = int(state.step)
+        order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
+        with log.Log(workdir, run, step=step, speed=_speed(run, state, images, order)) as journal:
             while not signals:
                 # Before the next step rather than after the last, so that a resumed run makes up for it.
                 if _validation_is_due(run, step) and step not in journal.validated:
@@ -51,9 +52,9 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                         journal.validation(step, evaluate.validate(run, state, dataset))
                 if step == run.total_steps:
                     return state
-                if order is None or step % run.steps_per_epoch == 0:
+                if step % run.steps_per_epoch == 0:
                     order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
-                count = _steps_to_next_event(run, state, step)
+                count = _steps_to_next_event(run, step)
                 state, scores = advance(run, state, images, order, count)
                 step += count
                 journal.add(step, count, scores)
@@ -89,7 +90,7 @@ def permute(key: Key, epoch: Int[ArrayLike, ""], n: int) -> Int[Array, " n"]:
     return jax.random.permutation(jax.random.fold_in(order_key, epoch), n)
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=1)
+@partial(mesh.compiled, static_argnums=0, donate_argnums=1)
 def advance(
     run: Run, state: State, images: Batch, order: Int[Array, " n"], count: Int[ArrayLike, ""]
 ) -> tuple[State, dict[str, Array]]:
@@ -103,8 +104,6 @@ def advance(
         state, scores = train_step(run, state, images, order)
         return state, jax.tree.map(jnp.add, sums, scores)
 
-    if steps_per_call(run, state) == 1:
-        return train_step(run, state, images, order)
     shapes = jax.eval_shape(partial(train_step, run), state, images, order)[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     state, sums = jax.lax.fori_loop(0, count, body, (state, zeros))
@@ -145,21 +144,15 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
     return mesh.whole(run.mesh, (state, scores))
 
 
-def steps_per_call(run: Run, state: State) -> int:
-    """Return the steps a call takes: what the config says, or 1 for convolutions on a CPU.
-
-    XLA's CPU compiler makes the kernel gradient of a convolution inside a loop 40 to 60 times slower
-    (jax-ml/jax#12868); a convolution is known by its kernel of four axes.
-    """
-    convolves = any(leaf.ndim == 4 for leaf in jax.tree.leaves(state.params))
-    on_cpu = run.mesh.devices.flat[0].platform == "cpu"
-    return 1 if convolves and on_cpu else run.training.steps_per_call
+def _speed(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> speed.Speed:
+    flops = speed.flops(partial(train_step, run), state, images, order) / run.training.batch_size
+    return speed.Speed(flops, speed.peak(run.training.dtype))
 
 
-def _steps_to_next_event(run: Run, state: State, step: int) -> int:
+def _steps_to_next_event(run: Run, step: int) -> int:
     training = run.training
     events = (run.steps_per_epoch, training.log_every, training.checkpoint_every)
-    return min(steps_per_call(run, state), run.total_steps - step, *(every - step % every for every in events))
+    return min(training.steps_per_call, run.total_steps - step, *(every - step % every for every in events))
 
 
 def _validation_is_due(run: Run, step: int) -> bool:

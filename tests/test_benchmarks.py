@@ -79,7 +79,9 @@ def copy(params, network: torch.nn.Module) -> None:
         scale, module = flat[path], modules[flat[path].ndim].pop(0)
         # [..., in, out] is [out, in, ...] in PyTorch.
         arrays = [(module.weight, np.moveaxis(scale, (-1, -2), (0, 1)) if scale.ndim > 1 else scale)]
-        arrays += [] if module.bias is None else [(module.bias, flat[*path[:-1], "bias"])]
+        # The bias of a convolution is a layer of its own in ours.
+        bias = (*path[:-2], path[-2].replace("Conv_", "Bias_"), "bias")
+        arrays += [] if module.bias is None else [(module.bias, flat[bias])]
         for parameter, array in arrays:
             if path[0] == "head" and scale.ndim == 4:
                 # Of a 2×2 block, our channels come last and pixel_shuffle's first.

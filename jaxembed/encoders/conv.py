@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import registry
+from jaxembed import channels, convolution, registry
 from jaxembed.types import Images, InputError
 
 
@@ -28,7 +28,8 @@ class Encoder(nn.Module):
         """Embed n images [n, h, w, c] as [n, latent]."""
         x = images
         for width in self.widths:
-            x = nn.relu(nn.Conv(width, (4, 4), strides=2)(x))
+            x = convolution.Conv(width, (4, 4), strides=2)(x)
+            x = nn.relu(channels.Bias()(x))
         return nn.Dense(self.latent)(x.reshape(len(x), -1))
 
     @nn.nowrap
@@ -51,22 +52,22 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, embedding: Float[Array, "n d"], *, train: bool) -> Images:
         """Reconstruct n images [n, h, w, c] in [0, 1]."""
-        height, width, channels = self.image_shape
+        height, width, colours = self.image_shape
         scale = 2 ** len(self.widths)
         # Rounded up, as the encoder's padding does; what is too much is cut off at the end.
         rows, columns = -(-height // scale), -(-width // scale)
         x = nn.relu(nn.Dense(rows * columns * self.widths[0])(embedding))
         x = x.reshape(-1, rows, columns, self.widths[0])
         for features in self.widths[1:]:
-            x = nn.relu(_upscale(nn.Conv(4 * features, (3, 3))(x)))
-        x = _upscale(nn.Conv(4 * channels, (3, 3))(x))
+            x = nn.relu(_upscale(channels.Bias()(convolution.Conv(4 * features, (3, 3))(x))))
+        x = _upscale(channels.Bias()(convolution.Conv(4 * colours, (3, 3))(x)))
         return nn.sigmoid(x.astype(jnp.float32))[:, :height, :width]
 
 
 def _upscale(x: Float[Array, "n h w k"]) -> Float[Array, "n H W c"]:
-    n, height, width, channels = x.shape
-    blocks = x.reshape(n, height, width, 2, 2, channels // 4)
-    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, channels // 4)
+    n, height, width, depth = x.shape
+    blocks = x.reshape(n, height, width, 2, 2, depth // 4)
+    return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, depth // 4)
 
 
 def make(*, widths: tuple[int, ...], latent: int) -> Encoder:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import registry
+from jaxembed import channels, convolution, registry
 from jaxembed.types import Images
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -29,8 +29,8 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, images: Images, *, train: bool) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] as [n, 8 × width]."""
-        conv = partial(nn.Conv, use_bias=False, padding=1, kernel_init=nn.initializers.he_normal())
-        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9)
+        conv = partial(convolution.Conv, padding=1, kernel_init=nn.initializers.he_normal())
+        norm = partial(channels.BatchNorm, train)
         x = nn.relu(norm()(conv(self.width, (3, 3))(images)))
         for stage, blocks in enumerate(BLOCKS[self.depth]):
             for block in range(blocks):

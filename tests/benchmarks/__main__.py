@@ -30,7 +30,7 @@ import torch
 from ml_collections import ConfigDict
 
 from jaxembed import data, experiment
-from jaxembed.types import Batch
+from jaxembed.types import Batch, InputError
 
 from . import machine, ours, peer, seeds_way, table
 
@@ -64,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(table.head(), flush=True)
     for name in options.experiments:
         config = load(name)
-        dataset = draw(config) if options.random else experiment.load(config, data_dir=None)
+        try:
+            dataset = draw(config) if options.random else experiment.load(config, data_dir=None)
+        except InputError as error:
+            raise SystemExit(f"benchmarks: {error}; or measure with --random") from None
         contestants = {
             "ours": ours.Trainer(config, dataset),
             "peer": peer.Trainer(config, dataset, device, mode=mode),

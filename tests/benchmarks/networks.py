@@ -142,7 +142,11 @@ def cnn(shape: Shape, *, widths: Sequence[int], latent: int, dropout: float) -> 
     """Make the small convolutional encoder: conv, max-pool, BatchNorm, ReLU, conv, BatchNorm, ReLU a block."""
     layers: list[nn.Module] = []
     for inputs, width in zip((shape[-1], *widths), widths, strict=False):
-        layers += [_conv(inputs, width), nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        # The first halves the image by its stride.
+        halve = (
+            [_conv(inputs, width), nn.MaxPool2d(2)] if layers else [_conv(inputs, width, kernel_size=4, stride=2)]
+        )
+        layers += [*halve, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         layers += [_conv(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     layers += [Mean(), *([nn.Dropout(dropout)] if dropout else []), nn.Linear(widths[-1], latent)]
     return nn.Sequential(*layers)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from jaxembed import experiment, mesh, train
+from jaxembed import experiment, mesh, speed, train
 from jaxembed.data import Dataset
 
 
@@ -27,7 +27,7 @@ class Trainer:
             if self.step and self.step % self.run.steps_per_epoch == 0:
                 epoch = self.step // self.run.steps_per_epoch
                 self.order = train.permute(self.state.key, epoch, len(self.images.labels))
-            chunk = min(train._steps_to_next_event(self.run, self.state, self.step), end - self.step)
+            chunk = min(train._steps_to_next_event(self.run, self.step), end - self.step)
             self.state, scores = train.advance(self.run, self.state, self.images, self.order, chunk)
             self.step += chunk
             losses.append((chunk, scores["loss"]))
@@ -43,10 +43,5 @@ class Trainer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
 
     def flops(self) -> float:
-        """Return the floating-point operations of one step, as XLA's cost analysis counts them.
-
-        Of the program as it is before the compiler replaces convolutions and matmuls by calls to libraries,
-        of which the analysis knows nothing. Augmentation, optimizer and random numbers are counted too.
-        """
-        step = jax.jit(partial(train.train_step, self.run))
-        return step.lower(self.state, self.images, self.order).cost_analysis()["flops"]
+        """Count the floating-point operations of one step, augmentation and optimizer included."""
+        return speed.flops(partial(train.train_step, self.run), self.state, self.images, self.order)

@@ -1,0 +1,52 @@
+"""Speed: how much arithmetic a step is, and how much of what the machine can do that makes."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxembed import convolution
+
+
+class Speed(NamedTuple):
+    """What turns images a second into a share of the machine's peak.
+
+    Attributes:
+      flops: floating-point operations of an image, forward and backward, as `flops` counts them.
+      peak: those that the machine can do in a second, as `peak` measures it.
+    """
+
+    flops: float
+    peak: float
+
+    def share(self, images_per_second: float) -> float:
+        """Return the share of the peak: 1 would be a step that is nothing but a large matmul."""
+        return images_per_second * self.flops / self.peak
+
+
+def flops(step: Callable[..., Any], *arguments: Any) -> float:
+    """Count the floating-point operations of a function of arrays, as XLA's cost analysis does; nothing is compiled.
+
+    A multiplication and an addition are two. Convolutions are counted as they are defined, whatever they are made of.
+    """
+    with convolution.defined():
+        # Of the program before compilation: of the libraries that this calls, the analysis knows nothing.
+        return jax.jit(step).lower(*arguments).cost_analysis()["flops"]
+
+
+def peak(dtype: str) -> float:
+    """Measure the floating-point operations a second of a large matmul, on all devices together; half a second."""
+    on_cpu = jax.default_backend() == "cpu"
+    size = 2048 if on_cpu else 8192
+    ones = jnp.ones((size, size), dtype)
+    matmul = jax.jit(jnp.matmul)
+    matmul(ones, ones).block_until_ready()
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        matmul(ones, ones).block_until_ready()
+        seconds.append(time.perf_counter() - started)
+    # CPU devices share the cores.
+    return (1 if on_cpu else jax.device_count()) * 2 * size**3 / min(seconds)
