@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.data = dict(name="fashion_mnist", validation=5000)
     config.encoder = dict(name="fc", widths=(256, 128), latent=32, dropout=0.1)
-    config.objective = dict(name="margin", margin=1.0, projection=(), augmentation=dict(flip=0.5))
+    config.objective = dict(name="margin", margin=10.0, projection=(), augmentation=dict(flip=0.5))
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=0.0)
     config.train = dict(
         epochs=50,

@@ -75,9 +75,8 @@ def _forward(images: Array, kernel: Array, strides: Strides, pads: Pads) -> tupl
 
 def _backward(strides: Strides, pads: Pads, given: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     images, kernel = given
-    return _image_gradient(images, kernel, strides, pads, gradient), _kernel_gradient(
-        images, kernel, strides, pads, gradient
-    )
+    arguments = (images, kernel, strides, pads, gradient)
+    return _image_gradient(*arguments), _kernel_gradient(*arguments)
 
 
 _convolve.defvjp(_forward, _backward)
@@ -95,26 +94,27 @@ def _image_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, 
     a channel of its own, and they are put side by side in the end: no multiplications by the zeros of a dilation.
     """
     n, height, width, inputs = images.shape
-    # The stride's places of the kernel: [p, q, i, o] -> [p', q', o, s, t, i], turned.
-    rows, columns = (-(-size // stride) for size, stride in zip(kernel.shape[:2], strides, strict=True))
-    whole = [(0, rows * strides[0] - kernel.shape[0]), (0, columns * strides[1] - kernel.shape[1]), (0, 0), (0, 0)]
-    places = jnp.pad(kernel, whole).reshape(rows, strides[0], columns, strides[1], inputs, -1)
-    places = places.transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
-    turned = places.reshape(rows, columns, places.shape[2], -1)
-    # Of all pixels that the kernel met, padding included, `steps` strides' worth is what the images cover.
-    before = [pad // stride for (pad, _), stride in zip(pads, strides, strict=True)]
-    ends = [
-        -(-(size + pad) // stride) for size, (pad, _), stride in zip((height, width), pads, strides, strict=True)
-    ]
-    around = tuple(
-        (kernel_size - 1 - skipped, end - size)
-        for kernel_size, skipped, end, size in zip((rows, columns), before, ends, gradient.shape[1:3], strict=True)
-    )
+    (rows, columns), (down, right) = kernel.shape[:2], strides
+    places = jnp.pad(kernel, ((0, -rows % down), (0, -columns % right), (0, 0), (0, 0)))
+    places = places.reshape(-(-rows // down), down, -(-columns // right), right, inputs, -1)
+    turned = places.transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
+    turned = turned.reshape(*turned.shape[:3], -1)
+    around = tuple(map(_around, turned.shape[:2], strides, pads, images.shape[1:3], gradient.shape[1:3]))
     met = _convolve(gradient, turned, (1, 1), around)
-    met = met.reshape(n, *met.shape[1:3], *strides, inputs).transpose(0, 1, 3, 2, 4, 5)
-    met = met.reshape(n, met.shape[1] * strides[0], -1, inputs)
-    top, left = (pad % stride for (pad, _), stride in zip(pads, strides, strict=True))
+    met = met.reshape(n, *met.shape[1:3], down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
+    met = met.reshape(n, met.shape[1] * down, -1, inputs)
+    # Whole strides of padding were left out by `around`; what is left of it goes here.
+    top, left = pads[0][0] % down, pads[1][0] % right
     return met[:, top : top + height, left : left + width]
+
+
+def _around(places: int, stride: int, pad: tuple[int, int], size: int, steps: int) -> tuple[int, int]:
+    """Return how far a gradient of `steps` is padded along an axis, so that each of the `size` pixels is met.
+
+    `places` is what is left of the kernel where each of the stride's places is a channel.
+    """
+    before, _ = pad
+    return places - 1 - before // stride, -(-(size + before) // stride) - steps
 
 
 def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:

@@ -1,5 +1,6 @@
 """Speed: how much arithmetic a step is, and how much of what the machine can do that makes."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,15 +28,16 @@ class Speed(NamedTuple):
 
 
 def flops(step: Callable[..., Any], *arguments: Any) -> float:
-    """Count the floating-point operations of a function of arrays, as XLA's cost analysis does; nothing is compiled.
+    """Count the floating-point operations of a function of arrays by XLA's cost analysis, without compiling it.
 
-    A multiplication and an addition are two. Convolutions are counted as they are defined, whatever they are made of.
+    A multiplication and an addition are two. Convolutions count as they are defined, whatever they are made of.
     """
     with convolution.defined():
         # Of the program before compilation: of the libraries that this calls, the analysis knows nothing.
         return jax.jit(step).lower(*arguments).cost_analysis()["flops"]
 
 
+@functools.cache
 def peak(dtype: str) -> float:
     """Measure the floating-point operations a second of a large matmul, on all devices together; half a second."""
     on_cpu = jax.default_backend() == "cpu"

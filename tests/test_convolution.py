@@ -39,16 +39,17 @@ def assert_as_xla(images, kernel, strides, padding, *, rtol, **options):
         np.testing.assert_allclose(our, their, atol=rtol * np.abs(their).max(), rtol=0)
 
 
-@pytest.mark.parametrize("padding", ["SAME", "VALID", ((1, 1), (2, 0)), ((0, 2), (3, 1))])
+@pytest.mark.parametrize("padding", ["SAME", ((0, 2), (3, 1))])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 2)])
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 3), (4, 4), (5, 5)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 3), (4, 4)])
 def test_value_and_gradients_are_those_of_xla(size, strides, padding):
     images, kernel = draw(3, 7, 10, 3, seed=0), draw(*size, 3, 5, seed=1)
     assert_as_xla(images, kernel, strides, padding, rtol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(2, 8, 8), (3, 7, 9), (5, 3, 4)])
-@pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (1, 2))])
+@pytest.mark.parametrize(
+    ("shape", "padding"), [((2, 8, 8), "SAME"), ((3, 7, 9), ((2, 0), (1, 2))), ((5, 3, 4), "VALID")]
+)
 def test_value_and_gradients_are_those_of_xla_with_many_channels_too(shape, padding):
     images, kernel = draw(*shape, 64, seed=0), draw(3, 3, 64, 80, seed=1)
     assert_as_xla(images, kernel, (1, 1), padding, rtol=1e-5)

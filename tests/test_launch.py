@@ -297,3 +297,12 @@ def test_help_reads_well_and_needs_no_jax(tmp_path):
     assert done.stdout.splitlines()[-1] == "False"
     assert "python launch.py --config=configs/simclr_cifar.py" in done.stdout
     assert "Folder of the run" in done.stdout
+
+
+def test_a_run_reaches_its_first_step_without_what_only_its_end_needs():
+    heavy = ("bokeh", "matplotlib", "reportlab", "scipy", "sklearn", "tensorboardX", "tensorflow_datasets")
+    watch = (
+        f"from jaxembed import conduct, suite; import sys; print([name for name in {heavy} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

@@ -30,4 +30,4 @@ def test_the_peak_is_more_than_nothing(dtype):
 
 
 def test_a_share_is_what_is_done_of_what_could_be_done():
-    assert speed.Speed(flops=2e6, peak=1e9).share(images_per_second=100) == pytest.approx(0.2)
+    assert speed.Speed(flops=2e6, peak=1e9).share(images_per_second=100.0) == pytest.approx(0.2)

@@ -56,13 +56,10 @@ def interrupt(patch: pytest.MonkeyPatch, stop: int, number: signal.Signals) -> N
 
 def lines(folder) -> dict[int, dict[str, float]]:
     """What metrics.jsonl says of each step, but for the times."""
+    timings = ("seconds", "images_per_second", "share_of_peak")
     said: dict[int, dict[str, float]] = {}
     for line in (json.loads(text) for text in (folder / "metrics.jsonl").read_text().splitlines()):
-        kept = {
-            name: value
-            for name, value in line.items()
-            if name not in ("seconds", "images_per_second", "share_of_peak")
-        }
+        kept = {name: value for name, value in line.items() if name not in timings}
         assert not kept.keys() & said.get(line["step"], {}).keys() - {"step", "epoch"}
         said.setdefault(line["step"], {}).update(kept)
     return said

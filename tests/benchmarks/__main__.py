@@ -2,6 +2,7 @@
 
   python -m tests.benchmarks --output=benchmark.json
   python -m tests.benchmarks --experiments simclr_cifar --random --no_seeds_way
+  python -m tests.benchmarks --experiments simclr_cifar --override train.dtype=float32 train.batch_size=64
 
 Three contestants train the same network on the same images in one process, by turns: jaxembed; a good
 PyTorch user (peer.py); the student projects' DataLoader (seeds_way.py). A number is the median over the
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"peak of a matmul: {peaks}")
     print(table.head(), flush=True)
     for name in options.experiments:
-        config = load(name)
+        config = load(name, options.override)
         try:
             dataset = draw(config) if options.random else experiment.load(config, data_dir=None)
         except InputError as error:
@@ -97,6 +98,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--repeats", type=int, default=5, help="default: 5")
     add("--output", type=Path, metavar="FILE.json", help="where to write every number, after every experiment")
     add("--random", action="store_true", help="random images, where the datasets are not in $TFDS_DATA_DIR")
+    add(
+        "--override",
+        nargs="+",
+        default=(),
+        metavar="KEY=VALUE",
+        help="a number or a word of the config: train.batch_size=64",
+    )
     add("--no_seeds_way", action="store_true", help="leave the DataLoader out")
     modes = ("eager", "default", "reduce-overhead", "max-autotune")
     add(
@@ -105,9 +113,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def load(name: str) -> ConfigDict:
-    """Load a config by name, with a schedule that does not end."""
+def load(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """Load a config by name, with other values (section.key=value) and a schedule that does not end."""
     config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
+    for key, _, value in (override.partition("=") for override in overrides):
+        section, _, name = key.partition(".")
+        config[section][name] = type(config[section][name])(value)
     config.train.epochs = EPOCHS
     return config
 
