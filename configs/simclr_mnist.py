@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     )
     config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-4)
     config.train = dict(
-        epochs=8,
+        epochs=6,
         batch_size=256,
         dtype="float32",
         steps_per_call=50,

@@ -32,6 +32,12 @@ def test_knn_is_scikit_learns(distance, k, queries):
     assert (ours == theirs.predict(query_rows)).all()
 
 
+@pytest.mark.parametrize(("m", "k"), [(1024, 5), (192, 7), (64, 64), (128, 128), (64, 1)])
+def test_the_largest_are_those_of_top_k_ties_included(m, k):
+    rows = jnp.asarray(np.random.default_rng(m).integers(-20, 20, (50, m)), jnp.float32)
+    np.testing.assert_array_equal(neighbours._largest(rows, k), jax.lax.top_k(rows, k)[1])
+
+
 @pytest.mark.parametrize("distance", sorted(neighbours.DISTANCES))
 def test_the_nearest_come_nearest_first(distance):
     train_rows, labels = blobs(300)
