@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from jaxembed import evaluate, log, mesh, model, speed
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.data import Dataset
 from jaxembed.experiment import Run
-from jaxembed.types import Batch, Key, State
+from jaxembed.types import Batch, Images, Key, State
 
 
 class Stopped(Exception):
@@ -68,10 +69,9 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     """Make the state at step 0, whole on every device."""
     key = jax.random.key(seed)
     init_key, _, _ = jax.random.split(key, 3)
-    # On the CPU, as one program, in which nothing is left of the forward pass: no output depends on it.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         image = model.pixels(jnp.asarray(dataset.train.images[:1]))
-        variables = jax.jit(partial(run.model.init, train=False))(init_key, image)
+        variables = _variables(run.model, init_key, image)
         params = variables["params"]
         state = State(
             step=jnp.zeros((), jnp.int32),
@@ -81,6 +81,13 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
             opt_state=run.optimizer.init(params),
         )
     return mesh.replicate(run.mesh, state)
+
+
+@partial(jax.jit, static_argnums=0)
+def _variables(embedder: model.Embedder, key: Key, image: Images) -> dict[str, Any]:
+    # One program, in which nothing is left of the forward pass, as no output depends on it: one by one, each small
+    # operation would be compiled for itself.
+    return embedder.init(key, image, train=False)
 
 
 @partial(jax.jit, static_argnums=2)

@@ -57,6 +57,7 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     assert (status, err) == (0, "")
     assert out.startswith("quickstart: digits × fc × reconstruct, on ")
     assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
+    assert re.search(r" images/s \(\d+% of peak\), 0 s left\n", out)
     assert "Files: checkpoints/quickstart/" in out
     names = {file.name for file in folder.iterdir()}
     files = {"config.json", "metrics.jsonl", "result.json", "sample.npz"}
@@ -72,6 +73,8 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     assert result["parameters"] == {"encoder": 17616, "head": 17664}
     assert result["versions"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
     assert result["train_seconds"] > 0
+    assert result["images_per_second"] > 0
+    assert 0 < result["share_of_peak"] < 2
     assert set(result["metrics"]) >= {
         f"{split}/{name}"
         for split in ("validation", "test")
