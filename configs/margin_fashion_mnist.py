@@ -1,7 +1,10 @@
 """Margin contrastive learning on Fashion-MNIST, 784-256-Dropout-128-Dropout-32 (Hadsell et al. 2006).
 
-Measured (seed 0, test split, CPU with 2 cores): 60 s for 50 epochs; kNN 87.58%, linear probe 88.34%, MLP
-probe 88.21%.
+kNN on validation after 50 epochs: margin 1 88.9%, margin 5 89.6%, 10 90.2%, 20 89.9%; with margin 5, 100 epochs
+89.7%, and dropout 0.2 with slightly moved images 87.0%.
+
+Measured (seed 0, test split, CPU with 2 cores): 97 s for 50 epochs, beside other work; kNN 88.71%, linear probe
+88.78%, MLP probe 88.74%.
 
 Run: python launch.py --config=configs/margin_fashion_mnist.py
 """

@@ -1,8 +1,8 @@
 """SimCLR on MNIST with a small CNN: two cropped, shifted, turned and scaled copies of each digit have to find
 each other; then classifiers on the frozen encoder (Chen et al. 2020, arXiv:2002.05709).
 
-Measured (seed 0, test split, CPU with 2 cores): 803 s for 8 epochs, beside other work (492 s without); kNN
-98.13%, linear probe 98.47%, MLP probe 98.89%.
+Measured (seed 0, test split, CPU with 2 cores): 1,000 s for 6 epochs, beside other work; kNN 98.17%, linear
+probe 98.82%, MLP probe 99.09%.
 
 Run: python launch.py --config=configs/simclr_mnist.py
 """

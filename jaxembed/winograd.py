@@ -15,8 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
-# Of the arrays of one chunk of images, together: they stay in a processor's cache. But no fewer tiles than make a
-# matmul worth while.
+# Of the points of one chunk of images, in and out, together: they stay in a processor's cache. But no fewer tiles
+# than make a matmul worth while.
 CHUNK_BYTES, CHUNK_TILES = 12e6, 256
 
 # Rows: one of the 6 points; columns: one of the 6 pixels of a tile, the 3 of a kernel.
@@ -87,8 +87,7 @@ def _points(images: Float[Array, "n h w c"], pads: Pads, height: int, width: int
 def _tiles(images: Float[Array, "n h w c"], matrix: np.ndarray) -> Float[Array, "6 6 n y x c"]:
     """Map the pixels of each tile, 4 from the next, by the matrix: first along y, then along x."""
     for axis in (1, 3):
-        # One after the other: fused, each of the 36 would be made from all pixels anew.
-        images = lax.optimization_barrier(_mix(matrix, _every_fourth(images, matrix.shape[1], axis)))
+        images = _mix(matrix, _every_fourth(images, matrix.shape[1], axis))
     return images
 
 
@@ -100,7 +99,7 @@ def _every_fourth(images: Array, count: int, axis: int) -> list[Array]:
 
 def _outputs(products: Float[Array, "6 6 n y x c"]) -> Float[Array, "n h w c"]:
     """Map the points of each tile to its 4×4 outputs and put the tiles together."""
-    columns = lax.optimization_barrier(_mix(OUTPUTS, list(products)))
+    columns = _mix(OUTPUTS, list(products))
     pixels = _mix(OUTPUTS, [columns[:, point] for point in range(6)])
     four, _, n, rows, tiles, channels = pixels.shape
     return pixels.transpose(2, 3, 0, 4, 1, 5).reshape(n, four * rows, four * tiles, channels)
@@ -114,6 +113,7 @@ def _mix(matrix: np.ndarray, arrays: Sequence[Array]) -> Array:
             array if factor == 1 else factor * array for factor, array in zip(row, arrays, strict=True) if factor
         ]
         rows.append(sum(terms[1:], terms[0]))
+    # Put together, as XLA fuses nothing with that: else each of 36 points would be made from all pixels anew.
     return jnp.stack(rows)
 
 
