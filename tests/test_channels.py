@@ -50,12 +50,12 @@ def test_batch_norm_starts_as_flax_does(maps):
 
 
 def test_batch_norm_sums_in_float32_and_returns_what_came_in(maps, variables):
-    # 1,000 maps of 300: a sum in bfloat16 would stop at 65,536.
-    many = jnp.full((1000, 5, 3, 4), 300, jnp.bfloat16)
+    # Two neighbours in bfloat16, whose mean it cannot hold.
+    many = jnp.ones((1000, 5, 3, 4), jnp.bfloat16).at[::2].set(1 + 2**-7)
     outputs, updates = channels.BatchNorm(True, 0.0).apply(variables, many, mutable=["batch_stats"])
     assert outputs.dtype == jnp.bfloat16
-    np.testing.assert_allclose(updates["batch_stats"]["mean"], 300, rtol=1e-6)
-    np.testing.assert_allclose(updates["batch_stats"]["var"], 0, atol=0.1)
+    np.testing.assert_allclose(updates["batch_stats"]["mean"], 1 + 2**-8, rtol=1e-6)
+    np.testing.assert_allclose(updates["batch_stats"]["var"], 2**-16, atol=2e-7)
 
 
 def test_a_bias_shifts_each_channel_and_its_gradient_is_the_sum(maps):
