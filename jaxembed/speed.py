@@ -10,6 +10,8 @@ import jax.numpy as jnp
 
 from jaxembed import convolution
 
+REPEATS = 5
+
 
 class Speed(NamedTuple):
     """What turns images a second into a share of the machine's peak.
@@ -44,11 +46,17 @@ def peak(dtype: str) -> float:
     size = 2048 if on_cpu else 8192
     ones = jnp.ones((size, size), dtype)
     matmul = jax.jit(jnp.matmul)
-    matmul(ones, ones).block_until_ready()
-    seconds = []
-    for _ in range(3):
-        started = time.perf_counter()
-        matmul(ones, ones).block_until_ready()
-        seconds.append(time.perf_counter() - started)
+    seconds = fastest(lambda: matmul(ones, ones).block_until_ready())
     # CPU devices share the cores.
-    return (1 if on_cpu else jax.device_count()) * 2 * size**3 / min(seconds)
+    return (1 if on_cpu else jax.device_count()) * 2 * size**3 / seconds
+
+
+def fastest(work: Callable[[], Any]) -> float:
+    """Return the seconds of the fastest of a few calls, after one that compiles and warms up."""
+    work()
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

@@ -3,8 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +11,6 @@ import torch
 from jaxembed import speed
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "numpy", "pillow")
-REPEATS = 5
 
 
 def cores() -> int:
@@ -57,18 +54,7 @@ def peak(dtype: str, device: torch.device) -> float:
             torch.cuda.synchronize()
 
     # Not the number that a run keeps: this one is measured again and again.
-    return max(speed.peak.__wrapped__(dtype), 2 * size**3 / _fastest(multiply))
-
-
-def _fastest(work: Callable[[], Any]) -> float:
-    """Return the seconds of the fastest of a few calls, after one that compiles and warms up."""
-    work()
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    return max(speed.peak.__wrapped__(dtype), 2 * size**3 / speed.fastest(multiply))
 
 
 def _processor() -> str:
