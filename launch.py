@@ -26,6 +26,7 @@ flags.DEFINE_string("workdir", None, "Folder of the run (default: checkpoints/<n
 flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
 flags.DEFINE_bool("evaluate", False, "Evaluate a finished run again.")
+flags.DEFINE_bool("tune", False, "Measure on the validation split alone: for choosing settings, test unseen.")
 
 
 def main(_: Sequence[str]) -> None:
@@ -39,6 +40,8 @@ def main(_: Sequence[str]) -> None:
     config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
     folder = Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", file.stem)
     options = {"data_dir": FLAGS.data_dir, "again": FLAGS.evaluate}
+    if FLAGS.tune and (FLAGS.evaluate or "experiments" in config):
+        fail("--tune is of one run that is not finished: neither with --evaluate nor with a suite")
     try:
         if "experiments" in config:
             if FLAGS.seed is not None:
@@ -49,7 +52,8 @@ def main(_: Sequence[str]) -> None:
                 config = ConfigDict({**config, "seed": FLAGS.seed})
             experiment.check_sections(config)  # before its seed is asked for
             overrides = config_flags.get_override_values(FLAGS["config"])
-            conduct.run(file.stem, config, folder, command=conduct.command(file, overrides, config.seed), **options)
+            command = conduct.command(file, overrides, config.seed)
+            conduct.run(file.stem, config, folder, command=command, tune=FLAGS.tune, **options)
     except InputError as error:
         fail(str(error))
     except (log.Diverged, suite.Incomplete) as error:

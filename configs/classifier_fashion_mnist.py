@@ -14,7 +14,11 @@ def get_config() -> ConfigDict:
     config.data = dict(name="fashion_mnist", validation=5000)
     config.encoder = dict(name="cnn", widths=(64, 128), latent=128, dropout=0.2)
     config.objective = dict(
-        name="classify", hidden=(128,), dropout=0.2, augmentation=dict(flip=0.5, erase=(0.5, 0.02, 0.2))
+        name="classify",
+        hidden=(128,),
+        dropout=0.2,
+        smoothing=0.0,
+        augmentation=dict(flip=0.5, erase=(0.5, 0.02, 0.2)),
     )
     config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-2)
     config.train = dict(

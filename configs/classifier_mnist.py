@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.data = dict(name="mnist", validation=5000)
     config.encoder = dict(name="fc", widths=(1024, 512), latent=128, dropout=0.1)
     config.objective = dict(
-        name="classify", hidden=(), dropout=0.0, augmentation=dict(affine=(15.0, 0.1, 0.85, 1.15))
+        name="classify", hidden=(), dropout=0.0, smoothing=0.0, augmentation=dict(affine=(15.0, 0.1, 0.85, 1.15))
     )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=1e-2)
     config.train = dict(

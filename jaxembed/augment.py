@@ -82,8 +82,7 @@ def resized_crop(image: Image, top: Side, left: Side, height: Side, width: Side)
     """
     rows = _interpolation(top, height, image.shape[0])
     columns = _interpolation(left, width, image.shape[1])
-    # A gather is slow and TF32 rounds to 1e-3: two small matmuls in full precision.
-    return jnp.einsum("yh,hwc,xw->yxc", rows, image, columns, precision="highest")
+    return _resample(image, rows, columns)
 
 
 def affine(key: Key, image: Image, *, degrees: float, shift: float, min_scale: float, max_scale: float) -> Image:
@@ -229,9 +228,25 @@ def mask(key: Key, image: Image, *, fraction: float, patch: int) -> Image:
     return jnp.where(masked, 0, image)
 
 
+def translate(key: Key, image: Image, *, pixels: int) -> Image:
+    """Shift by whole pixels down and right, each uniform in -pixels..pixels; what lies beyond an edge is mirrored.
+
+    Source: the padding and random crop of Jordan 2024, arXiv:2404.00498, section 3.
+
+    Raises:
+      InputError: if the image is not larger than the shift.
+    """
+    if pixels >= min(image.shape[:2]):
+        raise InputError(f"translate: pixels must be less than the image's {min(image.shape[:2])}; got {pixels}")
+    shifts = jax.random.randint(key, (2,), -pixels, pixels + 1)
+    rows, columns = (_shift(by, size) for by, size in zip(shifts, image.shape, strict=False))
+    return _resample(image, rows, columns)
+
+
 # In the order in which they run.
 OPERATIONS: dict[str, Callable[..., Image]] = {
-    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale, erase, noise, mask)
+    operation.__name__: operation
+    for operation in (crop, affine, flip, jitter, greyscale, erase, noise, mask, translate)
 }
 
 _SHARE = (lambda value: 0 <= value <= 1, "in [0, 1]")
@@ -245,11 +260,12 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "brightness": _AMOUNT, "contrast": _AMOUNT, "saturation": _AMOUNT, "deviation": _AMOUNT,
     "degrees": (lambda value: 0 <= value <= 180, "in [0, 180]"),
     "hue": (lambda value: 0 <= value <= 0.5, "in [0, 0.5]"),
+    "pixels": (lambda value: value >= 0 and value % 1 == 0, "a whole number, at least 0"),
     "patch": (lambda value: value >= 1 and value % 1 == 0, "a whole number of pixels, at least 1"),
 }  # fmt: skip
 
 
-def _knobs(operation: Callable[..., Image], values: Any, *, what: str) -> dict[str, float]:
+def _knobs(operation: Callable[..., Image], values: Any, *, what: str) -> dict[str, int | float]:
     """Name an operation's numbers by its signature, after checking them."""
     given = values if isinstance(values, tuple | list) else (values,)
     knobs = {p.name: p for p in inspect.signature(operation).parameters.values() if p.kind is p.KEYWORD_ONLY}
@@ -311,6 +327,18 @@ def _interpolation(start: Side, length: Side, size: int) -> Float[Array, "{size}
     source = start + (jnp.arange(size) + 0.5) * length / size - 0.5
     source = jnp.clip(source, start, start + length - 1)
     return jnp.maximum(0, 1 - jnp.abs(source[:, None] - jnp.arange(size)[None, :]))
+
+
+def _shift(by: Side, size: int) -> Float[Array, "{size} {size}"]:
+    """Return the matrix, output by input, that takes each pixel from `by` further on, mirrored at the edges."""
+    last = size - 1
+    source = last - jnp.abs(last - jnp.abs(jnp.arange(size) + by))
+    return (source[:, None] == jnp.arange(size)[None, :]).astype(jnp.float32)
+
+
+def _resample(image: Image, rows: Float[Array, "y h"], columns: Float[Array, "x w"]) -> Image:
+    # A gather is slow and TF32 rounds to 1e-3: two small matmuls in full precision.
+    return jnp.einsum("yh,hwc,xw->yxc", rows, image, columns, precision="highest")
 
 
 def _factor(key: Key, strength: float) -> Float[Array, ""]:

@@ -12,7 +12,16 @@ from jaxembed import evaluate, experiment, finished, log, result, sample, train,
 from jaxembed.types import InputError
 
 
-def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: str | None, again: bool) -> None:
+def run(
+    name: str,
+    config: ConfigDict,
+    folder: Path,
+    *,
+    command: str,
+    data_dir: str | None,
+    again: bool,
+    tune: bool = False,
+) -> None:
     """Train if the run is not finished, evaluate, draw, and write what came out.
 
     Args:
@@ -22,6 +31,7 @@ def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: 
       command: that reproduces it, for its result.json.
       data_dir: of the TFDS datasets; None for the default.
       again: evaluate a finished run again.
+      tune: train, and show what the validation split says: the test split stays unseen, the run unfinished.
 
     Raises:
       InputError: if any of that cannot be used; the folder is then as it was.
@@ -44,6 +54,10 @@ def run(name: str, config: ConfigDict, folder: Path, *, command: str, data_dir: 
         workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
         print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
         state = train.fit(parts, dataset, folder, seed=config.seed)
+        if tune:
+            _table(evaluate.rehearse(parts, state, dataset))
+            print("On the validation split alone; the same command without --tune finishes the run")
+            return
         judgement = evaluate.evaluate(parts, state, dataset)
         shown, measured = sample.take(parts, state, dataset, judgement)
         record = result.make(name, command, config, parts, state, judgement.metrics | measured, folder)
@@ -69,14 +83,17 @@ def show(record: dict[str, Any], folder: Path) -> None:
     """Print what a run came to, and where its files are."""
     rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
     print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
-    metrics = record["metrics"]
+    _table(record["metrics"])
+    if record["collapsed"]:
+        print("The run has collapsed: what it makes of different images is all but the same.")
+    print(f"Files: {folder}/")
+
+
+def _table(metrics: dict[str, float | None]) -> None:
     print(f"  {'':20s} {'validation':>10s}  {'test':>10s}")
     for measure in sorted({name.partition("/")[2] for name in metrics}):
         values = (_cell(metrics, f"{split}/{measure}") for split in ("validation", "test"))
         print(f"  {measure:20s} {'  '.join(values)}".rstrip())
-    if record["collapsed"]:
-        print("The run has collapsed: what it makes of different images is all but the same.")
-    print(f"Files: {folder}/")
 
 
 def _cell(metrics: dict[str, float | None], name: str) -> str:

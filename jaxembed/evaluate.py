@@ -57,18 +57,20 @@ def evaluate(run: Run, state: State, dataset: Dataset) -> Judgement:
     embeddings = Embeddings(*(embed(run, state, split.images) for split in dataset[2:]))
     judges = _judges(run, embeddings.train, dataset)
     metrics = _objective_scores(run, state, dataset)
-    predictions = {}
     for name in ("validation", "test"):
-        split, points = getattr(dataset, name), getattr(embeddings, name)
-        measures = geometry.measure(points, split.labels, distance=run.protocol.distance)
-        measures |= retrieval.measure(points, split.labels, distance=run.protocol.distance)
-        predictions[name] = {judge: classify(points) for judge, classify in judges.items()}
-        measures |= {f"{judge}_accuracy": _accuracy(said, split) for judge, said in predictions[name].items()}
-        metrics |= {f"{name}/{measure}": value for measure, value in measures.items()}
-        metrics |= reports(run, state, split, name)
+        measures, predictions = _measure(run, state, dataset, judges, name, getattr(embeddings, name))
+        metrics |= measures
     if fingerprint(state) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
-    return Judgement(metrics, embeddings, predictions["test"])
+    return Judgement(metrics, embeddings, predictions)
+
+
+def rehearse(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
+    """Measure all that `evaluate` does on the validation split, and leave the test split alone."""
+    judges = _judges(run, embed(run, state, dataset.train.images), dataset)
+    points = embed(run, state, dataset.validation.images)
+    measures, _ = _measure(run, state, dataset, judges, "validation", points)
+    return _objective_scores(run, state, dataset) | measures
 
 
 def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -125,6 +127,19 @@ def _judges(run: Run, embeddings: np.ndarray, dataset: Dataset) -> dict[str, Any
         "linear": fit(linear_key, settings=run.protocol.linear),
         "mlp": fit(mlp_key, settings=run.protocol.mlp),
     }
+
+
+def _measure(
+    run: Run, state: State, dataset: Dataset, judges: dict[str, Any], name: str, points: np.ndarray
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Measure one split, of which `points` are the embeddings; also the classes that each judge predicts."""
+    split = getattr(dataset, name)
+    predictions = {judge: classify(points) for judge, classify in judges.items()}
+    measures = geometry.measure(points, split.labels, distance=run.protocol.distance)
+    measures |= retrieval.measure(points, split.labels, distance=run.protocol.distance)
+    measures |= {f"{judge}_accuracy": _accuracy(predicted, split) for judge, predicted in predictions.items()}
+    metrics = {f"{name}/{measure}": value for measure, value in measures.items()}
+    return metrics | reports(run, state, split, name), predictions
 
 
 def _knn(run: Run, embeddings: np.ndarray, dataset: Dataset) -> Any:

@@ -1,5 +1,6 @@
 """Losses: arrays in, one value per row out; the caller takes the mean."""
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
@@ -25,7 +26,9 @@ def l1(prediction: Float[Array, "n ..."], target: Float[Array, "n ..."]) -> Floa
     return jnp.mean(jnp.abs(prediction - target), axis=tuple(range(1, prediction.ndim)))
 
 
-def cross_entropy(logits: Float[Array, "n k"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+def cross_entropy(
+    logits: Float[Array, "n k"], labels: Int[Array, " n"], *, smoothing: float = 0.0
+) -> Float[Array, " n"]:
     """Negative log-probability of each row's class under the softmax of its logits.
 
     Computed as log-sum-exp minus the logit, which neither overflows nor takes the log of 0.
@@ -33,10 +36,14 @@ def cross_entropy(logits: Float[Array, "n k"], labels: Int[Array, " n"]) -> Floa
     Args:
       logits: [n, k] float, unnormalised.
       labels: [n] int in 0..k-1.
+      smoothing: in [0, 1], the share of the target that is spread over all k classes, the row's own among them.
     Returns:
       [n] float, nats a row, >= 0; log(k) where all logits are equal.
     """
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    if not smoothing:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+    return optax.softmax_cross_entropy(logits, targets)
 
 
 def ntxent(embeddings: Float[Array, "n d"], *, temperature: float) -> Float[Array, " n"]:

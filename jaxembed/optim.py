@@ -2,6 +2,7 @@
 
 import jax
 import optax
+from optax import contrib
 
 from jaxembed import registry
 from jaxembed.types import InputError, Section
@@ -47,7 +48,24 @@ def lars(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> o
     )
 
 
-OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars}
+def muon(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+    """Muon for kernels, a convolution's as a matrix with a column per output channel; NAdam for all else.
+
+    A step changes a kernel by as much in every direction, the rarely seen ones too, and by a root mean square of
+    0.2 times the rate, about Adam's. Biases and BatchNorm do not decay.
+    Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; the scale is Liu et al.'s 2025, arXiv:2502.16982.
+    """
+    registry.bounded("config.optimizer", ">= 0", momentum=momentum, weight_decay=weight_decay)
+    return contrib.muon(
+        schedule,
+        beta=momentum,
+        weight_decay=weight_decay,
+        consistent_rms=0.2,
+        muon_weight_dimension_numbers=_matrices,
+    )
+
+
+OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars, "muon": muon}
 
 
 def _schedule(
@@ -71,3 +89,12 @@ def _schedule(
 
 def _kernels(params: optax.Params) -> optax.Params:
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _matrices(params: optax.Params) -> optax.Params:
+    return jax.tree.map(
+        lambda leaf: (
+            contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1) if leaf.ndim > 1 else None
+        ),
+        params,
+    )

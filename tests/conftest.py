@@ -27,7 +27,13 @@ ENCODERS = {
 }
 OBJECTIVES = {
     "reconstruct": {"name": "reconstruct", "augmentation": {}, "corruption": {"noise": 0.1}},
-    "classify": {"name": "classify", "hidden": (8,), "dropout": 0.1, "augmentation": {"flip": 0.5}},
+    "classify": {
+        "name": "classify",
+        "hidden": (8,),
+        "dropout": 0.1,
+        "smoothing": 0.0,
+        "augmentation": {"flip": 0.5},
+    },
     "ntxent": {"name": "ntxent", "temperature": 0.5, "projection": (8, 4), "augmentation": {"crop": (0.5, 1.0)}},
     "margin": {"name": "margin", "margin": 1.0, "projection": (), "augmentation": {"erase": (0.5, 0.1, 0.3)}},
 }

@@ -26,9 +26,10 @@ OPTIONS = dict(
     erase=(1, 0.1, 0.3),
     noise=0.1,
     mask=(0.5, 2),
+    translate=2,
 )
 CHANCES = dict(flip=0, jitter=(0, 0.4, 0.4, 0.4, 0.1), greyscale=0, erase=(0, 0.1, 0.3), mask=(0, 2))
-STILL = dict(crop=(1, 1), affine=(0, 0, 1, 1), jitter=(1, 0, 0, 0, 0), noise=0)
+STILL = dict(crop=(1, 1), affine=(0, 0, 1, 1), jitter=(1, 0, 0, 0, 0), noise=0, translate=0)
 
 
 def picture(height=5, width=7, channels=3, seed=0):
@@ -300,12 +301,22 @@ def test_all_operations_together_keep_another_shape_and_type():
     assert augmented.dtype == image.dtype
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+def test_translate_shifts_by_every_whole_step_alike_and_mirrors_the_edges():
+    image = np.asarray(picture())
+    moved = batch(lambda key, image: augment.translate(key, image, pixels=2), image, 2000)
+    mirrored = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="reflect")
+    steps = [mirrored[down : down + 5, right : right + 7] for down in range(5) for right in range(5)]
+    found = np.array([[np.array_equal(one, step) for step in steps] for one in moved])
+    assert np.all(found.sum(1) == 1)
+    assert np.all(np.abs(found.mean(0) - 1 / 25) < 4 * math.sqrt(1 / 25 * 24 / 25 / 2000))
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "translate"])
 def test_amount_and_probability_1_change_every_image(name):
     assert np.all(np.any(always(name) != np.asarray(picture(12, 14)), axis=(1, 2, 3)))
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("flip", "greyscale")])
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("flip", "greyscale", "translate")])
 def test_every_key_gives_another_image(name):
     distinct = np.unique(always(name).reshape(256, -1), axis=0)
     assert len(distinct) > 200
@@ -401,11 +412,13 @@ def test_operations_draw_independently_of_each_other():
         (dict(jitter=(0.8, 0.4, 0.4, 0.4, 0.6)), r"jitter: hue must be in \[0, 0.5\]; got 0.6"),
         (dict(noise=-0.1), "noise: deviation must be at least 0 and finite; got -0.1"),
         (dict(mask=(0.5, 2.5)), "mask: patch must be a whole number of pixels, at least 1; got 2.5"),
+        (dict(translate=1.5), "translate: pixels must be a whole number, at least 0; got 1.5"),
+        (dict(translate=5), "translate: pixels must be less than the image's 5; got 5"),
         (dict(mask=(0.5, 0)), "mask: patch must be .* got 0"),
     ],
     ids=str,
 )
 def test_what_cannot_be_used_is_said_in_one_line(options, message):
     with pytest.raises(InputError, match=message) as caught:
-        augment.compose(options, what="config.augment")
+        augment.compose(options, what="config.augment")(KEY, picture())
     assert "\n" not in str(caught.value)

@@ -197,6 +197,7 @@ def test_from_our_draws_the_peers_images_are_ours(operation, draws):
         ("greyscale", 0.3),
         ("erase", (0.7, 0.1, 0.4)),
         ("noise", 0.3),
+        ("translate", 2),
     ],
 )
 def test_all_three_draw_alike(operation, knobs):

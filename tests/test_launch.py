@@ -14,7 +14,7 @@ import jax
 import pytest
 
 import launch
-from jaxembed import conduct, sample, train, workdir
+from jaxembed import conduct, experiment, sample, train, workdir
 from jaxembed.types import InputError
 
 ROOT = Path(launch.__file__).parent
@@ -40,8 +40,8 @@ def few_images_are_shown(monkeypatch):
     monkeypatch.setattr(sample, "SHOWN", 40)
 
 
-def run(config, folder, *, again=False):
-    conduct.run("quickstart", config, folder, command="", data_dir=None, again=again)
+def run(config, folder, **options):
+    conduct.run("quickstart", config, folder, command="", data_dir=None, **{"again": False} | options)
 
 
 def command(*arguments, cwd):
@@ -95,6 +95,23 @@ def test_a_finished_run_says_so_and_is_measured_again_only_if_asked(config, tmp_
     assert json.loads(result.read_text()) == first
 
 
+def test_tuning_looks_at_no_test_image_and_the_run_can_be_finished_afterwards(
+    config, tmp_path, capsys, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        dataset = experiment.load(config, data_dir=None)
+        unseen = dataset._replace(test=dataset.test._replace(images=None))
+        patch.setattr(experiment, "load", lambda *_, **__: unseen)
+        run(config, tmp_path, tune=True)
+    shown = capsys.readouterr().out
+    tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))
+    assert tuned.keys() >= {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "silhouette", "l1"}
+    assert not (tmp_path / "result.json").exists()
+    run(config, tmp_path)
+    metrics = json.loads((tmp_path / "result.json").read_text())["metrics"]
+    assert tuned == {name: f"{metrics[f'validation/{name}']:.4f}" for name in tuned}
+
+
 def test_a_damaged_result_is_named(config, tmp_path):
     run(config, tmp_path)
     (tmp_path / "result.json").write_text('{"experiment"')
@@ -138,7 +155,7 @@ def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_pa
         ("encoder", "latent", 0, "config.encoder.latent must be > 0, got 0"),
         ("objective", "name", "byol", "must be one of classify, margin, ntxent, reconstruct; got 'byol'"),
         ("objective", "temperature", 0.0, "config.objective.temperature must be > 0, got 0.0"),
-        ("optimizer", "name", "adamw", "must be one of sgd, adam, lars; got 'adamw' (did you mean 'adam'?)"),
+        ("optimizer", "name", "adamw", "must be one of sgd, adam, lars, muon; got 'adamw' (did you mean 'adam'?)"),
         ("encoder", "widths", (64, 2.5), "config.encoder.widths must be a tuple of whole numbers, got (64, 2.5)"),
         ("encoder", "dropout", float("nan"), "config.encoder.dropout must be a finite number, got nan"),
         ("optimizer", "warmup_epochs", float("inf"), "config.optimizer.warmup_epochs must be a finite number"),
@@ -193,7 +210,7 @@ def test_a_seed_that_jax_would_fold_onto_another_is_refused(seed, config, tmp_pa
 
 def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
     config.encoder = {"name": "cnn", "widths": (8, 8, 8, 8), "latent": 8, "dropout": 0.0}
-    config.objective = {"name": "classify", "hidden": (), "dropout": 0.0, "augmentation": {}}
+    config.objective = {"name": "classify", "hidden": (), "dropout": 0.0, "smoothing": 0.0, "augmentation": {}}
     with pytest.raises(InputError, match=r"config.encoder.widths must have fewer blocks"):
         run(config, tmp_path)
     assert not (tmp_path / "config.json").exists()
@@ -273,6 +290,7 @@ def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):
         ([f"--config={QUICKSTART}", "--worckdir=x"], "Unknown command line flag 'worckdir'. Did you mean: workdir"),
         ([f"--config={QUICKSTART}", "--seed=-1"], "flag --seed=-1: -1 is not a non-negative integer"),
         ([f"--config={QUICKSTART}", "left", "over"], "unexpected arguments: left over"),
+        ([f"--config={QUICKSTART}", "--tune", "--evaluate"], "--tune is of one run that is not finished"),
         ([f"--config={QUICKSTART}", "--config.encoder.latent=0"], "config.encoder.latent must be > 0, got 0"),
     ],
 )

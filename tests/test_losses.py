@@ -52,6 +52,13 @@ def test_cross_entropy_of_equal_logits_is_log_k():
     assert_allclose(losses.cross_entropy(jnp.zeros((2, 7)), jnp.array([0, 6])), np.log(7), rtol=1e-6)
 
 
+def test_cross_entropy_with_smoothing_is_that_of_mixed_targets():
+    logits, labels = RANDOM.normal(size=(20, 4)).astype(np.float32), RANDOM.integers(0, 4, 20)
+    expected = -(0.8 * np.eye(4)[labels] + 0.2 / 4) * np.log(jax.nn.softmax(logits))
+    smoothed = losses.cross_entropy(jnp.array(logits), jnp.array(labels), smoothing=0.2)
+    assert_allclose(smoothed, expected.sum(axis=1), rtol=1e-5)
+
+
 def test_cross_entropy_survives_huge_logits():
     loss, gradient = jax.value_and_grad(lambda x: losses.cross_entropy(x, jnp.array([1])).sum())(
         jnp.array([[1e4, -1e4]])

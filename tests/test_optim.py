@@ -14,6 +14,7 @@ OWN = {
     "sgd": {"momentum": 0.9, "weight_decay": 0.01},
     "adam": {"weight_decay": 0.01},
     "lars": {"momentum": 0.9, "weight_decay": 0.01},
+    "muon": {"momentum": 0.9, "weight_decay": 0.01},
 }
 PARAMS = {"kernel": jnp.array([[2.0, -1.0], [0.5, 3.0]]), "bias": jnp.array([1.0, -1.0])}
 GRADIENT = {"kernel": jnp.array([[0.1, 0.2], [-0.3, 0.4]]), "bias": jnp.array([0.5, -0.6])}
@@ -75,10 +76,35 @@ def test_lars_scales_kernels_by_trust_and_leaves_biases_alone():
     assert_allclose(stepped["bias"], PARAMS["bias"] - 0.4 * GRADIENT["bias"], rtol=1e-5)
 
 
+def test_muon_steps_by_as_much_along_every_direction_of_a_kernel_and_biases_as_adam():
+    stepped = steps("muon", 1, warmup_epochs=0.0)
+    left, _, right = np.linalg.svd(GRADIENT["kernel"])
+    change = (PARAMS["kernel"] * (1 - 0.4 * 0.01) - stepped["kernel"]) / (0.4 * 0.2 * np.sqrt(2))
+    # Five Newton-Schulz iterations bring the singular values near 1: Jordan gives 0.7 to 1.2.
+    along = np.diag(left.T @ change @ right.T)
+    assert ((along > 0.65) & (along < 1.25)).all()
+    assert_allclose(left @ np.diag(along) @ right, change, atol=1e-3)
+    # Nesterov's momentum looks a step ahead: 0.9 × 0.1 g / (1 - 0.9²) + g.
+    ahead = 1 + 0.09 / 0.19
+    assert_allclose(stepped["bias"], PARAMS["bias"] - 0.4 * ahead * np.sign(GRADIENT["bias"]), rtol=1e-4)
+
+
+def test_muon_takes_a_convolution_as_a_matrix_with_a_column_per_output():
+    optimizer, _ = make("muon", warmup_epochs=0.0)
+    gradient = jax.random.normal(jax.random.key(0), (3, 3, 4, 5))
+    updates = {}
+    for name, g in (("convolution", gradient), ("matrix", gradient.reshape(36, 5))):
+        zeros = jnp.zeros_like(g)
+        updates[name], _ = optimizer.update({"kernel": g}, optimizer.init({"kernel": zeros}), {"kernel": zeros})
+    whole = updates["convolution"]["kernel"].reshape(36, 5)
+    assert_allclose(whole, updates["matrix"]["kernel"], atol=1e-6)
+    assert_allclose(np.sqrt(np.mean(whole**2)), 0.4 * 0.2, rtol=0.3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "adamw"}, "one of sgd, adam, lars; got 'adamw' .did you mean 'adam'"),
+        ({"name": "adamw"}, "one of sgd, adam, lars, muon; got 'adamw' .did you mean 'adam'"),
         ({"name": "adam", "momentum": 0.9}, "config.optimizer of adam has no option 'momentum'"),
         ({"name": "adam", "learning_rate": 0.0}, "config.optimizer.learning_rate must be > 0, got 0.0"),
         ({"name": "adam", "warmup_epochs": 10.0}, "less than the 10 epochs of training, got 10.0"),

@@ -1,5 +1,7 @@
 """Encoder and classifier trained jointly with cross-entropy."""
 
+from functools import partial
+
 import jax.numpy as jnp
 
 from jaxembed import losses, model, objectives, registry
@@ -11,6 +13,7 @@ def make(
     *,
     hidden: tuple[int, ...],
     dropout: float,
+    smoothing: float,
     augmentation: Section,
 ) -> Objective:
     """Make the objective; the head is an MLP classifier on the embedding.
@@ -19,17 +22,20 @@ def make(
       task: its classes are what is predicted.
       hidden: widths of the classifier's hidden layers; none makes it linear.
       dropout: probability of dropping one of their units.
+      smoothing: share of the target's probability that goes to all classes alike (Szegedy et al. 2016, section 7).
       augmentation: what is done to each training image.
     """
     registry.bounded("config.objective", "> 0", hidden=hidden)
-    registry.bounded("config.objective", "at least 0 and below 1", dropout=dropout)
+    registry.bounded("config.objective", "at least 0 and below 1", dropout=dropout, smoothing=smoothing)
     head = model.MLP((*hidden, task.classes), dropout)
-    return Objective(head, objectives.single_view(augmentation), _score, reports=("accuracy",))
+    return Objective(
+        head, objectives.single_view(augmentation), partial(_score, smoothing=smoothing), reports=("accuracy",)
+    )
 
 
-def _score(outputs: Outputs, target: Batch) -> Scores:
+def _score(outputs: Outputs, target: Batch, *, smoothing: float) -> Scores:
     right = jnp.argmax(outputs.prediction, axis=-1) == target.labels
     return {
-        "loss": losses.cross_entropy(outputs.prediction, target.labels),
+        "loss": losses.cross_entropy(outputs.prediction, target.labels, smoothing=smoothing),
         "accuracy": right.astype(jnp.float32),
     }

@@ -14,7 +14,7 @@ Criterion = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 def make(options: Mapping[str, Any]) -> Criterion:
     """Make the loss of a config's objective."""
-    knobs = {name: options[name] for name in ("temperature", "margin") if name in options}
+    knobs = {name: options[name] for name in ("temperature", "margin", "smoothing") if name in options}
     return partial(CRITERIA[options["name"]], **knobs)
 
 
@@ -23,9 +23,9 @@ def reconstruct(prediction: Tensor, images: Tensor, labels: Tensor) -> Tensor:
     return functional.l1_loss(prediction, images)
 
 
-def classify(prediction: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+def classify(prediction: Tensor, images: Tensor, labels: Tensor, *, smoothing: float) -> Tensor:
     """Cross-entropy of the logits."""
-    return functional.cross_entropy(prediction, labels)
+    return functional.cross_entropy(prediction, labels, label_smoothing=smoothing)
 
 
 def ntxent(prediction: Tensor, images: Tensor, labels: Tensor, *, temperature: float) -> Tensor:

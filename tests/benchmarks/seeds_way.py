@@ -146,6 +146,15 @@ def flip(picture: Image.Image, p: float) -> Image.Image:
     return ImageOps.mirror(picture) if random.random() < p else picture
 
 
+def translate(picture: Image.Image, pixels: int) -> Image.Image:
+    """RandomCrop of the picture's own size, padded by reflection."""
+    width, height = picture.size
+    around = ((pixels, pixels), (pixels, pixels)) + ((0, 0),) * (len(picture.getbands()) > 1)
+    padded = Image.fromarray(np.pad(np.array(picture), around, mode="reflect"))
+    left, top = random.randint(0, 2 * pixels), random.randint(0, 2 * pixels)
+    return padded.crop((left, top, left + width, top + height))
+
+
 def jitter(
     picture: Image.Image, p: float, brightness: float, contrast: float, saturation: float, hue: float
 ) -> Image.Image:
@@ -207,6 +216,6 @@ def draw_box(
 
 # In the order in which they run.
 ON_PICTURES: dict[str, Callable[..., Image.Image]] = {
-    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale)
+    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale, translate)
 }
 ON_TENSORS: dict[str, Callable[..., Tensor]] = {operation.__name__: operation for operation in (erase, noise)}

@@ -135,9 +135,19 @@ def noise(images: Tensor, deviation: float) -> Tensor:
     return (images + deviation * torch.randn_like(images)).clamp_(0, 1)
 
 
+def translate(images: Tensor, pixels: int) -> Tensor:
+    """Shift each image by whole pixels down and right, with its mirror image beyond the edges."""
+    n, _, height, width = images.shape
+    down, right = torch.randint(-pixels, pixels + 1, (2, n, 1), device=images.device)
+    rows = _mirrored(torch.arange(height, device=images.device) + down, height)
+    columns = _mirrored(torch.arange(width, device=images.device) + right, width)
+    each = torch.arange(n, device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
 # In the order in which they run.
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
-    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale, erase, noise)
+    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale, erase, noise, translate)
 }
 
 
@@ -175,6 +185,10 @@ def _source(start: Tensor, length: Tensor, size: int) -> Tensor:
     source = start + (torch.arange(size, device=start.device) + 0.5) * length / size - 0.5
     source = torch.minimum(torch.maximum(source, start), start + length - 1)
     return (2 * source + 1) / size - 1
+
+
+def _mirrored(source: Tensor, size: int) -> Tensor:
+    return size - 1 - (size - 1 - source.abs()).abs()
 
 
 def _uniform(images: Tensor, shape: int | tuple[int, ...], low: float, high: float) -> Tensor:
