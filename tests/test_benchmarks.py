@@ -37,7 +37,7 @@ def _one_thread_and_seeds():
 
 def narrow(name: str):
     """A config with few channels and batches of 16."""
-    config = load(CONFIGS / f"{name}.py").get_config()
+    config = peer.comparable(load(CONFIGS / f"{name}.py").get_config())
     config.encoder.update(NARROW[config.encoder.name])
     config.train.update({"batch_size": 16, "epochs": 8})
     return config

@@ -117,13 +117,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    """Load a config by name, with other values (section.key=value) and a schedule that does not end."""
+    """Load a config by name, with other values (section.key=value), a schedule that does not end and no Muon."""
     config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
     for key, _, value in (override.partition("=") for override in overrides):
         section, _, name = key.partition(".")
         config[section][name] = type(config[section][name])(value)
     config.train.epochs = EPOCHS
-    return config
+    return peer.comparable(config)
 
 
 def draw(config: ConfigDict) -> data.Dataset:

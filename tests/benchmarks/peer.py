@@ -89,6 +89,14 @@ class Views:
         return self.corrupt(target), target
 
 
+def comparable(config: Any) -> Any:
+    """Return the config with AdamW in Muon's place, which PyTorch has for matrices alone."""
+    if config.optimizer.name == "muon":
+        config.optimizer.name = "adam"
+        del config.optimizer.momentum
+    return config
+
+
 def optimizer(config: Any, network: nn.Module, **options: Any) -> torch.optim.Optimizer:
     """Make the optimizer of a config; the options are those of torch.optim."""
     chosen = config.optimizer
