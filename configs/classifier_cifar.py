@@ -12,9 +12,13 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="cifar10", validation=5000)
-    config.encoder = dict(name="cnn", widths=(64, 128, 256), latent=128, dropout=0.0)
+    config.encoder = dict(name="cnn", widths=(64, 128, 256), depth=3, stem="pooled", latent=128, dropout=0.0)
     config.objective = dict(
-        name="classify", hidden=(128,), dropout=0.0, smoothing=0.1, augmentation=dict(flip=0.5, translate=3)
+        name="classify",
+        hidden=(128,),
+        dropout=0.0,
+        smoothing=0.1,
+        augmentation=dict(flip=0.5, translate=4, erase=(0.5, 0.05, 0.2)),
     )
     config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)
     config.train = dict(

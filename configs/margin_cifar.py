@@ -13,18 +13,20 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="cifar10", validation=5000)
-    config.encoder = dict(name="cnn", widths=(64, 128, 256), latent=32, dropout=0.0)
-    config.objective = dict(name="margin", margin=1.0, projection=(), augmentation=dict(crop=(0.4, 1.0), flip=0.5))
-    config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-2)
+    config.encoder = dict(name="cnn", widths=(64, 128, 256), depth=3, stem="pooled", latent=32, dropout=0.0)
+    config.objective = dict(
+        name="margin", margin=10.0, projection=(), augmentation=dict(flip=0.5, translate=4, erase=(0.5, 0.05, 0.2))
+    )
+    config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)
     config.train = dict(
-        epochs=30,
-        batch_size=256,
+        epochs=16,
+        batch_size=512,
         dtype="float32",
-        steps_per_call=50,
-        log_every=50,
-        checkpoint_every=1000,
+        steps_per_call=25,
+        log_every=25,
+        checkpoint_every=500,
         keep=2,
-        validate_every=5,
+        validate_every=4,
         tensorboard=False,
     )
     config.evaluate = dict(

@@ -16,18 +16,18 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="fashion_mnist", validation=5000)
-    config.encoder = dict(name="fc", widths=(256, 128), latent=32, dropout=0.1)
-    config.objective = dict(name="margin", margin=10.0, projection=(), augmentation=dict(flip=0.5))
-    config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=0.0)
+    config.encoder = dict(name="cnn", widths=(64, 128), depth=2, stem="strided", latent=32, dropout=0.0)
+    config.objective = dict(name="margin", margin=10.0, projection=(), augmentation=dict(flip=0.5, translate=2))
+    config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)
     config.train = dict(
-        epochs=50,
-        batch_size=256,
+        epochs=10,
+        batch_size=512,
         dtype="float32",
-        steps_per_call=50,
-        log_every=50,
-        checkpoint_every=1000,
+        steps_per_call=25,
+        log_every=25,
+        checkpoint_every=500,
         keep=2,
-        validate_every=10,
+        validate_every=2,
         tensorboard=False,
     )
     config.evaluate = dict(

@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="mnist", validation=5000)
-    config.encoder = dict(name="cnn", widths=(64, 128), latent=128, dropout=0.0)
+    config.encoder = dict(name="cnn", widths=(64, 128), depth=2, stem="strided", latent=128, dropout=0.0)
     config.objective = dict(
         name="ntxent",
         temperature=0.5,

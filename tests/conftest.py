@@ -22,7 +22,7 @@ from jaxembed.types import Batch
 ENCODERS = {
     "fc": {"name": "fc", "widths": (16,), "latent": 6, "dropout": 0.1},
     "conv": {"name": "conv", "widths": (4, 8), "latent": 6},
-    "cnn": {"name": "cnn", "widths": (4, 8), "latent": 6, "dropout": 0.1},
+    "cnn": {"name": "cnn", "widths": (4, 8), "depth": 2, "stem": "strided", "latent": 6, "dropout": 0.1},
     "resnet": {"name": "resnet", "depth": 18, "width": 2},
 }
 OBJECTIVES = {

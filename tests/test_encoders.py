@@ -73,7 +73,7 @@ def test_only_the_autoencoders_encoders_have_a_decoder():
 
 FC = {"name": "fc", "widths": (256, 128), "latent": 32, "dropout": 0.0}
 CONV = {"name": "conv", "widths": (32, 64, 128), "latent": 128}
-CNN = {"name": "cnn", "widths": (64, 128, 256), "latent": 128, "dropout": 0.0}
+CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "latent": 128, "dropout": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,11 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "latent": 128, "dropout": 0.0}
         (FC, (28, 28, 1), 237_984),
         (CONV, (32, 32, 3), 427_872),
         (CNN, (32, 32, 3), 1_180_544),
+        (CNN | {"depth": 3, "stem": "pooled"}, (32, 32, 3), 1_954_240),
         ({"name": "resnet", "depth": 18, "width": 64}, (32, 32, 3), 11_168_832),
         ({"name": "resnet", "depth": 34, "width": 64}, (32, 32, 3), 21_276_992),
     ],
-    ids=["fc", "conv", "cnn", "resnet18", "resnet34"],
+    ids=["fc", "conv", "cnn", "deeper", "resnet18", "resnet34"],
 )
 def test_an_encoder_has_as_many_parameters_as_its_docstring_states(options, shape, stated):
     encoder = encoders.make(options)
@@ -118,6 +119,7 @@ def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape
         (FC | {"latnet": 3}, "has no option 'latnet' .did you mean 'latent'"),
         ({"name": "fc", "latent": 3}, "config.encoder lacks widths, dropout"),
         ({"latent": 3}, "config.encoder lacks a name"),
+        (CNN | {"stem": "padded"}, "config.encoder.stem must be one of pooled, strided; got 'padded'"),
         ({"name": "resnet", "depth": 19, "width": 64}, "config.encoder.depth must be one of 18, 34; got 19"),
     ],
 )

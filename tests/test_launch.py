@@ -209,7 +209,14 @@ def test_a_seed_that_jax_would_fold_onto_another_is_refused(seed, config, tmp_pa
 
 
 def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
-    config.encoder = {"name": "cnn", "widths": (8, 8, 8, 8), "latent": 8, "dropout": 0.0}
+    config.encoder = {
+        "name": "cnn",
+        "widths": (8, 8, 8, 8),
+        "depth": 2,
+        "stem": "pooled",
+        "latent": 8,
+        "dropout": 0.0,
+    }
     config.objective = {"name": "classify", "hidden": (), "dropout": 0.0, "smoothing": 0.0, "augmentation": {}}
     with pytest.raises(InputError, match=r"config.encoder.widths must have fewer blocks"):
         run(config, tmp_path)

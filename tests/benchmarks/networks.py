@@ -138,16 +138,17 @@ def fc(shape: Shape, *, widths: Sequence[int], latent: int, dropout: float) -> n
     return nn.Sequential(nn.Flatten(), mlp(height * width * channels, (*widths, latent), dropout))
 
 
-def cnn(shape: Shape, *, widths: Sequence[int], latent: int, dropout: float) -> nn.Module:
-    """Make the small convolutional encoder: conv, max-pool, BatchNorm, ReLU, conv, BatchNorm, ReLU a block."""
+def cnn(shape: Shape, *, widths: Sequence[int], depth: int, stem: str, latent: int, dropout: float) -> nn.Module:
+    """Make the small convolutional encoder: conv, max-pool, BatchNorm, ReLU, then conv, BatchNorm, ReLU a block."""
     layers: list[nn.Module] = []
     for inputs, width in zip((shape[-1], *widths), widths, strict=False):
-        # The first halves the image by its stride.
-        halve = (
-            [_conv(inputs, width), nn.MaxPool2d(2)] if layers else [_conv(inputs, width, kernel_size=4, stride=2)]
-        )
-        layers += [*halve, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        layers += [_conv(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        if layers or stem == "pooled":
+            layers += [_conv(inputs, width), nn.MaxPool2d(2)]
+        else:
+            layers += [_conv(inputs, width, kernel_size=4, stride=2)]
+        layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        for _ in range(depth - 1):
+            layers += [_conv(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     layers += [Mean(), *([nn.Dropout(dropout)] if dropout else []), nn.Linear(widths[-1], latent)]
     return nn.Sequential(*layers)
 
