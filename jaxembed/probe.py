@@ -20,6 +20,7 @@ class Settings:
 
     Attributes:
       hidden: widths of the hidden layers; none for the linear probe.
+      dropout: probability of dropping a hidden unit.
       epochs: passes over the embeddings.
       batch_size: rows a step, at most as many as there are.
       learning_rate: at the start; it falls as a half cosine to 0.
@@ -27,6 +28,7 @@ class Settings:
     """
 
     hidden: tuple[int, ...]
+    dropout: float
     epochs: int
     batch_size: int
     learning_rate: float
@@ -36,6 +38,7 @@ class Settings:
         """Raise an InputError at a number that makes no sense."""
         what = "a probe of config.evaluate"
         registry.bounded(what, "> 0", hidden=self.hidden, epochs=self.epochs, batch_size=self.batch_size)
+        registry.bounded(what, "at least 0 and below 1", dropout=self.dropout)
         registry.bounded(what, "> 0", learning_rate=self.learning_rate)
         registry.bounded(what, ">= 0", weight_decay=self.weight_decay)
 
@@ -71,7 +74,7 @@ def fit(
     def standardise(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         return ((rows - mean) / scale).astype(np.float32)
 
-    network = model.MLP((*settings.hidden, classes), dropout=0.0)
+    network = model.MLP((*settings.hidden, classes), settings.dropout)
     params = _train(network, settings, key, standardise(embeddings), labels)
 
     def classify(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
@@ -91,11 +94,12 @@ def _train(
     init_key, order_key = jax.random.split(key)
     params = network.init(init_key, rows[:1], train=False)
 
-    def step(carry, batch):
+    def step(carry, given):
         params, opt_state = carry
+        batch, dropout_key = given
 
         def loss(params):
-            logits = network.apply(params, rows[batch], train=True)
+            logits = network.apply(params, rows[batch], train=True, rngs={"dropout": dropout_key})
             return losses.cross_entropy(logits, labels[batch]).mean()
 
         updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state, params)
@@ -104,7 +108,8 @@ def _train(
     def epoch(carry, epoch_key):
         # What does not fill a last batch is left out of this epoch; the next permutation leaves out others.
         order = jax.random.permutation(epoch_key, len(rows))[: steps * batch_size]
-        return jax.lax.scan(step, carry, order.reshape(steps, batch_size))
+        dropout_keys = jax.random.split(jax.random.fold_in(epoch_key, 0), steps)
+        return jax.lax.scan(step, carry, (order.reshape(steps, batch_size), dropout_keys))
 
     keys = jax.random.split(order_key, settings.epochs)
     (params, _), _ = jax.lax.scan(epoch, (params, optimizer.init(params)), keys)

@@ -37,7 +37,7 @@ OBJECTIVES = {
     "ntxent": {"name": "ntxent", "temperature": 0.5, "projection": (8, 4), "augmentation": {"crop": (0.5, 1.0)}},
     "margin": {"name": "margin", "margin": 1.0, "projection": (), "augmentation": {"erase": (0.5, 0.1, 0.3)}},
 }
-PROBE = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0}
+PROBE = {"dropout": 0.0, "epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0}
 
 
 @pytest.fixture(scope="session")

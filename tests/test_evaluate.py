@@ -55,7 +55,7 @@ def test_knn_of_equal_rows_is_the_lowest_class_and_no_nan():
         assert (predicted == 0).all()
 
 
-SETTINGS = probe.Settings(hidden=(), epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0)
+SETTINGS = probe.Settings(hidden=(), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0)
 
 
 def test_the_linear_probe_comes_as_far_as_logistic_regression():
@@ -71,11 +71,26 @@ def test_the_linear_probe_comes_as_far_as_logistic_regression():
 def test_the_mlp_probe_learns_what_no_line_can():
     points = RANDOM.normal(size=(2000, 2)).astype(np.float32)
     labels = (points[:, 0] * points[:, 1] > 0).astype(np.int32)
-    settings = probe.Settings(hidden=(32,), epochs=60, batch_size=64, learning_rate=0.02, weight_decay=0.0)
+    settings = probe.Settings(
+        hidden=(32,), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.02, weight_decay=0.0
+    )
     linear = probe.fit(jax.random.key(0), points, labels, classes=2, settings=SETTINGS)
     mlp = probe.fit(jax.random.key(0), points, labels, classes=2, settings=settings)
     assert np.mean(linear(points) == labels) < 0.7
     assert np.mean(mlp(points) == labels) > 0.95
+
+
+def test_dropout_keeps_a_probe_from_learning_noise_by_heart():
+    rows, labels = RANDOM.normal(size=(300, 20)).astype(np.float32), RANDOM.integers(0, 4, 300).astype(np.int32)
+
+    def by_heart(dropout: float) -> float:
+        settings = probe.Settings(
+            hidden=(64,), dropout=dropout, epochs=60, batch_size=50, learning_rate=0.02, weight_decay=0.0
+        )
+        return np.mean(probe.fit(jax.random.key(0), rows, labels, classes=4, settings=settings)(rows) == labels)
+
+    assert by_heart(0.0) > 0.95
+    assert by_heart(0.8) < 0.8
 
 
 def test_a_probe_does_not_care_for_scale_offset_or_a_dead_dimension():
