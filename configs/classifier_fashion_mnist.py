@@ -1,6 +1,9 @@
 """CNN encoder and MLP classifier on Fashion-MNIST, trained jointly with cross-entropy.
 
-After 8 epochs with Muon 93.6% on validation.
+Validation: 93.6% after 8 epochs, 94.0% after 12.
+
+Measured (seed 0, test split, CPU with 2 cores): 821 s for 12 epochs, beside other work; the network itself
+93.45%, kNN 93.41%, linear probe 92.44%, MLP probe 93.39%.
 
 Run: python launch.py --config=configs/classifier_fashion_mnist.py
 """
