@@ -1,10 +1,12 @@
-"""Margin contrastive learning on Fashion-MNIST, 784-256-Dropout-128-Dropout-32 (Hadsell et al. 2006).
+"""Margin contrastive learning on Fashion-MNIST with a small CNN and an embedding of 32 numbers (Hadsell et al.
+2006).
 
-kNN on validation after 50 epochs: margin 1 88.9%, margin 5 89.6%, 10 90.2%, 20 89.9%; with margin 5, 100 epochs
-89.7%, and dropout 0.2 with slightly moved images 87.0%.
+The student projects' fully connected network (`margin_mnist` with `--config.data.name=fashion_mnist`) stays near
+90% by kNN on validation, whatever its margin: 1 88.9%, 5 89.6%, 10 90.2%, 20 89.9%; with Muon 90.4%. With margin 10,
+50 epochs and AdamW three seeds came to 88.74 ± 0.04% on test. This one is at 92.7%, and 88.8% after 2 epochs.
 
-Measured (seed 0, test split, CPU with 2 cores): 97 s for 50 epochs, beside other work; kNN 88.71%, linear probe
-88.78%, MLP probe 88.74%.
+Measured (seed 0, test split, CPU with 2 cores): 599 s for 10 epochs, beside other work; kNN 91.56%, linear probe
+92.23%, MLP probe 92.24%.
 
 Run: python launch.py --config=configs/margin_fashion_mnist.py
 """
