@@ -90,9 +90,12 @@ def show(record: dict[str, Any], folder: Path) -> None:
 
 
 def _table(metrics: dict[str, float | None]) -> None:
-    print(f"  {'':20s} {'validation':>10s}  {'test':>10s}")
+    splits = sorted(
+        {name.partition("/")[0] for name in metrics}, reverse=True
+    )  # validation, and test if it was seen
+    print(f"  {'':20s} {'  '.join(f'{split:>10s}' for split in splits)}")
     for measure in sorted({name.partition("/")[2] for name in metrics}):
-        values = (_cell(metrics, f"{split}/{measure}") for split in ("validation", "test"))
+        values = (_cell(metrics, f"{split}/{measure}") for split in splits)
         print(f"  {measure:20s} {'  '.join(values)}".rstrip())
 
 

@@ -105,6 +105,7 @@ def test_tuning_looks_at_no_test_image_and_the_run_can_be_finished_afterwards(
         run(config, tmp_path, tune=True)
     shown = capsys.readouterr().out
     tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))
+    assert " test" not in shown
     assert tuned.keys() >= {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "silhouette", "l1"}
     assert not (tmp_path / "result.json").exists()
     run(config, tmp_path)
