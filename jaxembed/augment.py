@@ -243,7 +243,7 @@ def translate(key: Key, image: Image, *, pixels: int) -> Image:
     return _resample(image, rows, columns)
 
 
-# In the order in which they run.
+# In the order in which they run. A new one comes last: the others then draw what they drew before.
 OPERATIONS: dict[str, Callable[..., Image]] = {
     operation.__name__: operation
     for operation in (crop, affine, flip, jitter, greyscale, erase, noise, mask, translate)

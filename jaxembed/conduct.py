@@ -90,9 +90,8 @@ def show(record: dict[str, Any], folder: Path) -> None:
 
 
 def _table(metrics: dict[str, float | None]) -> None:
-    splits = sorted(
-        {name.partition("/")[0] for name in metrics}, reverse=True
-    )  # validation, and test if it was seen
+    # Validation, and test if it was seen.
+    splits = sorted({name.partition("/")[0] for name in metrics}, reverse=True)
     print(f"  {'':20s} {'  '.join(f'{split:>10s}' for split in splits)}")
     for measure in sorted({name.partition("/")[2] for name in metrics}):
         values = (_cell(metrics, f"{split}/{measure}") for split in splits)
