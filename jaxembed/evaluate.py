@@ -55,7 +55,7 @@ def evaluate(run: Run, state: State, dataset: Dataset) -> Judgement:
     """
     before = fingerprint(state)
     embeddings = Embeddings(*(embed(run, state, split.images) for split in dataset[2:]))
-    judges = _judges(run, embeddings.train, dataset)
+    judges = _judges(run, state, embeddings.train, dataset)
     metrics = _objective_scores(run, state, dataset)
     for name in ("validation", "test"):
         measures, predictions = _measure(run, state, dataset, judges, name, getattr(embeddings, name))
@@ -67,7 +67,7 @@ def evaluate(run: Run, state: State, dataset: Dataset) -> Judgement:
 
 def rehearse(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
     """Measure all that `evaluate` does on the validation split, and leave the test split alone."""
-    judges = _judges(run, embed(run, state, dataset.train.images), dataset)
+    judges = _judges(run, state, embed(run, state, dataset.train.images), dataset)
     points = embed(run, state, dataset.validation.images)
     measures, _ = _measure(run, state, dataset, judges, "validation", points)
     return _objective_scores(run, state, dataset) | measures
@@ -82,13 +82,17 @@ def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
     return metrics | {"validation/knn_accuracy": _accuracy(predicted, dataset.validation)}
 
 
-def embed(run: Run, state: State, images: np.ndarray) -> Float[np.ndarray, "n d"]:
+def embed(run: Run, state: State, images: np.ndarray, *, key: Key | None = None) -> Float[np.ndarray, "n d"]:
     """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder.
+
+    With a key, not the images are embedded but a view of each, by the protocol's augmentation.
 
     Raises:
       log.Diverged: if an embedding is not finite, or too large to be measured.
     """
-    embeddings = rows.chunked(partial(_embed, run, state.params, state.stats), images, size=chunk(run, len(images)))
+    keys = None if key is None else jax.random.split(key, len(images))
+    function = partial(_embed, run, state.params, state.stats)
+    embeddings = rows.chunked(function, (images, keys), size=chunk(run, len(images)))
     if not (usable := pairs.is_usable(embeddings)).all():
         lost = f"{np.sum(~usable)} of {len(images)} images"
         raise log.Diverged(f"the embeddings of {lost} are not finite, or beyond {pairs.LARGEST:g}")
@@ -118,10 +122,17 @@ def fingerprint(state: State) -> str:
     return digest.hexdigest()
 
 
-def _judges(run: Run, embeddings: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+def _judges(run: Run, state: State, embeddings: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    """Make the classifiers of an embedding, of which the train split is given."""
     # Keys of their own, so that the probes do not depend on the run's seed.
     linear_key, mlp_key = jax.random.split(jax.random.key(0))
-    fit = partial(probe.fit, embeddings=embeddings, labels=dataset.train.labels, classes=len(dataset.classes))
+    split, view_keys = dataset.train, jax.random.split(jax.random.key(1), run.protocol.views)
+    fit = partial(
+        probe.fit,
+        embeddings=np.concatenate([embeddings, *(embed(run, state, split.images, key=key) for key in view_keys)]),
+        labels=np.tile(split.labels, 1 + run.protocol.views),
+        classes=len(dataset.classes),
+    )
     return {
         "knn": _knn(run, embeddings, dataset),
         "linear": fit(linear_key, settings=run.protocol.linear),
@@ -173,8 +184,11 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
 
 
 @partial(mesh.compiled, static_argnums=0)
-def _embed(run: Run, params: Any, stats: Any, images: jax.Array) -> Float[Array, "n d"]:
-    images = mesh.split(run.mesh, model.pixels(images))
+def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
+    raw, keys = given
+    images = mesh.split(run.mesh, model.pixels(raw))
+    if keys is not None:
+        images = jax.vmap(run.protocol.augmentation)(keys, images)
     return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxembed import data, encoders, mesh, model, neighbours, objectives, optim, probe, registry
-from jaxembed.types import Images, InputError, Objective, Section, Task
+from jaxembed import augment, data, encoders, mesh, model, neighbours, objectives, optim, probe, registry
+from jaxembed.types import Augment, Images, InputError, Objective, Section, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -59,18 +59,24 @@ class Protocol:
     Attributes:
       neighbours: k of the kNN classifier.
       distance: its distance, "cosine" or "euclidean".
+      views: augmented views of each train image that the probes learn from, besides the image itself; in linear
+        evaluation each epoch often has its own (Chen et al. 2020), but an encoder is slower than a probe.
+      augmentation: what makes them.
       linear: the linear probe.
       mlp: the probe with hidden layers.
     """
 
     neighbours: int
     distance: str
+    views: int
+    augmentation: Augment
     linear: probe.Settings
     mlp: probe.Settings
 
     def __post_init__(self) -> None:
         """Raise an InputError at a number or a name that makes no sense."""
         registry.bounded("config.evaluate", "> 0", neighbours=self.neighbours)
+        registry.bounded("config.evaluate", ">= 0", views=self.views)
         registry.choose(self.distance, neighbours.DISTANCES, what="config.evaluate.distance")
         if self.linear.hidden:
             raise InputError(f"config.evaluate.linear.hidden must be (), got {self.linear.hidden}")
@@ -150,6 +156,9 @@ def _protocol(options: Any) -> Protocol:
     for name in ("linear", "mlp"):
         if name in options:
             options[name] = registry.call(probe.Settings, options[name], what=f"config.evaluate.{name}")
+    if "augmentation" in options:
+        what = "config.evaluate.augmentation"
+        options["augmentation"] = augment.compose(registry.section(options["augmentation"], what=what), what=what)
     return registry.call(Protocol, options, what="config.evaluate")
 
 

@@ -21,7 +21,7 @@ from jaxembed.types import Batch
 
 ENCODERS = {
     "fc": {"name": "fc", "widths": (16,), "latent": 6, "dropout": 0.1},
-    "conv": {"name": "conv", "widths": (4, 8), "latent": 6},
+    "conv": {"name": "conv", "widths": (4, 8), "depth": 2, "latent": 6, "decoder_widths": (8, 4)},
     "cnn": {"name": "cnn", "widths": (4, 8), "depth": 2, "stem": "strided", "latent": 6, "dropout": 0.1},
     "resnet": {"name": "resnet", "depth": 18, "width": 2},
 }
@@ -84,6 +84,8 @@ def config() -> ConfigDict:
             "evaluate": {
                 "neighbours": 3,
                 "distance": "cosine",
+                "views": 0,
+                "augmentation": {},
                 "linear": PROBE | {"hidden": ()},
                 "mlp": PROBE | {"hidden": (16,)},
             },

@@ -21,7 +21,8 @@ def make(
     config = {"seed": seed, "data": {"name": dataset}, "encoder": {"name": "fc", "latent": 4} | options}
     config |= {"objective": {"name": "margin"}, "train": {"epochs": 4, "batch_size": 8}}
     probe = {"hidden": [], "epochs": 2, "learning_rate": 0.1}
-    config |= {"evaluate": {"neighbours": 3, "distance": "euclidean", "linear": probe, "mlp": probe}}
+    judges = {"neighbours": 3, "distance": "euclidean", "linear": probe, "mlp": probe}
+    config |= {"evaluate": judges | {"views": 4, "augmentation": {"flip": 0.5}}}
     measured = {"knn_accuracy": 0.8, "linear_accuracy": 0.7, "mlp_accuracy": 0.75, "map_at_r": 0.5}
     measured |= {"recall_at_1": 0.8, "silhouette": 0.25, "between_distance": 4.0, "distance_ratio": 0.5}
     measured |= {"distance_overlap": 0.4, "cdnv": 0.3, "rankme": 3.5, "trustworthiness": 0.9} | (metrics or {})

@@ -21,7 +21,12 @@ from benchmarks import networks, ours, peer, seeds_way, table, transforms  # noq
 from benchmarks.__main__ import EXPERIMENTS, race  # noqa: E402
 
 CPU = torch.device("cpu")
-NARROW = {"fc": {"widths": (32, 16)}, "conv": {"widths": (4, 8)}, "cnn": {"widths": (4, 8)}, "resnet": {"width": 2}}
+NARROW = {
+    "fc": {"widths": (32, 16)},
+    "conv": {"widths": (4, 8), "decoder_widths": (8, 4)},
+    "cnn": {"widths": (4, 8)},
+    "resnet": {"width": 2},
+}
 KINDS = {1: torch.nn.BatchNorm2d, 2: torch.nn.Linear, 4: torch.nn.Conv2d}
 
 
@@ -48,7 +53,8 @@ def without_chance(config):
     config.train.dtype, config.objective.augmentation = "float32", {}
     for section in (config.encoder, config.objective):
         section.update({"dropout": 0.0} if "dropout" in section else {})
-        section.update({"corruption": {"noise": 0.0}} if "corruption" in section else {})
+        if "corruption" in section:
+            section.corruption = {"noise": 0.0}  # assigned: `update` would leave the config's own beside it
     return config
 
 
@@ -198,6 +204,7 @@ def test_from_our_draws_the_peers_images_are_ours(operation, draws):
         ("erase", (0.7, 0.1, 0.4)),
         ("noise", 0.3),
         ("translate", 2),
+        ("elastic", (1.5, 2.0)),
     ],
 )
 def test_all_three_draw_alike(operation, knobs):

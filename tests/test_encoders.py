@@ -72,7 +72,7 @@ def test_only_the_autoencoders_encoders_have_a_decoder():
 
 
 FC = {"name": "fc", "widths": (256, 128), "latent": 32, "dropout": 0.0}
-CONV = {"name": "conv", "widths": (32, 64, 128), "latent": 128}
+CONV = {"name": "conv", "widths": (64, 128, 128), "depth": 1, "latent": 512, "decoder_widths": (64, 64, 32)}
 CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "latent": 128, "dropout": 0.0}
 
 
@@ -80,7 +80,7 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "
     ("options", "shape", "stated"),
     [
         (FC, (28, 28, 1), 237_984),
-        (CONV, (32, 32, 3), 427_872),
+        (CONV, (32, 32, 3), 659_584),
         (CNN, (32, 32, 3), 1_180_544),
         (CNN | {"depth": 3, "stem": "pooled"}, (32, 32, 3), 1_954_240),
         ({"name": "resnet", "depth": 18, "width": 64}, (32, 32, 3), 11_168_832),
@@ -98,7 +98,7 @@ def test_an_encoder_has_as_many_parameters_as_its_docstring_states(options, shap
 
 @pytest.mark.parametrize(
     ("options", "shape", "stated"),
-    [(FC, (28, 28, 1), 238_736), (CONV, (32, 32, 3), 636_684)],
+    [(FC, (28, 28, 1), 238_736), (CONV, (32, 32, 3), 750_348)],
     ids=["fc", "conv"],
 )
 def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape, stated):
@@ -120,6 +120,8 @@ def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape
         ({"name": "fc", "latent": 3}, "config.encoder lacks widths, dropout"),
         ({"latent": 3}, "config.encoder lacks a name"),
         (CNN | {"stem": "padded"}, "config.encoder.stem must be one of pooled, strided; got 'padded'"),
+        (CONV | {"widths": ()}, "config.encoder.widths must have at least one convolution, got none"),
+        (CONV | {"decoder_widths": (8,)}, "decoder_widths must have as many as widths, 3, got .8,."),
         ({"name": "resnet", "depth": 19, "width": 64}, "config.encoder.depth must be one of 18, 34; got 19"),
     ],
 )

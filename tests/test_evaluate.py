@@ -173,6 +173,32 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
     assert evaluate.fingerprint(state) == before
 
 
+def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset, monkeypatch):
+    config.evaluate.update({"views": 2, "augmentation": {"flip": 1}})
+    run = experiment.build(config, dataset)
+    state = train.init(run, dataset, seed=0)
+    seen = []
+    fit = probe.fit
+    monkeypatch.setattr(probe, "fit", lambda key, **given: seen.append(given) or fit(key, **given))
+    evaluate.rehearse(run, state, dataset)
+    train_split = dataset.train
+    plain, mirrored = (evaluate.embed(run, state, train_split.images[:, :, ::step]) for step in (1, -1))
+    for given in seen:
+        np.testing.assert_allclose(given["embeddings"], np.concatenate([plain, mirrored, mirrored]), atol=1e-5)
+        np.testing.assert_array_equal(given["labels"], np.concatenate(3 * [train_split.labels]))
+    assert len(seen) == 2
+
+
+def test_no_two_views_are_alike(config, dataset, monkeypatch):
+    config.evaluate.update({"views": 2, "augmentation": {"noise": 0.1}})
+    run = experiment.build(config, dataset)
+    state = train.init(run, dataset, seed=0)
+    seen = []
+    monkeypatch.setattr(probe, "fit", lambda *_, embeddings, **__: seen.append(embeddings) or (lambda rows: rows))
+    evaluate._judges(run, state, evaluate.embed(run, state, dataset.train.images), dataset)
+    assert len(np.unique(seen[0].round(6), axis=0)) == 3 * len(np.unique(dataset.train.images, axis=0))
+
+
 def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, dataset):
     config.encoder = ENCODERS["cnn"]
     run = experiment.build(config, dataset)

@@ -169,6 +169,8 @@ def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_pa
         ("train", "epochs", 0, "config.train.epochs must be > 0, got 0"),
         ("train", "validate_every", -1, "config.train.validate_every must be >= 0, got -1"),
         ("train", "dtype", "float16", "config.train.dtype must be one of float32, bfloat16; got 'float16'"),
+        ("evaluate", "views", -1, "config.evaluate.views must be >= 0, got -1"),
+        ("evaluate", "augmentation", {"flp": 1}, "an operation of config.evaluate.augmentation must be one of"),
         ("evaluate", "neighbours", 0, "config.evaluate.neighbours must be > 0, got 0"),
         ("evaluate", "neighbours", 1238, "must be at most the 1237 train images of digits, got 1238"),
         ("evaluate", "distance", "l2", "must be one of cosine, euclidean; got 'l2'"),

@@ -94,7 +94,7 @@ def test_the_paper_says_what_was_run_and_what_came_out(reader):
     assert "apart margin fc CPU, 2 cores 1,234 56 4 8 8.0 0, 1" in said
     assert "back reconstruct fc CPU, 2 cores 98,765 0 4 8 1,234.0 0" in said
     assert "apart 91.00 ± 1.41 70.00 ± 0.00" in said
-    assert "rows apart, back 3 euclidean epochs 2, learning rate 0.1" in said
+    assert "rows apart, back 3 euclidean 4: flip 0.5 epochs 2, learning rate 0.1" in said
     assert "Defined in jaxembed/objectives/new.py." in said
     assert all(paper.METHODS[objective] in said for objective in ("margin", "reconstruct", "ntxent"))
     assert paper.METHODS["classify"] not in said

@@ -11,31 +11,39 @@ from jaxembed.types import Images, InputError
 
 
 class Encoder(nn.Module):
-    """4×4 convolutions of stride 2 with ReLU, then a linear code: each halves the height and the width.
+    """Blocks of convolutions with BatchNorm and ReLU; then the means of the last map's quarters and a linear code.
 
-    32×32×3 images, widths (32, 64, 128), latent 128: 427,872 parameters.
+    Each block halves the height and the width by a 4×4 convolution of stride 2; 3×3 ones follow. The quarters, of
+    which an odd size has overlapping ones, keep where in the image a feature is, but not more: a
+    classifier on the code has less to unlearn.
+    32×32×3 images, widths (64, 128, 128), depth 1, latent 512: 659,584 parameters.
 
     Attributes:
-      widths: channels after each convolution.
+      widths: channels of each block.
+      depth: convolutions of each block.
       latent: d, the size of the embedding.
+      decoder_widths: of the decoder, as many as there are blocks.
     """
 
     widths: Sequence[int]
+    depth: int
     latent: int
+    decoder_widths: Sequence[int]
 
     @nn.compact
     def __call__(self, images: Images, *, train: bool) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] as [n, latent]."""
         x = images
         for width in self.widths:
-            x = convolution.Conv(width, (4, 4), strides=2)(x)
-            x = nn.relu(channels.Bias()(x))
-        return nn.Dense(self.latent)(x.reshape(len(x), -1))
+            x = nn.relu(channels.BatchNorm(train)(convolution.Conv(width, (4, 4), strides=2)(x)))
+            for _ in range(self.depth - 1):
+                x = nn.relu(channels.BatchNorm(train)(convolution.Conv(width, (3, 3))(x)))
+        return nn.Dense(self.latent)(_quarters(x))
 
     @nn.nowrap
     def decoder(self, image_shape: tuple[int, int, int]) -> nn.Module:
-        """Make the mirror image, which ends in the image's own channels."""
-        return Decoder(self.widths[::-1], image_shape)
+        """Make the way back to images of a shape (h, w, c)."""
+        return Decoder(self.decoder_widths, image_shape)
 
 
 class Decoder(nn.Module):
@@ -43,7 +51,7 @@ class Decoder(nn.Module):
 
     Sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158) instead of a transposed one: the same family of
     maps, no chequerboard, and a kernel gradient that XLA does not do tens of times slower on a CPU.
-    32×32×3 images, widths (128, 64, 32), latent 128: 636,684 parameters.
+    32×32×3 images, widths (64, 64, 32), latent 512: 750,348 parameters.
     """
 
     widths: Sequence[int]
@@ -64,15 +72,27 @@ class Decoder(nn.Module):
         return nn.sigmoid(x.astype(jnp.float32))[:, :height, :width]
 
 
+def _quarters(x: Float[Array, "n h w c"]) -> Float[Array, "n k"]:
+    rows, columns = (-(-size // 2) for size in x.shape[1:3])
+    halves = (x[:, :rows], x[:, -rows:])
+    quarters = [half[:, :, side] for half in halves for side in (slice(columns), slice(-columns, None))]
+    return jnp.concatenate([jnp.mean(quarter, axis=(1, 2)) for quarter in quarters], axis=1)
+
+
 def _upscale(x: Float[Array, "n h w k"]) -> Float[Array, "n H W c"]:
     n, height, width, depth = x.shape
     blocks = x.reshape(n, height, width, 2, 2, depth // 4)
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, depth // 4)
 
 
-def make(*, widths: tuple[int, ...], latent: int) -> Encoder:
+def make(*, widths: tuple[int, ...], depth: int, latent: int, decoder_widths: tuple[int, ...]) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.bounded("config.encoder", "> 0", widths=widths, latent=latent)
+    sizes = {"widths": widths, "depth": depth, "latent": latent, "decoder_widths": decoder_widths}
+    registry.bounded("config.encoder", "> 0", **sizes)
     if not widths:
         raise InputError("config.encoder.widths must have at least one convolution, got none")
-    return Encoder(widths, latent)
+    if len(decoder_widths) != len(widths):
+        raise InputError(
+            f"config.encoder.decoder_widths must have as many as widths, {len(widths)}, got {decoder_widths}"
+        )
+    return Encoder(widths, depth, latent, decoder_widths)

@@ -91,9 +91,12 @@ def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
         story.text(f"<b>{escape(objective)}.</b> {escape(method)}")
     story.heading("Evaluation", 1)
     story.text(JUDGED)
-    head = ["dataset", "experiments", "k", "distance", "linear probe", "MLP probe"]
-    caption = "How the embeddings are judged: k nearest neighbours, by which distance, and the probes."
-    story.table(caption, head, _judged(datasets), texts=6)
+    head = ["dataset", "experiments", "k", "distance", "views", "linear probe", "MLP probe"]
+    caption = (
+        "How the embeddings are judged: k nearest neighbours, by which distance; the augmented views of each train "
+        "image that the probes learn from, besides the image itself; and the probes."
+    )
+    story.table(caption, head, _judged(datasets), texts=7)
 
 
 def _trained(experiment: Experiment) -> list[str]:
@@ -120,13 +123,14 @@ def _judged(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
     for dataset, group in datasets.items():
         for each in group:
             options = each.runs[0].config["evaluate"]
-            probes = (_probe(options[name]) for name in ("linear", "mlp"))
-            alike[dataset, str(options["neighbours"]), options["distance"], *probes].append(each.name)
+            probes = (_named_values(options[name]) for name in ("linear", "mlp"))
+            views = f"{options['views']}: {_named_values(options['augmentation'])}" if options["views"] else "none"
+            alike[dataset, str(options["neighbours"]), options["distance"], views, *probes].append(each.name)
     rows = ((dataset, ", ".join(names), *settings) for (dataset, *settings), names in alike.items())
     return [list(map(escape, row)) for row in rows]
 
 
-def _probe(options: Mapping[str, Any]) -> str:
+def _named_values(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items() if value != [])
 
 

@@ -24,31 +24,19 @@ class Embedder(nn.Module):
         return self.head(self.encoder(images)).float()
 
 
-class Conv(nn.Module):
-    """4×4 convolutions of stride 2 with ReLU, then a linear code; sizes that the strides divide."""
-
-    def __init__(self, shape: Shape, widths: Sequence[int], latent: int) -> None:
-        """Make the layers for images of a shape (h, w, c)."""
-        super().__init__()
-        height, width, channels = shape
-        scale = 2 ** len(widths)
-        pairs = zip((channels, *widths), widths, strict=False)
-        self.convs = nn.ModuleList(nn.Conv2d(i, o, 4, stride=2, padding=1) for i, o in pairs)
-        self.code = nn.Linear(height // scale * (width // scale) * widths[-1], latent)
+class Quarters(nn.Module):
+    """The means of a map's quarters, where its height and width are even."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed n images."""
-        for conv in self.convs:
-            x = functional.relu(conv(x), inplace=True)
-        # Free where the memory is channels_last, and the order of jaxembed's weights.
-        return self.code(x.permute(0, 2, 3, 1).flatten(1))
+        """Map [n, c, h, w] to [n, 4 * c], in the order of jaxembed's weights."""
+        return functional.adaptive_avg_pool2d(x, 2).permute(0, 2, 3, 1).flatten(1)
 
 
 class SubPixel(nn.Module):
     """A code as a small map, then 3×3 convolutions whose channels become 2×2 pixels; a sigmoid at the end."""
 
     def __init__(self, shape: Shape, widths: Sequence[int], latent: int) -> None:
-        """Make the mirror image of `Conv`, from the code outwards."""
+        """Make the layers, from the code outwards."""
         super().__init__()
         height, width, channels = shape
         scale = 2 ** len(widths)
@@ -114,7 +102,9 @@ def make(config: Any, shape: Shape, classes: int) -> Embedder:
     name = encoder.pop("name")
     latent = encoder["latent"] if "latent" in encoder else 8 * encoder["width"]
     heads = {
-        "reconstruct": lambda: DECODERS[name](shape, encoder["widths"][::-1], latent),
+        "reconstruct": lambda: DECODERS[name](
+            shape, encoder.get("decoder_widths", encoder["widths"][::-1]), latent
+        ),
         "classify": lambda: mlp(latent, (*options["hidden"], classes), options["dropout"]),
         "ntxent": lambda: mlp(latent, options["projection"], dropout=0.0),
         "margin": lambda: mlp(latent, options["projection"], dropout=0.0),
@@ -146,9 +136,7 @@ def cnn(shape: Shape, *, widths: Sequence[int], depth: int, stem: str, latent: i
             layers += [_conv(inputs, width), nn.MaxPool2d(2)]
         else:
             layers += [_conv(inputs, width, kernel_size=4, stride=2)]
-        layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-        for _ in range(depth - 1):
-            layers += [_conv(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        layers += _rest(width, depth)
     layers += [Mean(), *([nn.Dropout(dropout)] if dropout else []), nn.Linear(widths[-1], latent)]
     return nn.Sequential(*layers)
 
@@ -164,9 +152,22 @@ def resnet(shape: Shape, *, depth: int, width: int) -> nn.Module:
     return nn.Sequential(*layers, Mean())
 
 
-def conv(shape: Shape, *, widths: Sequence[int], latent: int) -> nn.Module:
+def conv(
+    shape: Shape, *, widths: Sequence[int], depth: int, latent: int, decoder_widths: Sequence[int]
+) -> nn.Module:
     """Make the convolutional encoder that can be undone."""
-    return Conv(shape, widths, latent)
+    layers: list[nn.Module] = []
+    for inputs, width in zip((shape[-1], *widths), widths, strict=False):
+        layers += [_conv(inputs, width, kernel_size=4, stride=2), *_rest(width, depth)]
+    return nn.Sequential(*layers, Quarters(), nn.Linear(4 * widths[-1], latent))
+
+
+def _rest(width: int, depth: int) -> list[nn.Module]:
+    """Make what follows the first convolution of a block: BatchNorm, ReLU, and its other convolutions."""
+    layers: list[nn.Module] = [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    for _ in range(depth - 1):
+        layers += [_conv(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+    return layers
 
 
 _conv = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
