@@ -107,8 +107,7 @@ def warp(image: Image, degrees: Scalar, down: Scalar, right: Scalar, scale: Scal
     x = jnp.arange(width)[None, :] - (width - 1) / 2 - right
     cosine, sine = jnp.cos(jnp.deg2rad(degrees)) / scale, jnp.sin(jnp.deg2rad(degrees)) / scale
     source = [cosine * y - sine * x + (height - 1) / 2, sine * y + cosine * x + (width - 1) / 2]
-    sample = functools.partial(ndimage.map_coordinates, coordinates=source, order=1, mode="constant")
-    return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
+    return _sample(image, source)
 
 
 def flip(key: Key, image: Image, *, p: float) -> Image:
@@ -243,10 +242,27 @@ def translate(key: Key, image: Image, *, pixels: int) -> Image:
     return _resample(image, rows, columns)
 
 
+def elastic(key: Key, image: Image, *, displacement: float, smoothness: float) -> Image:
+    """Move every pixel by a smooth random field: bilinear, 0 outside.
+
+    Down and right, the field is white noise behind a Gaussian filter. `smoothness` is the filter's standard
+    deviation in pixels, `displacement` the field's.
+
+    Source: Simard, Steinkraus & Platt 2003, "Best practices for convolutional neural networks applied to visual
+    document analysis", whose noise is uniform.
+    """
+    height, width, _ = image.shape
+    noise = jax.random.normal(key, (2, height, width))
+    rows, columns = _gaussian(height, smoothness), _gaussian(width, smoothness)
+    down, right = displacement * jnp.einsum("yh,khw,xw->kyx", rows, noise, columns, precision="highest")
+    moved = _sample(image, [jnp.arange(height)[:, None] - down, jnp.arange(width)[None, :] - right])
+    return jnp.minimum(moved, 1)  # rounding makes white whiter
+
+
 # In the order in which they run. A new one comes last: the others then draw what they drew before.
 OPERATIONS: dict[str, Callable[..., Image]] = {
     operation.__name__: operation
-    for operation in (crop, affine, flip, jitter, greyscale, erase, noise, mask, translate)
+    for operation in (crop, affine, flip, jitter, greyscale, erase, noise, mask, translate, elastic)
 }
 
 _SHARE = (lambda value: 0 <= value <= 1, "in [0, 1]")
@@ -258,6 +274,7 @@ _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "min_area": _AREA, "max_area": _AREA,
     "min_scale": _SCALE, "max_scale": _SCALE,
     "brightness": _AMOUNT, "contrast": _AMOUNT, "saturation": _AMOUNT, "deviation": _AMOUNT,
+    "displacement": _AMOUNT, "smoothness": _SCALE,
     "degrees": (lambda value: 0 <= value <= 180, "in [0, 180]"),
     "hue": (lambda value: 0 <= value <= 0.5, "in [0, 0.5]"),
     "pixels": (lambda value: value >= 0 and value % 1 == 0, "a whole number, at least 0"),
@@ -334,6 +351,19 @@ def _shift(by: Side, size: int) -> Float[Array, "{size} {size}"]:
     last = size - 1
     source = last - jnp.abs(last - jnp.abs(jnp.arange(size) + by))
     return (source[:, None] == jnp.arange(size)[None, :]).astype(jnp.float32)
+
+
+def _gaussian(size: int, deviation: float) -> Float[Array, "{size} {size}"]:
+    """Return the matrix, output by input, of a Gaussian filter that leaves white noise its variance."""
+    places = jnp.arange(size)
+    weights = jnp.exp(-0.5 * jnp.square((places[:, None] - places[None, :]) / deviation))
+    return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
+
+
+def _sample(image: Image, source: list[Float[Array, "_ _"]]) -> Image:
+    """Take each pixel from a place of its own, (down, right): bilinear, 0 outside."""
+    sample = functools.partial(ndimage.map_coordinates, coordinates=source, order=1, mode="constant")
+    return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
 
 
 def _resample(image: Image, rows: Float[Array, "y h"], columns: Float[Array, "x w"]) -> Image:

@@ -27,9 +27,10 @@ OPTIONS = dict(
     noise=0.1,
     mask=(0.5, 2),
     translate=2,
+    elastic=(2.0, 1.5),
 )
 CHANCES = dict(flip=0, jitter=(0, 0.4, 0.4, 0.4, 0.1), greyscale=0, erase=(0, 0.1, 0.3), mask=(0, 2))
-STILL = dict(crop=(1, 1), affine=(0, 0, 1, 1), jitter=(1, 0, 0, 0, 0), noise=0, translate=0)
+STILL = dict(crop=(1, 1), affine=(0, 0, 1, 1), jitter=(1, 0, 0, 0, 0), noise=0, translate=0, elastic=(0, 2))
 
 
 def picture(height=5, width=7, channels=3, seed=0):
@@ -311,6 +312,44 @@ def test_translate_shifts_by_every_whole_step_alike_and_mirrors_the_edges():
     assert np.all(np.abs(found.mean(0) - 1 / 25) < 4 * math.sqrt(1 / 25 * 24 / 25 / 2000))
 
 
+def test_elastic_displaces_by_a_smooth_field_of_the_stated_deviation():
+    # Of images that are their own coordinates, the values are where each pixel came from.
+    size, displacement, smoothness = 40, 1.5, 3.0
+    down, right = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    places = np.stack([down, right], axis=-1) / size
+    came = batch(lambda key, image: augment.elastic(key, image, displacement=1.5, smoothness=3.0), places, 500)
+    # Away from the edges, where 0 comes in and the filter is cut off.
+    field = size * (came - places)[:, 12:-12, 12:-12]
+    np.testing.assert_allclose(field.std(axis=0), displacement, rtol=0.15)
+    np.testing.assert_allclose(field.mean(axis=0), 0, atol=5 * displacement / math.sqrt(500))
+    # White noise behind a Gaussian of deviation s is correlated by exp(-d² / 4s²) at a distance d.
+    for distance in (1, 3, 6):
+        correlation = np.mean(field[:, distance:] * field[:, :-distance]) / displacement**2
+        assert abs(correlation - math.exp(-(distance**2) / (4 * smoothness**2))) < 0.05
+    assert abs(np.mean(field[..., 0] * field[..., 1])) < 0.05 * displacement**2
+
+
+def test_elastic_takes_the_pixels_that_scipy_takes():
+    image = picture(12, 14)
+    moved = augment.elastic(KEY, image, displacement=2.0, smoothness=1.5)
+    source = np.meshgrid(np.arange(12), np.arange(14), indexing="ij") - field(KEY, 12, 14, 2.0, 1.5)
+    for channel in range(3):
+        expected = ndimage.map_coordinates(np.asarray(image[..., channel]), source, order=1, mode="grid-constant")
+        np.testing.assert_allclose(moved[..., channel], expected, atol=1e-5)
+
+
+def field(key, height, width, displacement, smoothness):
+    """White noise behind SciPy's Gaussian filter, each pixel divided by the norm of its weights."""
+    noise = np.asarray(jax.random.normal(key, (2, height, width)))
+
+    def smooth(array, axis):
+        return ndimage.gaussian_filter1d(array, smoothness, axis=axis, mode="constant", truncate=20)
+
+    norms = [np.linalg.norm(smooth(np.eye(size), 1), axis=1) for size in (height, width)]
+    smoothed = smooth(smooth(noise, 1), 2)
+    return displacement * smoothed / norms[0][:, None] / norms[1]
+
+
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "translate"])
 def test_amount_and_probability_1_change_every_image(name):
     assert np.all(np.any(always(name) != np.asarray(picture(12, 14)), axis=(1, 2, 3)))
@@ -414,6 +453,7 @@ def test_operations_draw_independently_of_each_other():
         (dict(mask=(0.5, 2.5)), "mask: patch must be a whole number of pixels, at least 1; got 2.5"),
         (dict(translate=1.5), "translate: pixels must be a whole number, at least 0; got 1.5"),
         (dict(translate=5), "translate: pixels must be less than the image's 5; got 5"),
+        (dict(elastic=(1.0, 0)), "elastic: smoothness must be above 0 and finite; got 0"),
         (dict(mask=(0.5, 0)), "mask: patch must be .* got 0"),
     ],
     ids=str,

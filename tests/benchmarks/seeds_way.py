@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from . import criteria, networks, peer
+from . import criteria, networks, peer, transforms
 
 WORKERS = 2
 
@@ -214,8 +214,15 @@ def draw_box(
     return None
 
 
+def elastic(image: Tensor, displacement: float, smoothness: float) -> Tensor:
+    """ElasticTransform; its field is that of ours."""
+    return transforms.elastic(image[None], displacement, smoothness)[0]
+
+
 # In the order in which they run.
 ON_PICTURES: dict[str, Callable[..., Image.Image]] = {
     operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale, translate)
 }
-ON_TENSORS: dict[str, Callable[..., Tensor]] = {operation.__name__: operation for operation in (erase, noise)}
+ON_TENSORS: dict[str, Callable[..., Tensor]] = {
+    operation.__name__: operation for operation in (erase, noise, elastic)
+}

@@ -145,9 +145,29 @@ def translate(images: Tensor, pixels: int) -> Tensor:
     return images.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
+def elastic(images: Tensor, displacement: float, smoothness: float) -> Tensor:
+    """Move every pixel by a smooth random field: bilinear, 0 outside."""
+    n, _, height, width = images.shape
+    rows, columns = (gaussian(size, smoothness, images.device) for size in (height, width))
+    down, right = displacement * (rows @ torch.randn((2, n, height, width), device=images.device) @ columns.T)
+    y = torch.arange(height, device=images.device)[:, None] - down
+    x = torch.arange(width, device=images.device) - right
+    # grid_sample's coordinates: each side is 2, and they are those of pixels' middles.
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def gaussian(size: int, deviation: float, device: torch.device) -> Tensor:
+    """Return the matrix of a Gaussian filter that leaves white noise its variance."""
+    places = torch.arange(size, device=device)
+    weights = torch.exp(-0.5 * ((places[:, None] - places) / deviation) ** 2)
+    return weights / weights.norm(dim=1, keepdim=True)
+
+
 # In the order in which they run.
 OPERATIONS: dict[str, Callable[..., Tensor]] = {
-    operation.__name__: operation for operation in (crop, affine, flip, jitter, greyscale, erase, noise, translate)
+    operation.__name__: operation
+    for operation in (crop, affine, flip, jitter, greyscale, erase, noise, translate, elastic)
 }
 
 
