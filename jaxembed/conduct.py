@@ -55,7 +55,7 @@ def run(
         print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
         state = train.fit(parts, dataset, folder, seed=config.seed)
         if tune:
-            _table(evaluate.rehearse(parts, state, dataset))
+            _table(evaluate.evaluate(parts, state, dataset, splits=("validation",)).metrics)
             print("On the validation split alone; the same command without --tune finishes the run")
             return
         judgement = evaluate.evaluate(parts, state, dataset)

@@ -1,6 +1,7 @@
 """Evaluation: what a frozen encoder's embedding is worth to classifiers, and how its classes lie."""
 
 import hashlib
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,30 +20,24 @@ CHUNK = 1000
 VALIDATION = 1
 
 
-class Embeddings(NamedTuple):
-    """The frozen embeddings of the three splits, [n, d] float32 each."""
-
-    train: Float[np.ndarray, "m d"]
-    validation: Float[np.ndarray, "v d"]
-    test: Float[np.ndarray, "n d"]
-
-
 class Judgement(NamedTuple):
     """What an embedding is worth, and what that was seen from.
 
     Attributes:
       metrics: `<split>/<measure>` -> number.
-      embeddings: of the three splits.
-      predictions: judge ("knn", "linear", "mlp") -> [n] classes of the test split.
+      embeddings: split -> [n, d] float32; of train and of the splits that were judged.
+      predictions: split -> judge ("knn", "linear", "mlp") -> [n] classes.
     """
 
     metrics: dict[str, float]
-    embeddings: Embeddings
-    predictions: dict[str, Int[np.ndarray, " n"]]
+    embeddings: dict[str, Float[np.ndarray, "n d"]]
+    predictions: dict[str, dict[str, Int[np.ndarray, " n"]]]
 
 
-def evaluate(run: Run, state: State, dataset: Dataset) -> Judgement:
-    """Judge the frozen embedding on the validation and the test split.
+def evaluate(
+    run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] = ("validation", "test")
+) -> Judgement:
+    """Judge the frozen embedding on some splits; what is not among them is not looked at.
 
     The classifiers learn from the train split's embeddings alone. The encoder's parameters are hashed before
     and after. The metrics are `knn_accuracy`, `linear_accuracy` and `mlp_accuracy` as fractions, those of
@@ -54,23 +49,20 @@ def evaluate(run: Run, state: State, dataset: Dataset) -> Judgement:
       log.Diverged: if an embedding is not finite, or too large to be measured.
     """
     before = fingerprint(state)
-    embeddings = Embeddings(*(embed(run, state, split.images) for split in dataset[2:]))
-    judges = _judges(run, state, embeddings.train, dataset)
-    metrics = _objective_scores(run, state, dataset)
-    for name in ("validation", "test"):
-        measures, predictions = _measure(run, state, dataset, judges, name, getattr(embeddings, name))
-        metrics |= measures
+    embeddings = {name: embed(run, state, getattr(dataset, name).images) for name in ("train", *splits)}
+    judges = _judges(run, state, embeddings["train"], dataset)
+    metrics, predictions = _objective_scores(run, state, dataset), {}
+    for name in splits:
+        points, split = embeddings[name], getattr(dataset, name)
+        predictions[name] = {judge: classify(points) for judge, classify in judges.items()}
+        measures = geometry.measure(points, split.labels, distance=run.protocol.distance)
+        measures |= retrieval.measure(points, split.labels, distance=run.protocol.distance)
+        measures |= {f"{judge}_accuracy": _accuracy(said, split) for judge, said in predictions[name].items()}
+        metrics |= {f"{name}/{measure}": value for measure, value in measures.items()}
+        metrics |= reports(run, state, split, name)
     if fingerprint(state) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
     return Judgement(metrics, embeddings, predictions)
-
-
-def rehearse(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
-    """Measure all that `evaluate` does on the validation split, and leave the test split alone."""
-    judges = _judges(run, state, embed(run, state, dataset.train.images), dataset)
-    points = embed(run, state, dataset.validation.images)
-    measures, _ = _measure(run, state, dataset, judges, "validation", points)
-    return _objective_scores(run, state, dataset) | measures
 
 
 def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -138,19 +130,6 @@ def _judges(run: Run, state: State, embeddings: np.ndarray, dataset: Dataset) ->
         "linear": fit(linear_key, settings=run.protocol.linear),
         "mlp": fit(mlp_key, settings=run.protocol.mlp),
     }
-
-
-def _measure(
-    run: Run, state: State, dataset: Dataset, judges: dict[str, Any], name: str, points: np.ndarray
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Measure one split, of which `points` are the embeddings; also the classes that each judge predicts."""
-    split = getattr(dataset, name)
-    predictions = {judge: classify(points) for judge, classify in judges.items()}
-    measures = geometry.measure(points, split.labels, distance=run.protocol.distance)
-    measures |= retrieval.measure(points, split.labels, distance=run.protocol.distance)
-    measures |= {f"{judge}_accuracy": _accuracy(predicted, split) for judge, predicted in predictions.items()}
-    metrics = {f"{name}/{measure}": value for measure, value in measures.items()}
-    return metrics | reports(run, state, split, name), predictions
 
 
 def _knn(run: Run, embeddings: np.ndarray, dataset: Dataset) -> Any:

@@ -89,7 +89,7 @@ def take(run: Run, state: State, dataset: Dataset, judgement: Judgement) -> tupl
 
     test = dataset.test
     chosen = np.random.default_rng(0).permutation(len(test.labels))[:SHOWN]
-    points = pairs.space(judgement.embeddings.test[chosen], distance=run.protocol.distance)
+    points = pairs.space(judgement.embeddings["test"][chosen], distance=run.protocol.distance)
     picture, trust = _tsne(points)
     squared = np.concatenate([chunk for _, chunk in pairs.squared_distances(points)])
     edges, same, different = _distances(squared, test.labels[chosen])
@@ -99,13 +99,15 @@ def take(run: Run, state: State, dataset: Dataset, judgement: Judgement) -> tupl
         rows=chosen,
         images=test.images[chosen],
         labels=test.labels[chosen],
-        predicted=judgement.predictions["knn"][chosen],
+        predicted=judgement.predictions["test"]["knn"][chosen],
         points=picture,
         nearest=_nearest(squared),
         edges=edges,
         same=same,
         different=different,
-        confusion=confusion_matrix(test.labels, judgement.predictions["mlp"], labels=range(len(dataset.classes))),
+        confusion=confusion_matrix(
+            test.labels, judgement.predictions["test"]["mlp"], labels=range(len(dataset.classes))
+        ),
         queries=test.images[queries],
         query_labels=test.labels[queries],
         found=dataset.train.images[found],
@@ -181,10 +183,10 @@ def _queries(
     """Choose the sample's first test image of each of the first 10 classes, and find its nearest train images."""
     _, first = np.unique(dataset.test.labels[chosen], return_index=True)
     queries = chosen[first[:10]]
-    train = judgement.embeddings.train
+    train = judgement.embeddings["train"]
     return queries, neighbours.nearest(
         train,
-        judgement.embeddings.test[queries],
+        judgement.embeddings["test"][queries],
         neighbours=min(FOUND, len(train)),
         distance=run.protocol.distance,
     )

@@ -165,9 +165,10 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
     metrics, embeddings, predictions = evaluate.evaluate(run, state, dataset)
     judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "map_at_r", "recall_at_1", "silhouette"} | own
     assert {f"test/{name}" for name in judged} <= set(metrics)
-    assert [len(split) for split in embeddings] == [75, 19, 21]
-    for judge, said in predictions.items():
-        assert np.mean(said == dataset.test.labels) == metrics[f"test/{judge}_accuracy"]
+    assert {name: len(points) for name, points in embeddings.items()} == {"train": 75, "validation": 19, "test": 21}
+    for name in ("validation", "test"):
+        for judge, said in predictions[name].items():
+            assert np.mean(said == getattr(dataset, name).labels) == metrics[f"{name}/{judge}_accuracy"]
     assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
     assert evaluate.fingerprint(state) == before
@@ -180,7 +181,7 @@ def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset,
     seen = []
     fit = probe.fit
     monkeypatch.setattr(probe, "fit", lambda key, **given: seen.append(given) or fit(key, **given))
-    evaluate.rehearse(run, state, dataset)
+    evaluate.evaluate(run, state, dataset, splits=("validation",))
     train_split = dataset.train
     plain, mirrored = (evaluate.embed(run, state, train_split.images[:, :, ::step]) for step in (1, -1))
     for given in seen:

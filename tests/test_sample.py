@@ -23,8 +23,8 @@ def test_the_sample_is_of_the_test_split_and_of_its_embedding(config, dataset, m
     assert len(set(shown.rows)) == 17
     np.testing.assert_array_equal(shown.images, dataset.test.images[shown.rows])
     np.testing.assert_array_equal(shown.labels, dataset.test.labels[shown.rows])
-    np.testing.assert_array_equal(shown.predicted, judgement.predictions["knn"][shown.rows])
-    distances = cdist(*[judgement.embeddings.test[shown.rows]] * 2)
+    np.testing.assert_array_equal(shown.predicted, judgement.predictions["test"]["knn"][shown.rows])
+    distances = cdist(*[judgement.embeddings["test"][shown.rows]] * 2)
     order = np.argsort(distances + np.diag(np.full(17, np.inf)), axis=1)
     np.testing.assert_array_equal(shown.nearest, order[:, : sample.NEAR])
     first, second = np.triu_indices(17, k=1)
@@ -41,13 +41,13 @@ def test_the_sample_is_of_the_test_split_and_of_its_embedding(config, dataset, m
 def test_a_query_of_each_class_finds_its_nearest_train_images_and_the_confusion_is_the_mlps(config, dataset):
     config.evaluate.distance = "euclidean"
     judgement, shown, _ = taken(config, dataset)
-    said = judgement.predictions["mlp"]
+    said = judgement.predictions["test"]["mlp"]
     counts = [[np.sum((dataset.test.labels == row) & (said == column)) for column in range(3)] for row in range(3)]
     np.testing.assert_array_equal(shown.confusion, counts)
     assert shown.query_labels.tolist() == [0, 1, 2]
     for query, found, labels in zip(shown.queries, shown.found, shown.found_labels, strict=True):
         row = next(i for i, image in enumerate(dataset.test.images) if (image == query).all())
-        distances = cdist(judgement.embeddings.test[row : row + 1], judgement.embeddings.train)[0]
+        distances = cdist(judgement.embeddings["test"][row : row + 1], judgement.embeddings["train"])[0]
         nearest = np.argsort(distances)[: sample.FOUND]
         np.testing.assert_array_equal(found, dataset.train.images[nearest])
         np.testing.assert_array_equal(labels, dataset.train.labels[nearest])
