@@ -21,10 +21,10 @@ def get_config() -> ConfigDict:
     config.objective = dict(
         name="reconstruct", augmentation=dict(affine=(10.0, 0.05, 0.9, 1.1)), corruption=dict(noise=0.3)
     )
-    config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=0.0)
+    config.optimizer = dict(name="muon", learning_rate=5e-3, warmup_epochs=1.0, momentum=0.95, weight_decay=0.01)
     config.train = dict(
         epochs=60,
-        batch_size=256,
+        batch_size=1024,
         dtype="float32",
         steps_per_call=50,
         log_every=50,

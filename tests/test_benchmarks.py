@@ -104,7 +104,7 @@ def place(path: tuple[str, ...]) -> tuple[str, int, list[int]]:
 def test_the_networks_have_as_many_parameters(name):
     config = load(CONFIGS / f"{name}.py").get_config()
     shape = SHAPES[config.data.name]
-    split = Batch(np.zeros((1000, *shape), np.uint8), np.arange(1000, dtype=np.int32) % 10)
+    split = Batch(np.zeros((2000, *shape), np.uint8), np.arange(2000, dtype=np.int32) % 10)
     dataset = data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = experiment.build(config, dataset)
     params = jax.eval_shape(lambda: train.init(run, dataset, seed=0)).params

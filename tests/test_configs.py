@@ -40,7 +40,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     shape = SHAPES[config.data.name]
     # Zeros of which no page is ever touched: only shapes count here.
     images = 1000 if config.data.name == "digits" else 45_000
-    split = Batch(np.zeros((images, *shape), np.uint8), np.arange(1000, dtype=np.int32) % 10)
+    split = Batch(np.zeros((images, *shape), np.uint8), np.arange(images, dtype=np.int32) % 10)
     dataset = data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = experiment.build(config, dataset)
     state = jax.eval_shape(lambda: train.init(run, dataset, seed=0))
