@@ -2,10 +2,11 @@
 
 The sigmoid at the decoder's end keeps L1 out of its all-black trap. The network sees noisy, slightly moved
 digits and reconstructs them without the noise. MLP probe on validation: plain, 50 epochs, 97.2%; for 30
-epochs, noise 97.6%, moved 97.7%, both 97.9%, masked 4×4 patches 97.0%.
+epochs, noise 97.6%, moved 97.7%, both 97.9%, masked 4×4 patches 97.0%; for 60 epochs, AdamW 98.0%, Muon 98.4%,
+in batches of 1,024 98.5%.
 
-Measured (seed 0, test split, CPU with 2 cores): 161 s for 60 epochs; kNN 97.25%, linear probe 90.10%, MLP
-probe 98.18%.
+Measured (seed 0, test split, CPU with 2 cores): 168 s for 60 epochs; kNN 97.30%, linear probe 92.58%, MLP
+probe 98.51%.
 
 Run: python launch.py --config=configs/autoencoder_mnist.py
 """

@@ -19,24 +19,24 @@ def get_config() -> ConfigDict:
         projection=(128, 64),
         augmentation=dict(crop=(0.4, 1.0), flip=0.5, jitter=(0.8, 0.4, 0.4, 0.0, 0.0)),
     )
-    config.optimizer = dict(name="adam", learning_rate=2e-3, warmup_epochs=1.0, weight_decay=1e-4)
+    config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)
     config.train = dict(
-        epochs=20,
-        batch_size=256,
+        epochs=8,
+        batch_size=512,
         dtype="float32",
-        steps_per_call=50,
-        log_every=50,
-        checkpoint_every=1000,
+        steps_per_call=25,
+        log_every=25,
+        checkpoint_every=500,
         keep=2,
-        validate_every=5,
+        validate_every=2,
         tensorboard=False,
     )
     config.evaluate = dict(
         neighbours=10,
         distance="cosine",
-        views=0,
-        augmentation=dict(),
-        linear=dict(hidden=(), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
-        mlp=dict(hidden=(256,), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
+        views=4,
+        augmentation=dict(flip=0.5, translate=2),
+        linear=dict(hidden=(), dropout=0.0, epochs=10, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        mlp=dict(hidden=(512,), dropout=0.3, epochs=10, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
     )
     return config
