@@ -20,7 +20,7 @@ def draw(run: Finished) -> None:
         file = folder / f"{name}.png"
         with plots.style():
             if figure := make(run):
-                figure.savefig(file)
+                plots.save(figure, file)
             else:
                 file.unlink(missing_ok=True)  # of an earlier evaluation
 

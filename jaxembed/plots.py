@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -44,6 +45,13 @@ def figure(
     """Make a figure of rows × columns axes, width × height inches, outside pyplot and its global state."""
     drawn = Figure(figsize=(width, height), layout="constrained")
     return drawn, drawn.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a figure as PNG."""
+    # The layout makes room for labels beside axes of a fixed aspect only at its second go.
+    figure.draw_without_rendering()
+    figure.savefig(file)
 
 
 def colours(classes: int) -> list[Any]:

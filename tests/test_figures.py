@@ -26,6 +26,18 @@ def test_every_figure_is_drawn_at_a_size_that_a_readme_shows(tmp_path):
             assert np.asarray(picture.convert("L")).std() > 5
 
 
+def test_long_names_beside_images_are_not_cut_off(tmp_path):
+    images = np.zeros((10, 9, 32, 32, 3), np.uint8)
+    with plots.style():
+        figure, [[axes]] = plots.figure(6.6, 6.8)
+        plots.images(axes, images)
+        plots.rows_of(axes, ["automobile"] * 10, 32)
+        axes.set_title("two\nlines")
+        plots.save(figure, tmp_path / "figure.png")
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert np.all(np.asarray(picture.convert("L"))[:, :2] == 255)
+
+
 def test_what_there_is_nothing_to_show_in_is_not_drawn_and_an_old_one_goes(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     figures.draw(run)

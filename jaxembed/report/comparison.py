@@ -30,7 +30,7 @@ def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[
     for name, (make, title, how) in COMPARISONS.items():
         file = folder / f"{name}_{dataset.replace('/', '_')}.png"
         with plots.style():
-            make(experiments).savefig(file)
+            plots.save(make(experiments), file)
         pictures.append(Picture(file, f"{dataset}: {title}", how))
     return pictures
 
