@@ -14,8 +14,8 @@ class Encoder(nn.Module):
     """Blocks of convolutions with BatchNorm and ReLU; then the means of the last map's quarters and a linear code.
 
     Each block halves the height and the width by a 4×4 convolution of stride 2; 3×3 ones follow. The quarters, of
-    which an odd size has overlapping ones, keep where in the image a feature is, but not more: a
-    classifier on the code has less to unlearn.
+    which an odd size has overlapping ones, keep roughly where in the image a feature is: a classifier on the code
+    has less to unlearn.
     32×32×3 images, widths (64, 128, 128), depth 1, latent 512: 659,584 parameters.
 
     Attributes:
