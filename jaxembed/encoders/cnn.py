@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import channels, convolution, registry
+from jaxembed import block, convolution, registry
 from jaxembed.types import Images, InputError
 
 STEMS = ("pooled", "strided")
@@ -39,15 +39,12 @@ class Encoder(nn.Module):
     def __call__(self, images: Images, *, train: bool) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] as [n, latent]."""
         x = images
-        for block, width in enumerate(self.widths):
-            if block or self.stem == "pooled":
+        for index, width in enumerate(self.widths):
+            if index or self.stem == "pooled":
                 x = _max_pool(convolution.Conv(width, (3, 3))(x))
             else:
                 x = convolution.Conv(width, (4, 4), strides=2)(x)
-            x = nn.relu(channels.BatchNorm(train)(x))
-            for _ in range(self.depth - 1):
-                x = convolution.Conv(width, (3, 3))(x)
-                x = nn.relu(channels.BatchNorm(train)(x))
+            x = block.complete(x, self.depth, train=train)
         x = jnp.mean(x, axis=(1, 2))
         return nn.Dense(self.latent)(nn.Dropout(self.dropout, deterministic=not train)(x))
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import channels, convolution, registry
+from jaxembed import block, channels, convolution, registry
 from jaxembed.types import Images, InputError
 
 
@@ -35,9 +35,7 @@ class Encoder(nn.Module):
         """Embed n images [n, h, w, c] as [n, latent]."""
         x = images
         for width in self.widths:
-            x = nn.relu(channels.BatchNorm(train)(convolution.Conv(width, (4, 4), strides=2)(x)))
-            for _ in range(self.depth - 1):
-                x = nn.relu(channels.BatchNorm(train)(convolution.Conv(width, (3, 3))(x)))
+            x = block.complete(convolution.Conv(width, (4, 4), strides=2)(x), self.depth, train=train)
         return nn.Dense(self.latent)(_quarters(x))
 
     @nn.nowrap
