@@ -42,7 +42,7 @@ def get_config() -> ConfigDict:
         distance="cosine",
         views=4,
         augmentation=dict(flip=0.5, translate=2),
-        linear=dict(hidden=(), dropout=0.0, epochs=10, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        linear=dict(epochs=10, batch_size=512, learning_rate=0.3, weight_decay=0.0),
         mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
     )
     return config

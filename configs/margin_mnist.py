@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
         distance="euclidean",
         views=0,
         augmentation=dict(),
-        linear=dict(hidden=(), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        linear=dict(epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
         mlp=dict(hidden=(256,), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
     )
     return config

@@ -35,7 +35,7 @@ def get_config() -> ConfigDict:
         distance="cosine",
         views=0,
         augmentation=dict(),
-        linear=dict(hidden=(), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0),
+        linear=dict(epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0),
         mlp=dict(hidden=(128,), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.02, weight_decay=1e-4),
     )
     return config

@@ -1,5 +1,6 @@
 """An experiment: one config made into the parts of a run, everything in it checked at the door."""
 
+import importlib.util
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import optax
 from jax.sharding import Mesh
 
 from jaxembed import augment, data, encoders, mesh, model, neighbours, objectives, optim, probe, registry
-from jaxembed.types import Augment, Images, InputError, Objective, Section, Task
+from jaxembed.types import Augment, Batch, Images, InputError, Objective, Section, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -50,6 +51,8 @@ class Training:
         for name in ("epochs", "batch_size", "steps_per_call", "log_every", "checkpoint_every", "keep"):
             registry.bounded(what, "> 0", **{name: getattr(self, name)})
         registry.bounded(what, ">= 0", validate_every=self.validate_every)
+        if self.tensorboard and importlib.util.find_spec("tensorboardX") is None:
+            raise InputError(f"{what}.tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ class Protocol:
       distance: its distance, "cosine" or "euclidean".
       views: augmented views of each train image that the probes learn from, besides the image itself; in linear
         evaluation each epoch often has its own (Chen et al. 2020), but an encoder is slower than a probe.
-      augmentation: what makes them.
+      augmentation: what makes them; without views it is not looked at.
       linear: the linear probe.
       mlp: the probe with hidden layers.
     """
@@ -78,8 +81,8 @@ class Protocol:
         registry.bounded("config.evaluate", "> 0", neighbours=self.neighbours)
         registry.bounded("config.evaluate", ">= 0", views=self.views)
         registry.choose(self.distance, neighbours.DISTANCES, what="config.evaluate.distance")
-        if self.linear.hidden:
-            raise InputError(f"config.evaluate.linear.hidden must be (), got {self.linear.hidden}")
+        if not self.mlp.hidden:
+            raise InputError("config.evaluate.mlp.hidden must have at least one layer, got none")
 
 
 class Run(NamedTuple):
@@ -132,9 +135,11 @@ def build(config: Section, dataset: data.Dataset) -> Run:
     image_shape = dataset.train.images.shape[1:]
     objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
     embedder = model.Embedder(encoder, objective.head)
-    # A shape that an encoder or a head cannot take shows here, before anything is trained or written.
-    image = jnp.zeros((1, *image_shape))
-    jax.eval_shape(partial(embedder.init, train=False), jax.random.key(0), image)
+    # A shape that an encoder, a head or an augmentation cannot take shows here, before anything is written.
+    key, image = jax.random.key(0), jnp.zeros(image_shape)
+    jax.eval_shape(partial(embedder.init, train=False), key, image[None])
+    jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
+    jax.eval_shape(protocol.augmentation, key, image)
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
     total_steps = training.epochs * steps_per_epoch
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
@@ -153,9 +158,9 @@ def build(config: Section, dataset: data.Dataset) -> Run:
 
 def _protocol(options: Any) -> Protocol:
     options = registry.section(options, what="config.evaluate")
-    for name in ("linear", "mlp"):
+    for name, settings in (("linear", probe.linear), ("mlp", probe.Settings)):
         if name in options:
-            options[name] = registry.call(probe.Settings, options[name], what=f"config.evaluate.{name}")
+            options[name] = registry.call(settings, options[name], what=f"config.evaluate.{name}")
     if "augmentation" in options:
         what = "config.evaluate.augmentation"
         options["augmentation"] = augment.compose(registry.section(options["augmentation"], what=what), what=what)

@@ -36,11 +36,23 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Raise an InputError at a number that makes no sense."""
-        what = "a probe of config.evaluate"
+        what = f"config.evaluate.{'mlp' if self.hidden else 'linear'}"
         registry.bounded(what, "> 0", hidden=self.hidden, epochs=self.epochs, batch_size=self.batch_size)
         registry.bounded(what, "at least 0 and below 1", dropout=self.dropout)
         registry.bounded(what, "> 0", learning_rate=self.learning_rate)
         registry.bounded(what, ">= 0", weight_decay=self.weight_decay)
+
+
+def linear(*, epochs: int, batch_size: int, learning_rate: float, weight_decay: float) -> Settings:
+    """Make the settings of a linear probe."""
+    return Settings(
+        hidden=(),
+        dropout=0.0,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+    )
 
 
 def fit(
@@ -72,7 +84,9 @@ def fit(
     scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
 
     def standardise(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        return ((rows - mean) / scale).astype(np.float32)
+        rows = rows - mean
+        rows /= scale
+        return rows.astype(np.float32)
 
     network = model.MLP((*settings.hidden, classes), settings.dropout)
     params = _train(network, settings, key, standardise(embeddings), labels)
@@ -108,7 +122,8 @@ def _train(
     def epoch(carry, epoch_key):
         # What does not fill a last batch is left out of this epoch; the next permutation leaves out others.
         order = jax.random.permutation(epoch_key, len(rows))[: steps * batch_size]
-        dropout_keys = jax.random.split(jax.random.fold_in(epoch_key, 0), steps)
+        # 2, as 0 and 1 are the keys into which the permutation splits the epoch's.
+        dropout_keys = jax.random.split(jax.random.fold_in(epoch_key, 2), steps)
         return jax.lax.scan(step, carry, (order.reshape(steps, batch_size), dropout_keys))
 
     keys = jax.random.split(order_key, settings.epochs)

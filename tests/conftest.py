@@ -37,7 +37,7 @@ OBJECTIVES = {
     "ntxent": {"name": "ntxent", "temperature": 0.5, "projection": (8, 4), "augmentation": {"crop": (0.5, 1.0)}},
     "margin": {"name": "margin", "margin": 1.0, "projection": (), "augmentation": {"erase": (0.5, 0.1, 0.3)}},
 }
-PROBE = {"dropout": 0.0, "epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0}
+LINEAR = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0}
 
 
 @pytest.fixture(scope="session")
@@ -86,8 +86,8 @@ def config() -> ConfigDict:
                 "distance": "cosine",
                 "views": 0,
                 "augmentation": {},
-                "linear": PROBE | {"hidden": ()},
-                "mlp": PROBE | {"hidden": (16,)},
+                "linear": LINEAR,
+                "mlp": LINEAR | {"hidden": (16,), "dropout": 0.0},
             },
         }
     )

@@ -1,6 +1,7 @@
 """Every config in the folder describes a run that can be built and stepped at its dataset's real shape."""
 
 import importlib.util
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_a_suite_names_experiments_that_there_are_and_overrides_what_they_have(f
     config = load(file).get_config()
     members = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
     assert len(members) == len(config.experiments) * len(config.seeds)
+
+
+def test_what_is_learned_from_one_dataset_is_judged_in_one_way():
+    """A better probe is no better embedding; the distance alone is the one of which an objective speaks."""
+    judged = defaultdict(set)
+    for file in FILES:
+        config = load(file).get_config().to_dict()
+        judged[config["data"]["name"]].add(str(config["evaluate"] | {"distance": "any"}))
+    assert all(len(protocols) == 1 for protocols in judged.values()), judged
 
 
 @pytest.mark.parametrize("file", FILES + SUITES, ids=lambda file: file.stem)

@@ -124,8 +124,9 @@ def _judged(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
         for each in group:
             options = each.runs[0].config["evaluate"]
             probes = (_named_values(options[name]) for name in ("linear", "mlp"))
-            views = f"{options['views']}: {_named_values(options['augmentation'])}" if options["views"] else "none"
-            alike[dataset, str(options["neighbours"]), options["distance"], views, *probes].append(each.name)
+            views = options.get("views", 0)  # runs from before there were any lack the key
+            seen = f"{views}: {_named_values(options['augmentation'])}" if views else "none"
+            alike[dataset, str(options["neighbours"]), options["distance"], seen, *probes].append(each.name)
     rows = ((dataset, ", ".join(names), *settings) for (dataset, *settings), names in alike.items())
     return [list(map(escape, row)) for row in rows]
 
