@@ -25,7 +25,7 @@ config_flags.DEFINE_config_file(
 flags.DEFINE_string("workdir", None, "Folder of the run (default: checkpoints/<name of the config file>).")
 flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
-flags.DEFINE_bool("evaluate", False, "Evaluate a finished run again.")
+flags.DEFINE_bool("evaluate", False, "Measure again what is finished.")
 flags.DEFINE_bool("tune", False, "Measure on the validation split alone: for choosing settings, test unseen.")
 
 
@@ -56,6 +56,8 @@ def main(_: Sequence[str]) -> None:
             conduct.run(file.stem, config, folder, command=command, tune=FLAGS.tune, **options)
     except InputError as error:
         fail(str(error))
+    except OSError as error:  # a full disk, a file that may not be read
+        fail(str(error), status=1)
     except (log.Diverged, suite.Incomplete) as error:
         fail(str(error), status=1)
     except train.Stopped as stopped:

@@ -31,9 +31,10 @@ def compose(options: Section, *, what: str) -> Augment:
     Args:
       options: operation -> its knobs in the order of its signature: `dict(crop=(0.2, 1.0), flip=0.5)`.
         An operation that is not named does not run; an empty section is the identity.
-      what: the section's name, as the user writes it: `config.objective.augment`.
+      what: the section's name, as the user writes it: `config.objective.augmentation`.
     Raises:
-      InputError: for an unknown operation, a wrong number of knobs or one out of its range.
+      InputError: for an unknown operation, a wrong number of knobs or one out of its range; and when it is called,
+        for an image that an operation cannot take.
     """
     for name in options:
         registry.choose(name, OPERATIONS, what=f"an operation of {what}")
@@ -47,7 +48,10 @@ def compose(options: Section, *, what: str) -> Augment:
         keys = dict(zip(OPERATIONS, jax.random.split(key, len(OPERATIONS)), strict=True))
         augmented = image
         for name, step in steps.items():
-            augmented = step(keys[name], augmented)
+            try:
+                augmented = step(keys[name], augmented)
+            except InputError as error:
+                raise InputError(f"{what}.{error}") from error
         return augmented.astype(image.dtype)
 
     return augment

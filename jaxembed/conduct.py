@@ -40,6 +40,8 @@ def run(
     with workdir.opened(folder):
         workdir.check(config, folder)
         is_finished = (folder / "result.json").exists()
+        if is_finished and tune:
+            raise InputError(f"--tune is of one run that is not finished; --workdir {folder} has been on test")
         if is_finished and not again:
             record = finished.result(folder)
             print(f"{name} is finished; --evaluate measures it again")

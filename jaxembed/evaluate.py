@@ -17,7 +17,8 @@ from jaxembed.types import Batch, Key, Scores, State
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
 CHUNK = 1000
-VALIDATION = 1
+# Folded into the state's key; 0 to 2 give the keys of training, which are what `split` makes of it.
+VALIDATION = 3
 
 
 class Judgement(NamedTuple):
@@ -39,10 +40,10 @@ def evaluate(
 ) -> Judgement:
     """Judge the frozen embedding on some splits; what is not among them is not looked at.
 
-    The classifiers learn from the train split's embeddings alone. The encoder's parameters are hashed before
-    and after. The metrics are `knn_accuracy`, `linear_accuracy` and `mlp_accuracy` as fractions, those of
-    `geometry.measure` and `retrieval.measure`, what the objective reports of itself (`accuracy`, `l1`), and on
-    validation its other scores.
+    The classifiers learn from the train split alone, the probes from views of its images as well if the protocol
+    has any. The encoder's parameters are hashed before and after. The metrics are `knn_accuracy`,
+    `linear_accuracy` and `mlp_accuracy` as fractions, those of `geometry.measure` and `retrieval.measure`, what
+    the objective reports of itself (`accuracy`, `l1`), and on validation its other scores.
 
     Raises:
       RuntimeError: if the encoder changed.
@@ -156,7 +157,6 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
         jax.tree.map(lambda array: array[start : start + size], split)  # noqa: B023
         for start in range(0, len(split.labels) - size + 1, size)
     ]
-    # A branch of its own: the state's key is split into the keys of training.
     keys = jax.random.split(jax.random.fold_in(state.key, VALIDATION), len(batches))
     scores = [_batch_scores(run, state.params, state.stats, *pair) for pair in zip(keys, batches, strict=True)]
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}

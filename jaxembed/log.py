@@ -39,7 +39,11 @@ class Log:
         lines = [line for line in read(self.file) if line["step"] <= step]
         workdir.write(self.file.name, "".join(json.dumps(line) + "\n" for line in lines), folder)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
-        self.board = _board(folder) if run.training.tensorboard else None
+        self.board = None
+        if run.training.tensorboard:
+            import tensorboardX  # here, as it is an extra
+
+            self.board = tensorboardX.SummaryWriter(str(folder / "tensorboard"))
         self.bar = tqdm.tqdm(
             total=run.total_steps,
             initial=step,
@@ -173,13 +177,3 @@ def read(file: Path) -> list[dict[str, Any]]:
             raise InputError(f"{file} is damaged in line {number}: it must hold step, epoch and seconds")
         lines.append(line)
     return lines
-
-
-def _board(folder: Path) -> Any:
-    try:
-        import tensorboardX
-    except ImportError:
-        raise InputError(
-            "config.train.tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'"
-        ) from None
-    return tensorboardX.SummaryWriter(str(folder / "tensorboard"))

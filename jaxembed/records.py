@@ -11,7 +11,7 @@ from PIL import Image
 from jaxembed.types import Batch, InputError
 
 # Pillow's names for channels; asked for because a PNG may hold a palette instead.
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_MODES = {1: "L", 3: "RGB"}
 _DECODED_AT_ONCE = 2000
 
 
@@ -61,6 +61,8 @@ def _supervised(name: str, info: Any) -> tuple[str, str]:
     if None in found[0].shape or found[0].np_dtype != np.uint8:
         got = f"{np.dtype(found[0].np_dtype).name} of shape {found[0].shape}"
         raise InputError(f"{name} must have uint8 images of one static shape, got {got}")
+    if found[0].shape[-1] not in _MODES:
+        raise InputError(f"{name} must have grey or RGB images, 1 or 3 channels; got {found[0].shape[-1]}")
     if not {"train", "test"} <= set(info.splits):
         raise InputError(f"{name} must have the splits train and test, got {', '.join(info.splits) or 'none'}")
     if (got := info.file_format and info.file_format.value) != "array_record":

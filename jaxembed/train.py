@@ -46,7 +46,13 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
         step = int(state.step)
         order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
         with log.Log(workdir, run, step=step, speed=_speed(run, state, images, order)) as journal:
-            while not signals:
+            saved = step
+            while True:
+                if signals:
+                    if step > saved:
+                        journal.flush()
+                        checkpoints.save(state)
+                    raise Stopped(signals[0], step, run.total_steps)
                 # Before the next step rather than after the last, so that a resumed run makes up for it.
                 if _validation_is_due(run, step) and step not in journal.validated:
                     with journal.paused():
@@ -59,10 +65,10 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                 state, scores = advance(run, state, images, order, count)
                 step += count
                 journal.add(step, count, scores)
-                if step % training.checkpoint_every == 0 or step == run.total_steps or signals:
+                if step % training.checkpoint_every == 0 or step == run.total_steps:
                     journal.flush()  # raises if the run has diverged, before that could be saved
                     checkpoints.save(state)
-            raise Stopped(signals[0], step, run.total_steps)
+                    saved = step
 
 
 def init(run: Run, dataset: Dataset, *, seed: int) -> State:

@@ -262,6 +262,7 @@ def test_a_dataset_that_tfds_knows_but_nobody_prepared_comes_with_the_way_to(dat
             {"image": tfds.features.Image(shape=(5, 7, 4), dtype=np.uint16)},
             "uint8 images of one static shape, got uint16",
         ),
+        ({"image": tfds.features.Image(shape=(5, 7, 4))}, "grey or RGB images, 1 or 3 channels; got 4"),
         ({"splits": ("train", "extra")}, "splits train and test, got train, extra"),
         ({"image": tfds.features.Image(shape=(7, 5, 1))}, "cannot be read"),
     ],

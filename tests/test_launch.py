@@ -109,6 +109,8 @@ def test_tuning_looks_at_no_test_image_and_the_run_can_be_finished_afterwards(
     assert tuned.keys() >= {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "silhouette", "l1"}
     assert not (tmp_path / "result.json").exists()
     run(config, tmp_path)
+    with pytest.raises(InputError, match="--tune is of one run that is not finished"):
+        run(config, tmp_path, tune=True)
     metrics = json.loads((tmp_path / "result.json").read_text())["metrics"]
     assert tuned == {name: f"{metrics[f'validation/{name}']:.4f}" for name in tuned}
 
@@ -155,6 +157,12 @@ def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_pa
         ("encoder", "name", "vit", "config.encoder.name must be one of cnn, conv, fc, resnet; got 'vit'"),
         ("encoder", "latent", 0, "config.encoder.latent must be > 0, got 0"),
         ("objective", "name", "byol", "must be one of classify, margin, ntxent, reconstruct; got 'byol'"),
+        (
+            "objective",
+            "augmentation",
+            {"translate": 8},
+            "config.objective.augmentation.translate: pixels must be",
+        ),
         ("objective", "temperature", 0.0, "config.objective.temperature must be > 0, got 0.0"),
         ("optimizer", "name", "adamw", "must be one of sgd, adam, lars, muon; got 'adamw' (did you mean 'adam'?)"),
         ("encoder", "widths", (64, 2.5), "config.encoder.widths must be a tuple of whole numbers, got (64, 2.5)"),
@@ -171,6 +179,13 @@ def test_a_folder_of_another_config_is_refused_and_left_as_it_was(config, tmp_pa
         ("train", "dtype", "float16", "config.train.dtype must be one of float32, bfloat16; got 'float16'"),
         ("evaluate", "views", -1, "config.evaluate.views must be >= 0, got -1"),
         ("evaluate", "augmentation", {"flp": 1}, "an operation of config.evaluate.augmentation must be one of"),
+        (
+            "evaluate",
+            "augmentation",
+            {"translate": 8},
+            "config.evaluate.augmentation.translate: pixels must be",
+        ),
+        ("evaluate", "linear", {"hidden": ()}, "config.evaluate.linear has no option 'hidden'"),
         ("evaluate", "neighbours", 0, "config.evaluate.neighbours must be > 0, got 0"),
         ("evaluate", "neighbours", 1238, "must be at most the 1237 train images of digits, got 1238"),
         ("evaluate", "distance", "l2", "must be one of cosine, euclidean; got 'l2'"),
@@ -276,6 +291,16 @@ def test_a_run_that_is_stopped_while_it_is_measured_says_so(tmp_path):
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stderr == "launch.py: interrupted; the same command goes on from the last checkpoint\n"
     assert not (tmp_path / "checkpoints" / "quickstart" / "result.json").exists()
+
+
+def test_a_disk_that_is_full_at_the_end_is_one_line(tmp_path):
+    code = "import os, runpy, sys; from jaxembed import sample\n"
+    code += "def take(*_): raise OSError(28, os.strerror(28), 'sample.npz')\n"
+    code += "sample.take = take\n"
+    code += f"sys.argv = {['launch.py', f'--config={QUICKSTART}', *SHORT]}\n"
+    code += f"runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, done.stderr) == (1, "launch.py: [Errno 28] No space left on device: 'sample.npz'\n")
 
 
 def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):

@@ -81,6 +81,20 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
 
 
+def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
+    run = experiment.build(config, dataset)
+    init = train.init
+
+    def init_and_stop(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return init(*arguments, **options)
+
+    monkeypatch.setattr(train, "init", init_and_stop)
+    with pytest.raises(train.Stopped, match="at step 0 of 12"):
+        train.fit(run, dataset, tmp_path, seed=3)
+    assert not lines(tmp_path)
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
     config.encoder, config.train.checkpoint_every = ENCODERS["cnn"], 4
     run = experiment.build(config, dataset)

@@ -12,11 +12,10 @@ from jaxembed.finished import Finished
 
 
 class Value(NamedTuple):
-    """A measure over the seeds of an experiment: mean, sample standard deviation (NaN for one seed), seeds."""
+    """A measure over the seeds of an experiment: mean, sample standard deviation (NaN for one seed)."""
 
     mean: float
     sd: float
-    seeds: int
 
 
 class Experiment(NamedTuple):
@@ -34,7 +33,7 @@ class Experiment(NamedTuple):
         """Average a metric over the seeds; the mean is NaN where a run lacks it or it has no finite value."""
         values = [run.measured(metric) for run in self.runs]
         deviation = np.std(values, ddof=1) if len(values) > 1 else math.nan
-        return Value(float(np.mean(values)), float(deviation), len(values))
+        return Value(float(np.mean(values)), float(deviation))
 
 
 def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
