@@ -2,7 +2,10 @@
 
 Validation: after 5 epochs Muon was at 87.6%, AdamW at 83.2%; with two convolutions a block and a strided stem, Muon
 was at 90.1% after 16 epochs, having learned the train images by heart. With a pooled stem, a third convolution and
-random erasing it was at 91.8% after 16, in 26 minutes. Here are 24; not run on test yet.
+random erasing it was at 91.8% after 16 and at 92.7% after these 24.
+
+Measured (seed 0, test split, CPU with 2 cores): 2,925 s for 24 epochs, beside some other work; the network itself
+92.13%, kNN 91.90%, linear probe 91.39%, MLP probe 91.86%.
 
 Run: python launch.py --config=configs/classifier_cifar.py
 """
