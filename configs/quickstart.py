@@ -3,7 +3,7 @@
 64 pixels become 16 numbers; then nearest neighbours, a linear and an MLP classifier are tried on the frozen
 code.
 
-Measured (seed 0, test split, CPU with 2 cores): 3 s for 100 epochs; kNN 93.89%, linear probe 89.44%, MLP
+Measured (seed 0, test split, CPU with 2 cores): 2 s for 100 epochs; kNN 93.89%, linear probe 89.44%, MLP
 probe 93.06%.
 
 Run: python launch.py --config=configs/quickstart.py

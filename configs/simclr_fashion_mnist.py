@@ -34,9 +34,9 @@ def get_config() -> ConfigDict:
     config.evaluate = dict(
         neighbours=10,
         distance="cosine",
-        views=4,
-        augmentation=dict(flip=0.5, translate=2),
-        linear=dict(epochs=10, batch_size=512, learning_rate=0.3, weight_decay=0.0),
-        mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
+        views=0,
+        augmentation=dict(),
+        linear=dict(epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        mlp=dict(hidden=(256,), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
     )
     return config
