@@ -7,7 +7,7 @@ validation after 5 epochs: masked 4×4 patches 55.8%, those views 59.3%, with a 
 is width, Muon and length: 66.1% after 20 epochs, and 72.7% when the probe learns from four views of each image as
 well, with dropout.
 
-Not measured on test yet.
+Measured (seed 0, test split, CPU with 2 cores): 1,340 s; kNN 56.68%, linear probe 62.97%, MLP probe 71.91%.
 
 Run: python launch.py --config=configs/autoencoder_cifar.py
 """
