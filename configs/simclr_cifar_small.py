@@ -1,4 +1,4 @@
-"""SimCLR on CIFAR-10 with a small CNN: as far as an hour on a CPU goes (Chen et al. 2020, arXiv:2002.05709).
+"""SimCLR on CIFAR-10 with a small CNN: within an hour on a CPU (Chen et al. 2020, arXiv:2002.05709).
 
 Measured (seed 0, test split, CPU with 2 cores): 2,459 s; kNN 72.40%, linear probe 74.86%, MLP probe 78.92%.
 

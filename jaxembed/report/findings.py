@@ -58,7 +58,7 @@ def _judged(values: Sequence[Sequence[float]]) -> str:
         return "; one seed does not tell whether chance did it"
     if not any(len(set(each)) > 1 for each in values[:2]):
         return ", the same with every seed"
-    # Two others that never vary are no number, and nobody asks for it.
+    # Between two others that never vary it is 0 / 0, which nobody reads.
     with np.errstate(invalid="ignore", divide="ignore"):
         p = stats.tukey_hsd(*(each for each in values if len(each) > 1), equal_var=False).pvalue[0, 1]
     verdict = "which chance could do" if p > CHANCE else "more than chance"
