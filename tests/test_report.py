@@ -109,6 +109,15 @@ def test_of_one_seed_chance_is_not_judged_and_a_draw_is_a_draw(tmp_path):
     assert first_finding(always, seeds(tmp_path, "e", [0.7, 0.7])).endswith("of e, the same with every seed.")
 
 
+def test_two_others_that_never_vary_change_nothing_and_are_no_warning(tmp_path):
+    rivals = [seeds(tmp_path, name, [mean, mean + 0.02]) for name, mean in (("a", 0.7), ("b", 0.75))]
+    constant = [seeds(tmp_path, name, [mean, mean]) for name, mean in (("c", 0.5), ("d", 0.4))]
+    assert re.search(
+        r"of a, which chance could do \(Games-Howell test over seeds, p = 0\.\d+\)\.$",
+        first_finding(*rivals, *constant),
+    )
+
+
 def test_an_experiment_without_the_measure_is_not_ranked(tmp_path):
     runs = [*seeds(tmp_path, "a", [None]), *seeds(tmp_path, "b", [0.7]), *seeds(tmp_path, "c", [0.8])]
     assert "c is ahead on rows: 80.00 against 70.00 of b" in first_finding(runs)
