@@ -1,11 +1,11 @@
-"""Fully connected encoder and classifier on MNIST, trained jointly with cross-entropy on shifted, turned and
-scaled digits.
+"""Fully connected encoder and classifier on MNIST, trained jointly with cross-entropy on digits that are turned,
+scaled, shifted a little and bent (elastic deformation as of Cireşan et al. 2010, arXiv:1003.0358).
 
-Length is what helps: on validation, 30 epochs of this network reach 99.0%; 60 epochs with more dropout and a
-hidden layer in the classifier 99.2%.
+Of 10,000 validation images, half as wide a network gets 99.33% right after 60 epochs without bending, 99.46% with
+it, 99.49% after 150; this one, after 100, 99.50%, and by its neighbours 99.55% instead of 99.51%.
 
-Measured (seed 0, test split, CPU with 2 cores): 557 s for 150 epochs; the network itself 99.39%, kNN 99.33%,
-linear probe 99.30%, MLP probe 99.34%.
+Measured (seed 0, test split, CPU with 2 cores): 1,061 s for 100 epochs; the network itself 99.48%, kNN 99.43%,
+linear probe 99.30%, MLP probe 99.43%.
 
 Run: python launch.py --config=configs/classifier_mnist.py
 """
@@ -17,13 +17,17 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="mnist", validation=5000)
-    config.encoder = dict(name="fc", widths=(1024, 512), latent=128, dropout=0.1)
+    config.encoder = dict(name="fc", widths=(2048, 1024), latent=128, dropout=0.0)
     config.objective = dict(
-        name="classify", hidden=(), dropout=0.0, smoothing=0.0, augmentation=dict(affine=(15.0, 0.1, 0.85, 1.15))
+        name="classify",
+        hidden=(),
+        dropout=0.0,
+        smoothing=0.1,
+        augmentation=dict(affine=(15.0, 0.04, 0.85, 1.15), elastic=(1.0, 5.5)),
     )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=1e-2)
     config.train = dict(
-        epochs=150,
+        epochs=100,
         batch_size=256,
         dtype="float32",
         steps_per_call=50,
