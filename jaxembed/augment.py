@@ -256,9 +256,9 @@ def elastic(key: Key, image: Image, *, displacement: float, smoothness: float) -
     document analysis", whose noise is uniform.
     """
     height, width, _ = image.shape
-    noise = jax.random.normal(key, (2, height, width))
+    unsmoothed = jax.random.normal(key, (2, height, width))
     rows, columns = _gaussian(height, smoothness), _gaussian(width, smoothness)
-    down, right = displacement * jnp.einsum("yh,khw,xw->kyx", rows, noise, columns, precision="highest")
+    down, right = displacement * jnp.einsum("yh,khw,xw->kyx", rows, unsmoothed, columns, precision="highest")
     moved = _sample(image, [jnp.arange(height)[:, None] - down, jnp.arange(width)[None, :] - right])
     return jnp.minimum(moved, 1)  # rounding makes white whiter
 
