@@ -45,6 +45,7 @@ def loss(run: Finished) -> Figure:
     right.plot(epochs, 100 * accuracies, **style)
     left.set(title=f"{run.name}: loss", xlabel="epoch", ylabel="loss")
     right.set(title="kNN on validation, %", xlabel="epoch")
+    plots.to_100(right)
     left.legend()
     return figure
 

@@ -9,8 +9,10 @@ import matplotlib
 import matplotlib.patheffects
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 
 # Petroff 2021 (arXiv:2107.02270): ten colours told apart with any colour vision.
 PALETTE = matplotlib.color_sequences["petroff10"]
@@ -72,7 +74,7 @@ def curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, *, colour: Any, la
 
 
 def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
-    """Draw points [n, 2] coloured by class, each class's name in its middle; no scales, as they mean nothing."""
+    """Draw points [n, 2] coloured by class, each class's name where it is purest; scales would mean nothing."""
     size = min(20, 10_000 / len(points))
     for label, colour in enumerate(colours(len(classes))):
         mine = points[labels == label]
@@ -81,8 +83,15 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequenc
         outline = [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="white")]
         for label, name in enumerate(classes):
             if (labels == label).any():
-                x, y = np.median(points[labels == label], axis=0)
-                axes.text(x, y, name, ha="center", va="center", fontsize=8, fontweight="bold", path_effects=outline)
+                axes.text(
+                    *_purest(points, labels == label),
+                    name,
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    fontweight="bold",
+                    path_effects=outline,
+                )
     axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     axes.spines[:].set_visible(False)
 
@@ -133,10 +142,39 @@ def rows_of(axes: Axes, names: Iterable[str], height: int) -> None:
     axes.tick_params(axis="y", length=0)
 
 
+def plain_ticks(axis: Axis) -> None:
+    """Mark a logarithmic scale at 0.2, 0.5, 1, 2, 5, 10 and so on, not at powers of ten and products of them."""
+    low, high = axis.get_view_interval()
+    if high < 5 * low:  # fewer than two of these may be on it
+        axis.set_major_locator(AutoLocator())
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 2000 * low else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def to_100(axes: Axes) -> None:
+    """Let a scale of per cent end at 100: there is nothing above it."""
+    axes.set_ylim(top=min(100, axes.get_ylim()[1]))
+
+
 def series(lines: Iterable[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Take one series out of a run's metrics.jsonl: (epochs, values)."""
     found = np.array([(line["epoch"], line[name]) for line in lines if name in line], float).reshape(-1, 2)
     return found[:, 0], found[:, 1]
+
+
+def _purest(points: np.ndarray, mine: np.ndarray) -> np.ndarray:
+    """Find the point of a class that has the most of its class around it, of equal ones the nearest to its middle.
+
+    The middles themselves would fall together where classes are mixed.
+    """
+    own = points[mine]
+    squares = np.square(own[:, None] - points[None]).sum(axis=2)
+    nearest = np.argsort(squares, axis=1)[:, :30]
+    shares = mine[nearest].mean(axis=1)
+    pure = own[shares == shares.max()]
+    return pure[np.square(pure - np.median(own, axis=0)).sum(axis=1).argmin()]
 
 
 def _gap(height: int) -> int:

@@ -1,5 +1,7 @@
 """Figures: drawn from a run's folder alone, and of what is there."""
 
+import itertools
+
 import finished_runs
 import matplotlib
 import numpy as np
@@ -86,6 +88,42 @@ def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
         assert low < held_out < high
         assert low < 2 / 12  # the last train loss
     assert axes.lines[-1].get_ydata().tolist() == [0.5, 9.0]
+
+
+def test_no_accuracy_above_100_per_cent_has_a_place(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    run.record["metrics"]["validation/knn_accuracy"] = 0.6  # as at epoch 2, which is at 60%
+    assert figures.loss(run).axes[1].get_ylim()[1] == pytest.approx(63, abs=1)
+    for line in run.lines:
+        line.update({name: 1.0 for name in line if name == "validation/knn_accuracy"})
+    run.record["metrics"]["validation/knn_accuracy"] = 1.0
+    assert figures.loss(run).axes[1].get_ylim()[1] == 100
+
+
+def test_classes_that_share_a_middle_have_their_names_apart_each_where_it_is_purest():
+    # One class in the middle, and one all around it, twice as close together on the right.
+    angles = np.concatenate([np.linspace(0, 2 * np.pi, 80), np.linspace(-0.1, 0.1, 40)])
+    ring = 10 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    points = np.concatenate([np.random.default_rng(0).normal(size=(40, 2)), ring])
+    axes = plots.figure(4, 4)[1][0, 0]
+    plots.scatter(axes, points, np.repeat([0, 1], [40, 120]), ["inside", "around"])
+    inside, around = (np.hypot(*text.get_position()) for text in axes.texts)
+    assert inside < 1
+    assert around == pytest.approx(10)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.06, 1), (0.9, 1), (2, 100), (2.1, 9.9), (10, 60), (30, 40), (1, 1e6)])
+def test_a_logarithmic_scale_is_marked_with_plain_numbers_that_have_room(low, high):
+    figure, [[axes]] = plots.figure(4, 3)
+    axes.plot([low, high], [1, 2])
+    axes.set(xscale="log")
+    plots.plain_ticks(axes.xaxis)
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    shown = [box for box in boxes if axes.bbox.x0 <= (box.x0 + box.x1) / 2 <= axes.bbox.x1]
+    assert len(shown) >= 2
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(shown))
+    assert all(float(label.get_text()) > 0 for label in axes.get_xticklabels())
 
 
 def test_the_confusion_matrix_has_classes_down_and_predictions_across(tmp_path):

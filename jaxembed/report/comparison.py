@@ -81,6 +81,9 @@ def curves(experiments: Sequence[Experiment]) -> Figure:
         line[0].set_label(textwrap.fill(experiment.name, 34))
     left.set(title="kNN on validation, %", xlabel="epoch", xscale="log")
     right.set(title="train loss, of its first value", xlabel="share of the training", yscale="log")
+    plots.to_100(left)
+    for axis in (left.xaxis, right.yaxis):
+        plots.plain_ticks(axis)
     figure.legend(loc="outside right")
     return figure
 
