@@ -22,7 +22,9 @@ FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "File of the experiment; --config.<section>.<key>=<value> overrides a value in it."
 )
-flags.DEFINE_string("workdir", None, "Folder of the run (default: checkpoints/<name of the config file>).")
+flags.DEFINE_string(
+    "workdir", None, "Folder of the run (default: checkpoints/<name of the config file>, and -seed<seed> if not 0)."
+)
 flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
 flags.DEFINE_bool("evaluate", False, "Measure again what is finished.")
@@ -38,7 +40,6 @@ def main(_: Sequence[str]) -> None:
     # While it trains, a run saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
     config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
-    folder = Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", file.stem)
     options = {"data_dir": FLAGS.data_dir, "again": FLAGS.evaluate}
     if FLAGS.tune and (FLAGS.evaluate or "experiments" in config):
         fail("--tune is of one run that is not finished: neither with --evaluate nor with a suite")
@@ -46,13 +47,14 @@ def main(_: Sequence[str]) -> None:
         if "experiments" in config:
             if FLAGS.seed is not None:
                 fail(f"--seed is of one run; a suite has --config.seeds, such as --config.seeds='({FLAGS.seed},)'")
-            suite.run(config, folder, configs=file.parent, **options)
+            suite.run(config, _folder(file.stem), configs=file.parent, **options)
         else:
             if FLAGS.seed is not None:
                 config = ConfigDict({**config, "seed": FLAGS.seed})
             experiment.check_sections(config)  # before its seed is asked for
             overrides = config_flags.get_override_values(FLAGS["config"])
             command = conduct.command(file, overrides, config.seed)
+            folder = _folder(file.stem, config.seed)
             conduct.run(file.stem, config, folder, command=command, tune=FLAGS.tune, **options)
     except InputError as error:
         fail(str(error))
@@ -64,6 +66,13 @@ def main(_: Sequence[str]) -> None:
         fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)
     except KeyboardInterrupt:
         fail(INTERRUPTED, status=128 + signal.SIGINT)
+
+
+def _folder(name: str, seed: int = 0) -> Path:
+    """Return the folder that --workdir says, else a run's or a suite's own."""
+    if FLAGS.workdir:
+        return Path(FLAGS.workdir).expanduser()
+    return Path("checkpoints", f"{name}-seed{seed}" if seed else name)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """L1 autoencoder on MNIST, 784-256-128-32-128-256-784, and classifiers on the frozen code of 32 numbers.
 
-The sigmoid at the decoder's end keeps L1 out of its all-black trap. The network sees noisy, slightly moved
+The sigmoid at the decoder's end starts at grey, outside L1's all-black trap. The network sees noisy, slightly moved
 digits and reconstructs them without the noise. MLP probe on validation: plain, 50 epochs, 97.2%; for 30
 epochs, noise 97.6%, moved 97.7%, both 97.9%, masked 4×4 patches 97.0%; for 60 epochs, AdamW 98.0%, Muon 98.4%,
 in batches of 1,024 98.5%.

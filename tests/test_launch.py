@@ -53,12 +53,12 @@ def command(*arguments, cwd):
 
 def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     status, out, err = command(f"--config={QUICKSTART}", *SHORT, "--seed=5", cwd=tmp_path)
-    folder = tmp_path / "checkpoints" / "quickstart"
+    folder = tmp_path / "checkpoints" / "quickstart-seed5"
     assert (status, err) == (0, "")
     assert out.startswith("quickstart: digits × fc × reconstruct, on ")
     assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
     assert re.search(r" images/s \(\d+% of peak\), 0 s left\n", out)
-    assert "Files: checkpoints/quickstart/" in out
+    assert "Files: checkpoints/quickstart-seed5/" in out
     names = {file.name for file in folder.iterdir()}
     files = {"config.json", "metrics.jsonl", "result.json", "sample.npz"}
     assert names == files | {".lock", "checkpoint", "figures"}

@@ -103,6 +103,7 @@ def test_an_objective_is_added_as_the_readme_says(tmp_path, monkeypatch, config,
 def test_a_dataset_is_added_as_the_readme_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example("GeneratorBasedBuilder"), "README.md", "exec"), {"__name__": "readme"})
+    assert "--config.data.name=shades --config.data.validation=40 \\\n  --data_dir=data " in TEXT
     loaded = data.load("shades", data_dir="data", validation=40, seed=0)
     assert loaded.classes == ("dark", "light")
     assert loaded.train.images.shape == (160, 8, 8, 1)

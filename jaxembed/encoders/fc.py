@@ -41,7 +41,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Code -> hidden layers with ReLU -> pixels through a sigmoid.
 
-    The sigmoid keeps pixels in [0, 1] and its slope at grey keeps L1 out of the all-black trap of MNIST.
+    The sigmoid keeps pixels in [0, 1]; it starts at grey, outside the all-black trap that MNIST is for L1.
     28×28 pixels, widths (128, 256), latent 32: 238,736 parameters.
     """
 
