@@ -8,11 +8,12 @@ The same command goes on where it stopped. A run's folder holds config.json, met
 in the end, result.json, sample.npz and figures/; a suite's folder holds those of its runs and report/.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -37,6 +38,7 @@ def main(_: Sequence[str]) -> None:
     from jaxembed import conduct, experiment, log, suite, train
     from jaxembed.types import InputError
 
+    sys.unraisablehook = _report
     # While it trains, a run saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
     config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
@@ -68,6 +70,12 @@ def main(_: Sequence[str]) -> None:
         fail(INTERRUPTED, status=128 + signal.SIGINT)
 
 
+def _report(unraisable: Any) -> None:
+    """Report an error that cannot be raised, but for those of a checkpoint's other writes when one has failed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
 def _folder(name: str, seed: int = 0) -> Path:
     """Return the folder that --workdir says, else a run's or a suite's own."""
     if FLAGS.workdir:
@@ -94,7 +102,9 @@ def parse(argv: Sequence[str]) -> list[str]:
             else "--config is required, such as --config=configs/quickstart.py"
         )
     if FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.WARNING)  # orbax tells of every file at INFO
+        logging.set_verbosity(logging.WARNING)
+        # Which tells of every file, and of every failure besides raising it.
+        logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
     return rest
 
 

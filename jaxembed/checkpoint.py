@@ -3,6 +3,8 @@
 import contextlib
 import gc
 import logging as stdlib_logging
+import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,41 +30,57 @@ class Checkpoints:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Wait for saves under way."""
-        self.manager.close()
+        """Wait for saves under way; OSError as in `save`."""
+        with self._writing():
+            self.manager.close()
 
     def save(self, state: State) -> None:
-        """Start to save a state under its step; a step that is there already stays as it is."""
-        self.manager.save(int(state.step), args=ocp.args.StandardSave(state))
+        """Start to save a state under its step; a step that is there already stays as it is.
 
-    def restore(self, like: State) -> State | None:
-        """Restore the newest whole checkpoint, or None where there is none.
+        Raises:
+          OSError: if this save or the one before it cannot be written, to a full disk for one.
+        """
+        with self._writing():
+            self.manager.save(int(state.step), args=ocp.args.StandardSave(state))
+
+    def restore(self, like: State, *, step: int | None = None) -> State | None:
+        """Restore the newest whole checkpoint or that of a step, or None where there is none at all.
 
         A finished folder can still be damaged (a full disk, a bad copy): where an older one is whole, the
         damaged one is set aside beside the folder of checkpoints as `damaged-<step>`, which a warning says.
 
         Args:
           like: a state of the same shapes, types and placement on devices.
+          step: of the only one that is wanted.
 
         Raises:
-          InputError: if there are checkpoints and none can be restored; nothing is moved.
+          InputError: if there are checkpoints and none can be restored, or not that of the step; nothing is moved.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         failed = {}
-        for step in sorted(self.manager.all_steps(), reverse=True):
+        for saved in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
             try:
                 with _quiet():
-                    state = self.manager.restore(step, args=ocp.args.StandardRestore(abstract))
+                    state = self.manager.restore(saved, args=ocp.args.StandardRestore(abstract))
             except Exception as error:  # orbax raises whatever the damage made it stumble over
-                failed[step] = error
+                failed[saved] = error
                 continue
             for damaged, error in failed.items():
                 self._set_aside(damaged, error)
             return state
         if failed:
-            reasons = ", ".join(f"{step}: {type(error).__name__}" for step, error in failed.items())
+            reasons = ", ".join(f"{saved}: {type(error).__name__}" for saved, error in failed.items())
             raise InputError(f"no checkpoint in {self.folder} can be restored ({reasons}); take another --workdir")
         return None
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:  # which tensorstore makes of what the system says
+            if not (code := re.search(r"os_error_code='(\d+)'", str(error))):
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(self.folder)) from error
 
     def _set_aside(self, step: int, error: Exception) -> None:
         names = (f"damaged-{step}", *(f"damaged-{step}-{number}" for number in range(2, 1000)))

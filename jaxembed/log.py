@@ -33,8 +33,11 @@ class Log:
     across resumed runs.
     """
 
-    def __init__(self, folder: Path, run: Run, *, step: int, speed: Speed) -> None:
-        """Open the log of a run that goes on from `step`; lines beyond it, of a run that was killed, go."""
+    def __init__(self, folder: Path, run: Run, *, step: int, speed: Speed | None) -> None:
+        """Open the log of a run that goes on from `step`; lines beyond it, of a run that was killed, go.
+
+        Without a speed, no line says what share of the peak its images a second are.
+        """
         self.run, self.file, self.speed = run, folder / "metrics.jsonl", speed
         lines = [line for line in read(self.file) if line["step"] <= step]
         workdir.write(self.file.name, "".join(json.dumps(line) + "\n" for line in lines), folder)
@@ -122,7 +125,8 @@ class Log:
         if step > rated_step:
             images = (step - rated_step) * self.run.training.batch_size
             rate = {"images_per_second": images / (seconds - rated_seconds)}
-            rate["share_of_peak"] = self.speed.share(rate["images_per_second"])
+            if self.speed:
+                rate["share_of_peak"] = self.speed.share(rate["images_per_second"])
             self.rated = (step, seconds)
         self.write(
             step, {"seconds": seconds} | rate | {"learning_rate": float(self.run.schedule(step - 1))} | means
@@ -147,7 +151,8 @@ class Log:
 
     def _show(self, step: int, seconds: float, loss: float, rate: Mapping[str, float]) -> None:
         epoch = f"epoch {step / self.run.steps_per_epoch:.1f}/{self.run.training.epochs}"
-        speed = f", {rate['images_per_second']:,.0f} images/s ({rate['share_of_peak']:.0%} of peak)" if rate else ""
+        speed = f", {rate['images_per_second']:,.0f} images/s" if rate else ""
+        speed += f" ({rate['share_of_peak']:.0%} of peak)" if "share_of_peak" in rate else ""
         self.bar.update(step - self.bar.n)
         self.bar.set_description_str(epoch, refresh=False)
         self.bar.set_postfix_str(f"loss {loss:.4f}{speed}")

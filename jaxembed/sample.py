@@ -208,7 +208,7 @@ def _seen(run: Run, state: State, dataset: Dataset) -> UInt8[np.ndarray, "views 
 def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"]) -> dict[str, Any]:
     """Reconstruct all images and choose the best, the median and the worst by L1."""
     parts = run, state.params, state.stats
-    if _predict.eval_shape(*parts, images[:1]).shape[1:] != images.shape[1:]:
+    if jax.eval_shape(partial(_prediction, *parts), images[:1]).shape[1:] != images.shape[1:]:
         return {"errors": None, "originals": None, "reconstructions": None}
     made = rows.chunked(partial(_predict, *parts), images, size=evaluate.chunk(run, len(images)))
     errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
@@ -218,10 +218,12 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
     return {"errors": errors[picks], "originals": images[picks], "reconstructions": _uint8(made[picks])}
 
 
-@partial(mesh.compiled, static_argnums=0)
-def _predict(run: Run, params: Any, stats: Any, images: Array) -> Float[Array, "n ..."]:
+def _prediction(run: Run, params: Any, stats: Any, images: Array) -> Float[Array, "n ..."]:
     images = mesh.split(run.mesh, model.pixels(images))
     return mesh.whole(run.mesh, run.apply(params, stats, images, train=False).prediction)
+
+
+_predict = mesh.compiled(_prediction, static_argnums=0)
 
 
 def _uint8(images: Images | np.ndarray) -> UInt8[np.ndarray, "..."]:

@@ -29,14 +29,18 @@ class Speed(NamedTuple):
         return images_per_second * self.flops / self.peak
 
 
-def flops(step: Callable[..., Any], *arguments: Any) -> float:
+def flops(step: Callable[..., Any], *arguments: Any) -> float | None:
     """Count the floating-point operations of a function of arrays by XLA's cost analysis, without compiling it.
 
     A multiplication and an addition are two. Convolutions count as they are defined, whatever they are made of.
+    None where XLA does not tell, which it does of programs for a CPU alone.
     """
+    # Without their places: the function may be for other devices than its arguments are on.
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
     with convolution.defined():
         # Of the program before compilation: of the libraries that this calls, the analysis knows nothing.
-        return jax.jit(step).lower(*arguments).cost_analysis()["flops"]
+        costs = jax.jit(step).lower(*shapes).cost_analysis()
+    return costs["flops"] if costs else None
 
 
 @functools.cache

@@ -32,7 +32,8 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
     """Train to the end, from the newest checkpoint in the run's folder if there is one.
 
     A run that was stopped and goes on ends in the same state, bit for bit, as one that was not: the order,
-    the views and the dropout of every step are functions of (seed, step).
+    the views and the dropout of every step are functions of (seed, step). Where the device adds up in the same
+    order each time, that is: on a GPU only with XLA_FLAGS=--xla_gpu_deterministic_ops=true.
 
     Raises:
       Stopped: after SIGTERM or Ctrl-C, once the state is saved.
@@ -71,11 +72,21 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                     saved = step
 
 
+def finished(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
+    """Restore the state at the end of a run that is finished.
+
+    Raises:
+      InputError: if its last checkpoint is damaged, or not there.
+    """
+    with Checkpoints(workdir / "checkpoint", keep=run.training.keep) as checkpoints:
+        return checkpoints.restore(init(run, dataset, seed=seed), step=run.total_steps)
+
+
 def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     """Make the state at step 0, whole on every device."""
     key = jax.random.key(seed)
     init_key, _, _ = jax.random.split(key, 3)
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with jax.default_device(mesh.host()):
         image = model.pixels(jnp.asarray(dataset.train.images[:1]))
         variables = _variables(run.model, init_key, image)
         params = variables["params"]
@@ -157,9 +168,15 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
     return mesh.whole(run.mesh, (state, scores))
 
 
-def _speed(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> speed.Speed:
-    flops = speed.flops(partial(train_step, run), state, images, order) / run.training.batch_size
-    return speed.Speed(flops, speed.peak(run.training.dtype))
+def flops(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> float | None:
+    """Count the floating-point operations of one step, augmentation and optimizer included, as `speed.flops`."""
+    run = run._replace(mesh=mesh.make([mesh.host()]))
+    return speed.flops(partial(train_step, run), state, images, order)
+
+
+def _speed(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> speed.Speed | None:
+    count = flops(run, state, images, order)
+    return count and speed.Speed(count / run.training.batch_size, speed.peak(run.training.dtype))
 
 
 def _steps_to_next_event(run: Run, step: int) -> int:

@@ -38,7 +38,9 @@ def check(config: ConfigDict, folder: Path) -> None:
     A folder in which nothing was trained yet is nobody's.
     """
     file = folder / "config.json"
-    if not any((folder / name).exists() for name in ("metrics.jsonl", "checkpoint", "result.json")):
+    log = folder / "metrics.jsonl"
+    logged = log.exists() and log.stat().st_size > 0
+    if not (logged or (folder / "result.json").exists() or any((folder / "checkpoint").glob("[0-9]*"))):
         return
     if not file.exists():
         raise InputError(f"--workdir {folder} holds a run without its config.json; take another --workdir")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from ml_collections import ConfigDict
 
 import launch
 from jaxembed import conduct, experiment, sample, train, workdir
@@ -241,11 +242,20 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
     assert not (tmp_path / "config.json").exists()
 
 
-@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoint"])
+@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoint/5/_METADATA", "result.json"])
 def test_what_is_left_of_a_run_without_its_config_is_not_gone_on_from(left, config, tmp_path):
-    (tmp_path / left).mkdir()
+    (tmp_path / left).parent.mkdir(exist_ok=True, parents=True)
+    (tmp_path / left).write_text("{}")
     with pytest.raises(InputError, match=r"holds a run without its config.json"):
         run(config, tmp_path)
+
+
+def test_a_folder_in_which_no_step_was_taken_is_nobodys(config, tmp_path):
+    other = ConfigDict(config.to_dict() | {"seed": 9})
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "config.json").write_text(other.to_json())
+    workdir.check(config, tmp_path)
 
 
 def test_a_folder_is_one_runs_at_a_time(config, tmp_path):
@@ -261,6 +271,20 @@ def test_a_finished_run_without_its_checkpoint_is_not_trained_again_to_evaluate_
     with pytest.raises(InputError, match="has no checkpoint of its last step"):
         run(config, tmp_path, again=True)
     assert (tmp_path / "result.json").read_text() == result
+
+
+def test_a_finished_run_whose_last_checkpoint_is_damaged_is_not_trained_again_to_evaluate_it(config, tmp_path):
+    config.train.checkpoint_every = 20
+    run(config, tmp_path)
+    before = {name: (tmp_path / name).read_text() for name in ("result.json", "metrics.jsonl")}
+    steps = sorted(int(folder.name) for folder in (tmp_path / "checkpoint").glob("[0-9]*"))
+    assert len(steps) == 2
+    for file in (tmp_path / "checkpoint" / str(steps[-1])).rglob("d/*"):
+        file.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=rf"no checkpoint in .* can be restored \({steps[-1]}: "):
+        run(config, tmp_path, again=True)
+    assert before == {name: (tmp_path / name).read_text() for name in before}
+    assert sorted(int(folder.name) for folder in (tmp_path / "checkpoint").glob("[0-9]*")) == steps
 
 
 def test_a_stopped_and_a_diverged_run_end_with_their_own_status(tmp_path):
@@ -301,6 +325,15 @@ def test_a_disk_that_is_full_at_the_end_is_one_line(tmp_path):
     code += f"runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (1, "launch.py: [Errno 28] No space left on device: 'sample.npz'\n")
+
+
+def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
+    # A file may grow to 60 KB, and what a checkpoint is made of is larger.
+    limit = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, ROOT / "launch.py"]
+    arguments = [*limit, f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
+    done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=False)
+    folder = tmp_path / "run" / "checkpoint"
+    assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")
 
 
 def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):

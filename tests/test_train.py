@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import jax
@@ -23,6 +24,26 @@ def leaves(state) -> list[np.ndarray]:
 
 def equal(first, second) -> bool:
     return all((a == b).all() for a, b in zip(leaves(first), leaves(second), strict=True))
+
+
+def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, monkeypatch):
+    state, order = train.init(run, dataset, seed=3), jnp.arange(75)
+    count = train.flops(run, state, mesh.replicate(run.mesh, dataset.train), order)
+    # The kernels alone, of which two have a gradient by what they were given; 16 images.
+    assert count > 16 * 2 * (2 * 63 * 16 + 3 * (16 * 6 + 6 * 8 + 8 * 3))
+    monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda _: None)  # as for a GPU
+    assert train.flops(run, state, dataset.train, order) is None
+
+
+def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
+    run, dataset, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "_speed", lambda *_: None)
+    train.fit(run, dataset, tmp_path, seed=3)
+    rated = [line for line in log.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
+    assert rated
+    assert all("share_of_peak" not in line for line in rated)
+    assert re.search(r"step 12/12: loss \d\.\d{4}, [\d,]+ images/s, 0 s left", capsys.readouterr().out)
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """Our side: the steps of a run as `train.fit` calls them, without its log and its checkpoints."""
 
 import contextlib
-from functools import partial
 from typing import Any
 
 import jax
 
-from jaxembed import experiment, mesh, speed, train
+from jaxembed import experiment, mesh, train
 from jaxembed.data import Dataset
 
 
@@ -44,4 +43,4 @@ class Trainer:
 
     def flops(self) -> float:
         """Count the floating-point operations of one step, augmentation and optimizer included."""
-        return speed.flops(partial(train.train_step, self.run), self.state, self.images, self.order)
+        return train.flops(self.run, self.state, self.images, self.order)
