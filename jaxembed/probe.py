@@ -13,6 +13,9 @@ from jaxtyping import Array, Float, Int
 from jaxembed import losses, model, registry
 from jaxembed.types import Key
 
+# Rows that are in float64 at a time.
+CHUNK = 10_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -78,16 +81,7 @@ def fit(
     Returns:
       the trained probe: embeddings [n, d] -> classes [n].
     """
-    # float64: over 50,000 rows a float32 mean is off by so much that a constant dimension seems to vary.
-    mean = embeddings.mean(axis=0, keepdims=True, dtype=np.float64)
-    deviation = embeddings.std(axis=0, keepdims=True, dtype=np.float64)
-    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
-
-    def standardise(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        rows = rows - mean
-        rows /= scale
-        return rows.astype(np.float32)
-
+    standardise = _standardiser(embeddings)
     network = model.MLP((*settings.hidden, classes), settings.dropout)
     params = _train(network, settings, key, standardise(embeddings), labels)
 
@@ -95,6 +89,29 @@ def fit(
         return np.asarray(_predict(network, params, standardise(rows)))
 
     return classify
+
+
+def _standardiser(
+    embeddings: Float[np.ndarray, "m d"],
+) -> Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]]:
+    """Make the function that standardises rows as these would be."""
+    # float64: over 50,000 rows a float32 mean is off by so much that a constant dimension seems to vary.
+    mean = embeddings.mean(axis=0, keepdims=True, dtype=np.float64)
+    squares = sum(np.square(embeddings[chunk] - mean).sum(axis=0, keepdims=True) for chunk in _chunks(embeddings))
+    deviation = np.sqrt(squares / len(embeddings))
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
+
+    def standardise(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        standardised = np.empty(rows.shape, np.float32)
+        for chunk in _chunks(rows):
+            standardised[chunk] = (rows[chunk] - mean) / scale
+        return standardised
+
+    return standardise
+
+
+def _chunks(rows: np.ndarray) -> list[slice]:
+    return [slice(start, start + CHUNK) for start in range(0, len(rows), CHUNK)]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
