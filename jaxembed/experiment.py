@@ -64,7 +64,7 @@ class Protocol:
       distance: its distance, "cosine" or "euclidean".
       views: augmented views of each train image that the probes learn from, besides the image itself; in linear
         evaluation each epoch often has its own (Chen et al. 2020), but an encoder is slower than a probe.
-      augmentation: what makes them; without views it is not looked at.
+      augmentation: what makes them; without views it is not used.
       linear: the linear probe.
       mlp: the probe with hidden layers.
     """

@@ -26,7 +26,7 @@ def make(
 
 def sgd(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
     """SGD with momentum; weight decay is L2, added to the gradient, as in PyTorch."""
-    registry.bounded("config.optimizer", ">= 0", momentum=momentum, weight_decay=weight_decay)
+    _bounded(momentum, weight_decay)
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum))
 
 
@@ -38,7 +38,7 @@ def adam(schedule: optax.Schedule, *, weight_decay: float) -> optax.GradientTran
 
 def lars(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
     """LARS for large batches; biases and BatchNorm neither decay nor adapt (You et al. 2017; SimCLR, section 3)."""
-    registry.bounded("config.optimizer", ">= 0", momentum=momentum, weight_decay=weight_decay)
+    _bounded(momentum, weight_decay)
     return optax.lars(
         schedule,
         weight_decay=weight_decay,
@@ -55,7 +55,7 @@ def muon(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> o
     0.2 times the rate, about Adam's. Biases and BatchNorm do not decay.
     Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; the scale is Liu et al.'s 2025, arXiv:2502.16982.
     """
-    registry.bounded("config.optimizer", ">= 0", momentum=momentum, weight_decay=weight_decay)
+    _bounded(momentum, weight_decay)
     return contrib.muon(
         schedule,
         beta=momentum,
@@ -66,6 +66,11 @@ def muon(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> o
 
 
 OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars, "muon": muon}
+
+
+def _bounded(momentum: float, weight_decay: float) -> None:
+    registry.bounded("config.optimizer", "at least 0 and below 1", momentum=momentum)
+    registry.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
 
 
 def _schedule(

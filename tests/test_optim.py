@@ -107,6 +107,8 @@ def test_muon_takes_a_convolution_as_a_matrix_with_a_column_per_output():
         ({"name": "adamw"}, "one of sgd, adam, lars, muon; got 'adamw' .did you mean 'adam'"),
         ({"name": "adam", "momentum": 0.9}, "config.optimizer of adam has no option 'momentum'"),
         ({"name": "adam", "learning_rate": 0.0}, "config.optimizer.learning_rate must be > 0, got 0.0"),
+        ({"name": "muon", "momentum": 1.0}, "config.optimizer.momentum must be at least 0 and below 1, got 1.0"),
+        ({"name": "sgd", "momentum": -0.1}, "config.optimizer.momentum must be at least 0 and below 1, got -0.1"),
         ({"name": "adam", "warmup_epochs": 10.0}, "less than the 10 epochs of training, got 10.0"),
         ({"name": "adam", "warmup_epochs": -1.0}, "must be at least 0"),
     ],

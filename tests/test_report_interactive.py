@@ -130,6 +130,23 @@ def test_more_classes_than_the_palette_has_colours():
     assert len(set(colours)) == len(names)
 
 
+@pytest.mark.parametrize("count", [3, 9, 10, 11, 12, 37, 43, 100])
+def test_every_point_has_its_classs_colour(count):
+    names = tuple(f"class {i}" for i in range(count))
+    scale = (
+        interactive.view([("run", finished(0, classes=names))])
+        .children[1]
+        .children[0]
+        .renderers[0]
+        .glyph.fill_color.transform
+    )
+    # As Bokeh finds the place of a value in a palette, in double precision.
+    bins = (np.arange(count) * (1 / (scale.high - scale.low)) - scale.low * (1 / (scale.high - scale.low))) / (
+        1 / count
+    )
+    assert np.floor(bins).astype(int).tolist() == list(range(count))
+
+
 def test_the_same_runs_make_the_same_page_but_for_the_names_of_its_parts():
     def numbered(page: str) -> str:
         names: dict[str, str] = {}

@@ -162,7 +162,7 @@ def _plot(
         source=source,
         view=models.CDSView(filter=shows),
         size=7,
-        fill_color=linear_cmap("label", colours, low=0, high=len(colours)),
+        fill_color=linear_cmap("label", colours, low=-0.5, high=len(colours) - 0.5),
         fill_alpha=0.85,
         line_color=plots.INK,
         line_width=1.6,
