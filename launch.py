@@ -103,7 +103,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         )
     if FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.WARNING)
-        # Which tells of every file, and of every failure besides raising it.
+        # Orbax tells of every file, and of every failure besides raising it.
         logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
     return rest
 

@@ -57,21 +57,20 @@ class Checkpoints:
           InputError: if there are checkpoints and none can be restored, or not that of the step; nothing is moved.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        failed = {}
-        for saved in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
-            try:
-                with _quiet():
+        state, failed = None, {}
+        with _quiet():
+            for saved in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
+                try:
                     state = self.manager.restore(saved, args=ocp.args.StandardRestore(abstract))
-            except Exception as error:  # orbax raises whatever the damage made it stumble over
-                failed[saved] = error
-                continue
-            for damaged, error in failed.items():
-                self._set_aside(damaged, error)
-            return state
-        if failed:
-            reasons = ", ".join(f"{saved}: {type(error).__name__}" for saved, error in failed.items())
+                    break
+                except Exception as error:  # orbax raises whatever the damage made it stumble over
+                    failed[saved] = type(error).__name__  # not itself, which would outlive the quiet
+        if state is None and failed:
+            reasons = ", ".join(f"{saved}: {reason}" for saved, reason in failed.items())
             raise InputError(f"no checkpoint in {self.folder} can be restored ({reasons}); take another --workdir")
-        return None
+        for damaged, reason in failed.items():
+            self._set_aside(damaged, reason)
+        return state
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -82,13 +81,13 @@ class Checkpoints:
                 raise
             raise OSError(int(code[1]), os.strerror(int(code[1])), str(self.folder)) from error
 
-    def _set_aside(self, step: int, error: Exception) -> None:
+    def _set_aside(self, step: int, reason: str) -> None:
         names = (f"damaged-{step}", *(f"damaged-{step}-{number}" for number in range(2, 1000)))
         aside = next(path for name in names if not (path := self.folder.parent / name).exists())
         (self.folder / str(step)).rename(aside)
         # The manager remembers its steps, and would take a new save of this one for a repetition.
         self.manager.reload()
-        logging.warning("checkpoint %d is damaged (%s): moved to %s", step, type(error).__name__, aside)
+        logging.warning("checkpoint %d is damaged (%s): moved to %s", step, reason, aside)
 
 
 @contextlib.contextmanager

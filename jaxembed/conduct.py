@@ -55,8 +55,7 @@ def run(
             raise InputError(f"--workdir {folder} has no metrics.jsonl to draw again")
         workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
         print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
-        trained = train.finished if is_finished else train.fit
-        state = trained(parts, dataset, folder, seed=config.seed)
+        state = (train.restored if is_finished else train.fit)(parts, dataset, folder, seed=config.seed)
         if tune:
             _table(evaluate.evaluate(parts, state, dataset, splits=("validation",)).metrics)
             print("On the validation split alone; the same command without --tune finishes the run")

@@ -72,7 +72,7 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                     saved = step
 
 
-def finished(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
+def restored(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
     """Restore the state at the end of a run that is finished.
 
     Raises:

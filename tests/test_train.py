@@ -13,6 +13,7 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
 from jaxembed import evaluate, experiment, log, mesh, train
+from jaxembed.types import InputError
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -44,6 +45,18 @@ def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
     assert rated
     assert all("share_of_peak" not in line for line in rated)
     assert re.search(r"step 12/12: loss \d\.\d{4}, [\d,]+ images/s, 0 s left", capsys.readouterr().out)
+
+
+def test_the_end_of_a_finished_run_is_restored_or_refused_and_nothing_is_moved(run, dataset, tmp_path):
+    end = train.fit(run, dataset, tmp_path, seed=3)
+    assert equal(train.restored(run, dataset, tmp_path, seed=3), end)
+    before = sorted(tmp_path.rglob("*"))
+    assert {folder.name for folder in (tmp_path / "checkpoint").glob("[0-9]*")} == {"10", "12"}
+    for file in (tmp_path / "checkpoint" / "12").rglob("d/*"):
+        file.write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be restored \(12: "):
+        train.restored(run, dataset, tmp_path, seed=3)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.fixture
