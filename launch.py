@@ -102,8 +102,8 @@ def parse(argv: Sequence[str]) -> list[str]:
             else "--config is required, such as --config=configs/quickstart.py"
         )
     if FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.WARNING)
-        # Orbax tells of every file, and of every failure besides raising it.
+        logging.set_verbosity(logging.WARNING)  # JAX tells of devices that are not there, orbax of every file
+        # Orbax also logs each failure that it raises.
         logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
     return rest
 
