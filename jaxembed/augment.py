@@ -259,6 +259,9 @@ def elastic(key: Key, image: Image, *, displacement: float, smoothness: float) -
     unsmoothed = jax.random.normal(key, (2, height, width))
     rows, columns = _gaussian(height, smoothness), _gaussian(width, smoothness)
     down, right = displacement * jnp.einsum("yh,khw,xw->kyx", rows, unsmoothed, columns, precision="highest")
+    # Times the identity, for which XLA's CPU compiler makes the image once: else what comes before, such as
+    # `affine`, is done anew for each of the four pixels that one is taken from.
+    image = jnp.einsum("hwc,wx->hxc", image, jnp.eye(width), precision="highest")
     moved = _sample(image, [jnp.arange(height)[:, None] - down, jnp.arange(width)[None, :] - right])
     return jnp.minimum(moved, 1)  # rounding makes white whiter
 
