@@ -67,7 +67,8 @@ class Checkpoints:
                     failed[saved] = type(error).__name__  # not itself, which would outlive the quiet
         if state is None and failed:
             reasons = ", ".join(f"{saved}: {reason}" for saved, reason in failed.items())
-            raise InputError(f"no checkpoint in {self.folder} can be restored ({reasons}); take another --workdir")
+            no_use = f"no checkpoint in {self.folder} can be restored ({reasons})"
+            raise InputError(f"{no_use}; train in another --workdir")
         for damaged, reason in failed.items():
             self._set_aside(damaged, reason)
         return state
