@@ -259,11 +259,19 @@ def elastic(key: Key, image: Image, *, displacement: float, smoothness: float) -
     unsmoothed = jax.random.normal(key, (2, height, width))
     rows, columns = _gaussian(height, smoothness), _gaussian(width, smoothness)
     down, right = displacement * jnp.einsum("yh,khw,xw->kyx", rows, unsmoothed, columns, precision="highest")
-    # Times the identity, for which XLA's CPU compiler makes the image once: else what comes before, such as
-    # `affine`, is done anew for each of the four pixels that one is taken from.
-    image = jnp.einsum("hwc,wx->hxc", image, jnp.eye(width), precision="highest")
+    # Else what comes before, such as `affine`, is done anew for each of the four pixels that one is taken from.
+    image = once(image)
     moved = _sample(image, [jnp.arange(height)[:, None] - down, jnp.arange(width)[None, :] - right])
     return jnp.minimum(moved, 1)  # rounding makes white whiter
+
+
+def once(images: Float[Array, "*n h w c"]) -> Float[Array, "*n h w c"]:
+    """Return the same images, one or many, made once however many look at them: for what is costly to make anew.
+
+    XLA's CPU compiler fuses a gather into each of those that read it, and drops `lax.optimization_barrier` before
+    it does; a matmul, here by the identity, ends that, and adds up the corners of a moved pixel at once.
+    """
+    return jnp.einsum("...wc,wx->...xc", images, jnp.eye(images.shape[-2]), precision="highest")
 
 
 # In the order in which they run. A new one comes last: the others then draw what they drew before.

@@ -78,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         # The highest so far: a machine with other tenants is not always as fast as it can be. Only of what was
         # measured: without instructions for it, a matmul in bfloat16 takes minutes.
-        for dtype in {result["dtype"] for result in record["experiments"].values()}:
-            record["peaks"][dtype] = max(record["peaks"].get(dtype, 0.0), machine.peak(dtype, device))
+        dtype = config.train.dtype
+        record["peaks"][dtype] = max(record["peaks"].get(dtype, 0.0), machine.peak(dtype, device))
         for result in record["experiments"].values():  # of which the last is the new one
             result["share_of_peak"] = result["gflops"] * 1e9 / record["peaks"][result["dtype"]]
         print(table.line(result), flush=True)
