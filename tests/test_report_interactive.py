@@ -17,7 +17,7 @@ from jaxembed.finished import Finished
 from jaxembed.report import interactive
 from jaxembed.sample import Sample
 
-REPORT = Path(__file__).parents[1] / "docs" / "results" / "report" / "report.html"
+REPORT = Path(__file__).parents[1] / "docs" / "results" / "report_mnist" / "report.html"
 CLASSES = ('</script><b onclick="x">', "$$x$$ & 'y'", "@image{safe}")
 N, NEAR = 30, 5
 
