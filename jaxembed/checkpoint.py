@@ -15,6 +15,10 @@ from absl import logging
 
 from jaxembed.types import InputError, State
 
+# Orbax reads and writes every array in a task of its own. Of those that fail, one is awaited and tells us; for each
+# of the others asyncio would print a traceback, whenever it is thrown away.
+stdlib_logging.getLogger("asyncio").addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
+
 
 class Checkpoints:
     """The checkpoints of one run, in `<folder>/<step>/`; leaving the context waits for the last save."""
@@ -93,14 +97,11 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    # Orbax reads every array in a task of its own; Python prints a traceback for each that nobody awaits.
-    logger, hook = stdlib_logging.getLogger("asyncio"), sys.unraisablehook
-    level = logger.level
-    logger.setLevel(stdlib_logging.CRITICAL)
+    # What the tasks that fail leave behind complains again when it is thrown away.
+    hook = sys.unraisablehook
     sys.unraisablehook = lambda _: None
     try:
         yield
     finally:
         gc.collect()  # so that what is thrown away here is not noticed later
-        logger.setLevel(level)
         sys.unraisablehook = hook

@@ -1,5 +1,8 @@
 """Checkpoints: what was saved comes back, whole, onto the devices there are; damage costs one checkpoint."""
 
+import asyncio
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +50,15 @@ def test_the_newest_state_comes_back_with_its_key_and_types(tmp_path, state):
 def test_only_the_newest_are_kept(tmp_path, state):
     save(tmp_path, at(state, 1), at(state, 2), at(state, 3), keep=2)
     assert sorted(folder.name for folder in tmp_path.iterdir() if folder.name.isdigit()) == ["2", "3"]
+
+
+def test_an_array_that_cannot_be_saved_is_not_also_a_traceback_of_asyncio(caplog):
+    async def leave():
+        asyncio.get_running_loop().create_future().set_exception(ValueError("lost"))
+
+    asyncio.run(leave())
+    gc.collect()
+    assert not caplog.records
 
 
 def test_a_state_saved_on_eight_devices_restores_on_one(tmp_path, state):

@@ -46,7 +46,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 def peak(dtype: str, device: torch.device) -> float:
     """Measure the machine's matmul peak in FLOP/s, by the faster of JAX and PyTorch."""
     size = 2048 if device.type == "cpu" else 8192
-    tensor = torch.ones((size, size), dtype=getattr(torch, dtype), device=device)
+    tensor = torch.randn((size, size), dtype=getattr(torch, dtype), device=device)
 
     def multiply() -> None:
         torch.matmul(tensor, tensor)
