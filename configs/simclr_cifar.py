@@ -26,11 +26,11 @@ def get_config() -> ConfigDict:
         epochs=500,
         batch_size=512,
         dtype="bfloat16",
-        steps_per_call=20,
+        steps_per_call=50,
         log_every=50,
-        checkpoint_every=1000,
+        checkpoint_every=5000,
         keep=2,
-        validate_every=25,
+        validate_every=100,
         tensorboard=False,
     )
     config.evaluate = dict(

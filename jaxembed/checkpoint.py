@@ -17,7 +17,7 @@ from jaxembed.types import InputError, State
 
 # Orbax reads and writes every array in a task of its own. Of those that fail, one is awaited and tells us; for each
 # of the others asyncio would print a traceback, whenever it is thrown away.
-stdlib_logging.getLogger("asyncio").addFilter(lambda record: "exception was never retrieved" not in record.getMessage())
+stdlib_logging.getLogger("asyncio").addFilter(lambda record: "was never retrieved" not in record.getMessage())
 
 
 class Checkpoints:

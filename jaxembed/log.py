@@ -28,9 +28,9 @@ class Diverged(RuntimeError):
 class Log:
     """Takes the scores of every call of the step; writes their means over the steps since the last line.
 
-    A line is due every `log_every` steps. Scores stay on the device until the next line is due: the host reads
-    one line late, so the device never waits for it. `seconds` counts training alone, compilation included,
-    across resumed runs.
+    A line is due every `log_every` steps. Scores stay on the device until the next line is due, unless it is done
+    with them: the host reads one line late, so the device never waits for it. `seconds` counts training alone,
+    compilation included, across resumed runs.
     """
 
     def __init__(self, folder: Path, run: Run, *, step: int, speed: Speed | None) -> None:
@@ -77,6 +77,9 @@ class Log:
         if step % self.run.training.log_every == 0:
             self._write_pending()
             self._close_window()
+            # A GPU's loop ends before its call returns. To read it with the next one would rate two lines as one.
+            if all(score.is_ready() for score in scores.values()):
+                self._write_pending()
 
     def flush(self) -> None:
         """Write all that was added, waiting for the device; Diverged if the loss is no number."""

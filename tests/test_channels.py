@@ -25,8 +25,10 @@ def variables() -> dict:
     return {"params": {"scale": one, "bias": two}, "batch_stats": {"mean": three, "var": four}}
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("train", [True, False])
-def test_batch_norm_is_flax_batch_norm(maps, variables, train):
+def test_batch_norm_is_flax_batch_norm(maps, variables, train, backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     ours, theirs = channels.BatchNorm(train, 0.8), nn.BatchNorm(use_running_average=not train, momentum=0.8)
     results = []
     for norm in (ours, theirs):

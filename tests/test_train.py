@@ -219,6 +219,14 @@ def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
     assert_allclose(scores["loss"], np.mean(each), rtol=1e-5)
 
 
+def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
+    with log.Log(tmp_path, run, step=0, speed=None) as journal:
+        for step in (1, 2, 3, 4):
+            journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
+    lines = log.read(tmp_path / "metrics.jsonl")
+    assert [(line["step"], line["train/loss"]) for line in lines] == [(2, 1.5), (4, 3.5)]
+
+
 def test_an_epoch_shows_every_image_at_most_once_and_each_epoch_in_another_order():
     key = jax.random.key(0)
     first, second = train.permute(key, 0, 50), train.permute(key, 1, 50)
