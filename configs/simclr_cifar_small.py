@@ -1,6 +1,7 @@
 """SimCLR on CIFAR-10 with a small CNN: within an hour on a CPU (Chen et al. 2020, arXiv:2002.05709).
 
-Measured (seed 0, test split, CPU with 2 cores): 2,459 s; kNN 72.40%, linear probe 74.86%, MLP probe 78.92%.
+Measured (seed 0, test split, CPU with 2 cores): 2,459 s; kNN 72.40%, MLP probe 78.92%, linear probe,
+then at a rate of 0.3, 74.86%.
 
 Run: python launch.py --config=configs/simclr_cifar_small.py
 """
@@ -36,7 +37,7 @@ def get_config() -> ConfigDict:
         distance="cosine",
         views=4,
         augmentation=dict(flip=0.5, translate=2),
-        linear=dict(epochs=10, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+        linear=dict(epochs=10, batch_size=512, learning_rate=0.03, weight_decay=0.0),
         mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
     )
     return config
