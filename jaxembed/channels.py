@@ -72,6 +72,7 @@ def average(x: Maps) -> Float[Array, " c"]:
 
 def spread(numbers: Float[Array, " c"], shape: tuple[int, int, int, int]) -> Maps:
     """Repeat a number of each channel at every pixel of images of a shape (n, h, w, c)."""
+    # Its gradient is a sum: on a CPU one of our own, elsewhere XLA's.
     return (_spread if jax.default_backend() == "cpu" else jnp.broadcast_to)(numbers, shape)
 
 
