@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -35,10 +35,10 @@ flags.DEFINE_bool("tune", False, "Measure on the validation split alone: for cho
 def main(_: Sequence[str]) -> None:
     """Run the experiment that the flags describe."""
     # Imported here, so that --help and a misspelt flag answer at once.
-    from jaxembed import conduct, experiment, log, suite, train
+    from jaxembed import checkpoint, conduct, experiment, log, suite, train
     from jaxembed.types import InputError
 
-    sys.unraisablehook = _report
+    checkpoint.hush()
     # While it trains, a run saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
     config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
@@ -68,12 +68,6 @@ def main(_: Sequence[str]) -> None:
         fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)
     except KeyboardInterrupt:
         fail(INTERRUPTED, status=128 + signal.SIGINT)
-
-
-def _report(unraisable: Any) -> None:
-    """Report an error that cannot be raised, but for those of a checkpoint's other writes when one has failed."""
-    if str(unraisable.exc_value) != "Event loop is closed":
-        sys.__unraisablehook__(unraisable)
 
 
 def _folder(name: str, seed: int = 0) -> Path:

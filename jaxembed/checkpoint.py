@@ -1,23 +1,21 @@
 """Checkpoints: State on disk, saved in the background, restored from the newest that is whole."""
 
 import contextlib
-import gc
+import inspect
 import logging as stdlib_logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
 from jaxembed.types import InputError, State
-
-# Orbax reads and writes every array in a task of its own. Of those that fail, one is awaited and tells us; for each
-# of the others asyncio would print a traceback, whenever it is thrown away.
-stdlib_logging.getLogger("asyncio").addFilter(lambda record: "was never retrieved" not in record.getMessage())
 
 
 class Checkpoints:
@@ -62,13 +60,12 @@ class Checkpoints:
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         state, failed = None, {}
-        with _quiet():
-            for saved in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
-                try:
-                    state = self.manager.restore(saved, args=ocp.args.StandardRestore(abstract))
-                    break
-                except Exception as error:  # orbax raises whatever the damage made it stumble over
-                    failed[saved] = type(error).__name__  # not itself, which would outlive the quiet
+        for saved in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
+            try:
+                state = self.manager.restore(saved, args=ocp.args.StandardRestore(abstract))
+                break
+            except Exception as error:  # orbax raises whatever the damage made it stumble over
+                failed[saved] = type(error).__name__
         if state is None and failed:
             reasons = ", ".join(f"{saved}: {reason}" for saved, reason in failed.items())
             no_use = f"no checkpoint in {self.folder} can be restored ({reasons})"
@@ -95,13 +92,21 @@ class Checkpoints:
         logging.warning("checkpoint %d is damaged (%s): moved to %s", step, reason, aside)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # What the tasks that fail leave behind complains again when it is thrown away.
+def hush() -> None:
+    """Let a checkpoint that fails be one error, from now until the process ends; a program calls it as it begins.
+
+    Orbax reads and writes every array in a task of its own. The first that fails is the error that is raised, and
+    closes the loop that all of them run in. Each of the others would print a traceback or a warning, some as the
+    process ends: one that has failed, too; one that has not ended, and may not let go; one that has not begun; a
+    file that has done what it was asked, and finds the loop closed.
+    """
+    left = re.compile("exception was never retrieved|destroyed but it is pending")
+    stdlib_logging.getLogger("asyncio").addFilter(lambda record: not left.search(record.getMessage()))
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     hook = sys.unraisablehook
-    sys.unraisablehook = lambda _: None
-    try:
-        yield
-    finally:
-        gc.collect()  # so that what is thrown away here is not noticed later
-        sys.unraisablehook = hook
+
+    def report(lost: Any) -> None:
+        if not inspect.iscoroutine(lost.object) and str(lost.exc_value) != "Event loop is closed":
+            hook(lost)
+
+    sys.unraisablehook = report
