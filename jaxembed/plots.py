@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import matplotlib.patheffects
 import numpy as np
+from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 PALETTE = matplotlib.color_sequences["petroff10"]
 SAME, DIFFERENT, WRONG = PALETTE[0], PALETTE[1], PALETTE[2]
 INK, FAINT = "#222222", "#8a8a8a"
+NAME = "name"  # marks a class's name in a scatter plot
 
 STYLE = {
     "font.size": 10,
@@ -50,9 +52,14 @@ def figure(
 
 
 def save(figure: Figure, file: Path) -> None:
-    """Write a figure as PNG."""
+    """Write a figure as PNG, with the names in scatter plots moved apart."""
     # The layout makes room for labels beside axes of a fixed aspect only at its second go.
     figure.draw_without_rendering()
+    for axes in figure.axes:
+        names = [text for text in axes.texts if text.get_gid() == NAME]
+        # Not as long as a time allows, which would make the picture depend on the machine.
+        options = dict(avoid_self=False, ensure_inside_axes=False, force_explode=0, only_move="y", iter_lim=1000)
+        adjust_text(names, ax=axes, **options)
     figure.savefig(file)
 
 
@@ -91,6 +98,7 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequenc
                     fontsize=8,
                     fontweight="bold",
                     path_effects=outline,
+                    gid=NAME,
                 )
     axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     axes.spines[:].set_visible(False)

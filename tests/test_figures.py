@@ -112,6 +112,18 @@ def test_classes_that_share_a_middle_have_their_names_apart_each_where_it_is_pur
     assert around == pytest.approx(10)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_name_of_a_class_covers_another(seed, tmp_path):
+    points, labels = np.random.default_rng(seed).normal(size=(50, 2)), np.arange(50) % 5
+    figure, [[axes]] = plots.figure(3, 3)
+    plots.scatter(axes, points, labels, ["Ankle boot"] * 5)
+    axes.set_title("a title\nof two lines")  # which leaves them less room
+    plots.save(figure, tmp_path / "names.png")
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 5
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.06, 1), (0.9, 1), (2, 100), (2.1, 9.9), (10, 60), (30, 40), (1, 1e6)])
 def test_a_logarithmic_scale_is_marked_with_plain_numbers_that_have_room(low, high):
     figure, [[axes]] = plots.figure(4, 3)
