@@ -289,3 +289,12 @@ def pieces(reader: pypdf.PdfReader):
 
         page.extract_text(visitor_text=visit)
     return found
+
+
+def test_a_row_of_more_experiments_than_a_page_has_room_for_goes_on_on_the_next(tmp_path):
+    story = typeset.Story("many")
+    story.table("All that were judged alike.", ["dataset", "experiments"], [["rows", ", one " * 3000]], texts=2)
+    story.write(tmp_path / "many.pdf")
+    pages = [found.extract_text().count("one") for found in pypdf.PdfReader(tmp_path / "many.pdf").pages]
+    assert sum(pages) == 3000
+    assert max(pages) < 3000

@@ -78,7 +78,9 @@ class Story(list[Flowable]):
         lines = [[f"<b>{cell}</b>" for cell in head], *rows]
         cells = [[Paragraph(*pair) for pair in zip(line, styles, strict=True)] for line in lines]
         self.append(Paragraph(f"<b>Table {self.tables}:</b> {caption}", ABOVE))
-        self.append(Table(cells, _widths(cells), style=RULED, repeatRows=1, hAlign="LEFT", spaceAfter=12))
+        # A row may name more experiments than a page has room for.
+        options = dict(repeatRows=1, splitInRow=1, hAlign="LEFT", spaceAfter=12)
+        self.append(Table(cells, _widths(cells), style=RULED, **options))
 
     def figure(self, *pictures: Picture) -> None:
         """Add pictures side by side, each above its caption: one row of a table, which is never split."""
