@@ -62,7 +62,7 @@ def main(_: Sequence[str]) -> None:
         fail(str(error))
     except OSError as error:  # a full disk, a file that may not be read
         fail(str(error), status=1)
-    except (log.Diverged, suite.Incomplete) as error:
+    except (log.Diverged, conduct.OutOfMemory, suite.Incomplete) as error:
         fail(str(error), status=1)
     except train.Stopped as stopped:
         fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)

@@ -1,15 +1,21 @@
 """Conducting a run: from its config to its result."""
 
+import contextlib
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from jaxembed import evaluate, experiment, finished, log, result, sample, train, workdir
 from jaxembed.types import InputError
+
+
+class OutOfMemory(RuntimeError):
+    """A run needs more memory than its devices have left; the text is one line."""
 
 
 def run(
@@ -35,9 +41,10 @@ def run(
 
     Raises:
       InputError: if any of that cannot be used; the folder is then as it was.
+      OutOfMemory: if the devices, or this machine, have not the memory.
     """
     experiment.check_sections(config)
-    with workdir.opened(folder):
+    with workdir.opened(folder), _in_memory():
         workdir.check(config, folder)
         is_finished = (folder / "result.json").exists()
         if is_finished and tune:
@@ -71,6 +78,18 @@ def run(
         # Last, as it is what says that the run is finished.
         workdir.write("result.json", json.dumps(record, indent=2) + "\n", folder)
         show(record, folder)
+
+
+@contextlib.contextmanager
+def _in_memory() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        said = str(error).partition("\n")[0].rstrip(".") or "MemoryError"
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in said:
+            raise
+        smaller = "a smaller config.train.batch_size or config.encoder may fit, in another --workdir"
+        raise OutOfMemory(f"out of memory on {result.device()}: {said}; {smaller}") from error
 
 
 def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:

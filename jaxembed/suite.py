@@ -38,7 +38,7 @@ def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, a
 
     Raises:
       InputError: if any of that cannot be used; everything is looked at before the first run starts.
-      Incomplete: if runs diverged; the others are done, and in the report.
+      Incomplete: if runs diverged or ran out of memory; the others are done, and in the report.
     """
     everyone = registry.call(members, config, folder, configs, what="config")
     for member in everyone:
@@ -46,7 +46,7 @@ def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, a
             finished.read(member.folder)  # what the report needs of it is missed now, not in the end
     for member in {member.name: member for member in everyone}.values():
         experiment.build(member.config, experiment.load(member.config, data_dir=data_dir))
-    diverged = []
+    failed = []
     for place, member in enumerate(everyone, start=1):
         print(f"[{place}/{len(everyone)}] {member.folder}")
         if (member.folder / "result.json").exists() and not again:
@@ -54,15 +54,15 @@ def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, a
         options = {"command": member.command, "data_dir": data_dir, "again": again}
         try:
             conduct.run(member.name, member.config, member.folder, **options)
-        except log.Diverged as error:
+        except (log.Diverged, conduct.OutOfMemory) as error:
             print(f"{member.folder}: {error}")
-            diverged.append(str(member.folder))
+            failed.append(str(member.folder))
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and hold its parts
-    runs = [finished.read(member.folder) for member in everyone if str(member.folder) not in diverged]
+    runs = [finished.read(member.folder) for member in everyone if str(member.folder) not in failed]
     if runs:
         print(f"Report: {report.write(runs, folder / 'report')[0]}")
-    if diverged:
-        raise Incomplete(f"{len(diverged)} of {len(everyone)} runs diverged: {', '.join(diverged)}")
+    if failed:
+        raise Incomplete(f"{len(failed)} of {len(everyone)} runs failed: {', '.join(failed)}")
 
 
 def members(

@@ -52,18 +52,21 @@ def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_p
     assert (samples[0].rows == samples[1].rows).all()
 
 
-def test_a_run_that_diverges_does_not_end_the_suite_and_the_others_are_in_the_report(config, tmp_path, monkeypatch):
+@pytest.mark.parametrize("failure", [log.Diverged, conduct.OutOfMemory])
+def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_report(
+    failure, config, tmp_path, monkeypatch
+):
     config.seeds = (0, 1)
     reported = []
 
-    def one_diverges(name, config, folder, **options):
+    def one_fails(name, config, folder, **options):
         if (name, config.seed) == ("quickstart", 1):
-            raise log.Diverged("the loss is nan")
+            raise failure("as the loss is nan")
         finished_runs.make(folder, experiment=name, seed=config.seed)
 
-    monkeypatch.setattr(conduct, "run", one_diverges)
+    monkeypatch.setattr(conduct, "run", one_fails)
     monkeypatch.setattr(report, "write", lambda runs, folder: reported.extend(runs) or [folder / "report.html"])
-    with pytest.raises(suite.Incomplete, match=r"1 of 4 runs diverged: .*quickstart/seed1"):
+    with pytest.raises(suite.Incomplete, match=r"1 of 4 runs failed: .*quickstart/seed1"):
         run(config, tmp_path)
     assert [run.name for run in reported] == [
         "quickstart, seed 0",
