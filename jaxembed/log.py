@@ -46,7 +46,7 @@ class Log:
         if run.training.tensorboard:
             import tensorboardX  # here, as it is an extra
 
-            self.board = tensorboardX.SummaryWriter(str(folder / "tensorboard"))
+            self.board = tensorboardX.SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self.bar = tqdm.tqdm(
             total=run.total_steps,
             initial=step,

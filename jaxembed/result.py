@@ -63,7 +63,7 @@ def parameters(state: State) -> dict[str, int]:
 
 
 def device() -> str:
-    """Name the devices that a run uses: their kind and how many."""
+    """Name the devices that a run uses: their kind and how many; of a CPU, the cores that it may use."""
     first, count = jax.devices()[0], jax.device_count()
-    kind = f"CPU, {os.cpu_count()} cores" if first.platform == "cpu" else first.device_kind
+    kind = f"CPU, {len(os.sched_getaffinity(0))} cores" if first.platform == "cpu" else first.device_kind
     return kind if count == 1 else f"{count} × {kind}"

@@ -1,7 +1,9 @@
 """Training: one step for every objective, and the loop that calls it."""
 
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,7 +26,7 @@ class Stopped(Exception):
 
     def __init__(self, cause: signal.Signals, step: int, total_steps: int) -> None:
         """Keep the signal: the exit status that a shell expects is 128 + its number."""
-        super().__init__(f"stopped by {cause.name} at step {step} of {total_steps}, saved")
+        super().__init__(f"stopped by {cause.name} at step {step} of {total_steps}{', saved' if step else ''}")
         self.cause = cause
 
 
@@ -199,6 +201,8 @@ def _stop_signals() -> Iterator[list[signal.Signals]]:
     def handle(number: int, _frame: object) -> None:
         received.append(signal.Signals(number))
         signal.signal(number, previous[number])
+        # Not by print, which may be what was interrupted.
+        os.write(sys.stderr.fileno(), b"stopping once the steps under way are saved; a second time stops at once\n")
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

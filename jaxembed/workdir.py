@@ -17,7 +17,7 @@ def opened(folder: Path) -> Iterator[None]:
     """Make the folder and hold it for this process.
 
     Raises:
-      InputError: if it cannot be written, or another process holds it.
+      InputError: if it cannot be written or locked, or another process holds it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,8 +27,10 @@ def opened(folder: Path) -> Iterator[None]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise InputError(f"--workdir {folder} is in use by another run; take another --workdir") from error
+        except OSError as error:  # of a file system without locks
+            raise InputError(f"--workdir {folder} cannot be locked: {error.strerror}; take another disk") from error
         yield
 
 

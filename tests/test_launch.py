@@ -1,7 +1,10 @@
 """The command: a whole run on digits, going on, being finished, and what it says to bad input."""
 
+import errno
+import fcntl
 import importlib.util
 import json
+import os
 import re
 import shutil
 import signal
@@ -265,6 +268,15 @@ def test_a_folder_is_one_runs_at_a_time(config, tmp_path):
     run(config, tmp_path)
 
 
+def test_a_file_system_without_locks_is_said_to_be_one(config, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match=r"cannot be locked: No locks available; take another disk"):
+        run(config, tmp_path)
+
+
 def test_a_finished_run_without_its_checkpoint_is_not_trained_again_to_evaluate_it(config, tmp_path):
     run(config, tmp_path)
     result = (tmp_path / "result.json").read_text()
@@ -283,6 +295,7 @@ def test_a_stopped_and_a_diverged_run_end_with_their_own_status(tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert re.fullmatch(
+        r"stopping once the steps under way are saved; a second time stops at once\n"
         r"launch.py: stopped by SIGTERM at step \d+ of 190000, saved; the same command goes on from here\n",
         process.communicate()[1],
     )
@@ -321,6 +334,16 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
     done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=False)
     folder = tmp_path / "run" / "checkpoint"
     assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")
+
+
+def test_too_little_memory_is_one_line(tmp_path):
+    status, _, err = command(f"--config={QUICKSTART}", "--config.encoder.latent=2000000000000", cwd=tmp_path)
+    assert status == 1
+    assert re.fullmatch(
+        r"launch\.py: out of memory on .*CPU, \d+ cores: RESOURCE_EXHAUSTED: Out of memory allocating \d+ bytes; "
+        r"a smaller config\.train\.batch_size or config\.encoder may fit, in another --workdir\n",
+        err,
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_refused(config, tmp_path):

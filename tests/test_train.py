@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from jaxembed import evaluate, experiment, log, mesh, train
 from jaxembed.types import InputError
@@ -124,7 +125,7 @@ def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config,
         return init(*arguments, **options)
 
     monkeypatch.setattr(train, "init", init_and_stop)
-    with pytest.raises(train.Stopped, match="at step 0 of 12"):
+    with pytest.raises(train.Stopped, match=r"stopped by SIGTERM at step 0 of 12$"):
         train.fit(run, dataset, tmp_path, seed=3)
     assert not list((tmp_path / "checkpoint").iterdir())
 
@@ -337,3 +338,20 @@ def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
     config.train.tensorboard = True
     train.fit(experiment.build(config, dataset), dataset, tmp_path, seed=3)
     assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
+    config.train.tensorboard = True
+    run = experiment.build(config, dataset)
+    with log.Log(tmp_path, run, step=4, speed=None):
+        pass
+    [file] = (tmp_path / "tensorboard").glob("events.*")
+    assert [event.step for event in events(file) if event.session_log.status == SessionLog.START] == [5]
+
+
+def events(file):
+    content = file.read_bytes()
+    while content:
+        size = int.from_bytes(content[:8], "little")
+        yield Event.FromString(content[12 : 12 + size])  # between their checksums
+        content = content[16 + size :]
