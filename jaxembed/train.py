@@ -201,8 +201,9 @@ def _stop_signals() -> Iterator[list[signal.Signals]]:
     def handle(number: int, _frame: object) -> None:
         received.append(signal.Signals(number))
         signal.signal(number, previous[number])
-        # Not by print, which may be what was interrupted.
-        os.write(sys.stderr.fileno(), b"stopping once the steps under way are saved; a second time stops at once\n")
+        bar = "\n" * sys.stderr.isatty()  # to leave it as it is
+        text = f"{bar}stopping once the steps under way are saved; a second time stops at once\n"
+        os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
