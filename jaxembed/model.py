@@ -15,15 +15,24 @@ def pixels(images: UInt8[Array, "n h w c"]) -> Images:
 
 
 class Embedder(nn.Module):
-    """Image -> embedding -> prediction: what every objective trains."""
+    """Image -> embedding -> prediction: what every objective trains.
+
+    Attributes:
+      encoder: images -> embeddings.
+      head: embeddings -> predictions.
+      mirrored: whether the head, once trained, sees the mean of an image's embedding and its mirror image's.
+    """
 
     encoder: nn.Module
     head: nn.Module
+    mirrored: bool
 
     def __call__(self, images: Images, *, train: bool) -> Outputs:
         """Embed n images [n, h, w, c] and predict from the embeddings; float32 out, whatever came in."""
-        embedding = self.encoder(images, train=train)
-        prediction = self.head(embedding, train=train)
+        embedding = seen = self.encoder(images, train=train)
+        if self.mirrored and not train:
+            seen = (embedding + self.encoder(images[:, :, ::-1], train=False)) / 2
+        prediction = self.head(seen, train=train)
         return Outputs(embedding.astype(jnp.float32), prediction.astype(jnp.float32))
 
     def embed(self, images: Images) -> Float[Array, "n d"]:

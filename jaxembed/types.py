@@ -55,12 +55,14 @@ class Objective(NamedTuple):
       score: (outputs, that batch) -> values per row; "loss" is the one minimised.
       reports: names in the scores that hold image by image, without views or neighbours, and so are
         measured exactly over a whole split after training.
+      mirrored: whether the head, once trained, sees the mean of an image's embedding and its mirror image's.
     """
 
     head: nn.Module
     views: Callable[[Key, Batch], tuple[Images, Batch]]
     score: Callable[[Outputs, Batch], Scores]
     reports: tuple[str, ...]
+    mirrored: bool = False
 
 
 class State(NamedTuple):

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from jaxembed import evaluate, experiment, log, neighbours, probe, rows, train
+from jaxembed import evaluate, experiment, log, mesh, model, neighbours, probe, rows, train
 
 RANDOM = np.random.default_rng(1)
 
@@ -172,6 +172,35 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
     assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
     assert evaluate.fingerprint(state) == before
+
+
+@pytest.fixture
+def mirrored(config, dataset):
+    """The run whose head sees each image together with its mirror image."""
+    config.objective.mirrored = True
+    return experiment.build(config, dataset)
+
+
+def test_mirrored_the_head_sees_the_mean_over_both_images_and_the_embedding_is_the_images_own(
+    run, mirrored, dataset
+):
+    state = train.init(run, dataset, seed=0)
+    images = dataset.test.images
+    both = [evaluate.embed(run, state, images[:, :, ::step]) for step in (1, -1)]
+    outputs = mirrored.apply(state.params, state.stats, model.pixels(jnp.array(images)), train=False)
+    for embedding in (outputs.embedding, evaluate.embed(mirrored, state, images)):
+        np.testing.assert_allclose(embedding, both[0], atol=1e-6)
+    head = run.model.bind({"params": state.params}).head
+    plain, mean = (head(jnp.array(seen), train=False) for seen in (both[0], np.mean(both, axis=0)))
+    np.testing.assert_allclose(outputs.prediction, mean, atol=1e-6)
+    assert not np.allclose(plain, mean, atol=1e-3)
+
+
+def test_mirrored_or_not_training_is_the_same(run, mirrored, dataset):
+    state, images = train.init(run, dataset, seed=0), mesh.replicate(run.mesh, dataset.train)
+    order = train.permute(state.key, 0, len(dataset.train.labels))
+    after = [train.advance(each, jax.tree.map(jnp.array, state), images, order, 2)[0] for each in (run, mirrored)]
+    assert all((ours == theirs).all() for ours, theirs in zip(*map(jax.tree.leaves, after), strict=True))
 
 
 def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset, monkeypatch):

@@ -36,7 +36,7 @@ def test_every_objective_has_a_tiny_version_for_the_tests():
 @pytest.mark.parametrize("name", NAMES)
 def test_an_objective_scores_every_row_with_a_finite_loss_that_has_a_gradient(name, batch):
     encoder, objective = make(name)
-    embedder = model.Embedder(encoder, objective.head)
+    embedder = model.Embedder(encoder, objective.head, objective.mirrored)
     images, target = objective.views(jax.random.key(1), batch)
     params = embedder.init(jax.random.key(2), images, train=False)
 

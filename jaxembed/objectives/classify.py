@@ -14,6 +14,7 @@ def make(
     hidden: tuple[int, ...],
     dropout: float,
     smoothing: float,
+    mirrored: bool,
     augmentation: Section,
 ) -> Objective:
     """Make the objective; the head is an MLP classifier on the embedding.
@@ -23,14 +24,15 @@ def make(
       hidden: widths of the classifier's hidden layers; none makes it linear.
       dropout: probability of dropping one of their units.
       smoothing: share of the target's probability that goes to all classes alike (Szegedy et al. 2016, section 7).
+      mirrored: after training, classify an image by the mean of its embedding and its mirror image's, for twice the
+        work; the embedding itself stays the image's own.
       augmentation: what is done to each training image.
     """
     registry.bounded("config.objective", "> 0", hidden=hidden)
     registry.bounded("config.objective", "at least 0 and below 1", dropout=dropout, smoothing=smoothing)
     head = model.MLP((*hidden, task.classes), dropout)
-    return Objective(
-        head, objectives.single_view(augmentation), partial(_score, smoothing=smoothing), reports=("accuracy",)
-    )
+    views, score = objectives.single_view(augmentation), partial(_score, smoothing=smoothing)
+    return Objective(head, views, score, reports=("accuracy",), mirrored=mirrored)
 
 
 def _score(outputs: Outputs, target: Batch, *, smoothing: float) -> Scores:
