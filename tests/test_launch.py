@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jax
 import pytest
+from conftest import OBJECTIVES
 from ml_collections import ConfigDict
 
 import launch
@@ -240,14 +241,7 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config, tmp_path):
         "latent": 8,
         "dropout": 0.0,
     }
-    config.objective = {
-        "name": "classify",
-        "hidden": (),
-        "dropout": 0.0,
-        "smoothing": 0.0,
-        "mirrored": False,
-        "augmentation": {},
-    }
+    config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     with pytest.raises(InputError, match=r"config.encoder.widths must have fewer blocks"):
         run(config, tmp_path)
     assert not (tmp_path / "config.json").exists()

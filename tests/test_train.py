@@ -273,14 +273,7 @@ def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset)
 def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     # One step of SGD without momentum or decay on a linear classifier: w - rate × dL/dw, written out in NumPy.
     config.encoder = {"name": "fc", "widths": (), "latent": 4, "dropout": 0.0}
-    config.objective = {
-        "name": "classify",
-        "hidden": (),
-        "dropout": 0.0,
-        "smoothing": 0.0,
-        "mirrored": False,
-        "augmentation": {},
-    }
+    config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     config.optimizer = SGD
     run = experiment.build(config, dataset)
     before = train.init(run, dataset, seed=3)
