@@ -1,6 +1,7 @@
 """Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
 
 import os
+import tempfile
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 
@@ -59,6 +60,12 @@ def dataset() -> data.Dataset:
 def no_stopwatch(monkeypatch):
     """Runs do not count their operations, which takes longer than the runs; the commands that tests start do."""
     monkeypatch.setattr(train, "_speed", lambda *_: speed.Speed(flops=1e6, peak=1e12))
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(monkeypatch, tmp_path_factory):
+    """What TFDS leaves behind, an empty folder for each dataset that is not prepared yet, goes when pytest's go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.getbasetemp()))
 
 
 @pytest.fixture
