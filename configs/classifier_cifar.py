@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
         dropout=0.0,
         smoothing=0.1,
         mirrored=True,
+        shifted=0,
         augmentation=dict(flip=0.5, translate=4, erase=(0.5, 0.05, 0.2)),
     )
     config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)

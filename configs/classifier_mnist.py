@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
         dropout=0.0,
         smoothing=0.1,
         mirrored=False,
+        shifted=0,
         augmentation=dict(affine=(15.0, 0.04, 0.85, 1.15), elastic=(1.0, 5.5)),
     )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=1e-2)

@@ -134,7 +134,7 @@ def build(config: Section, dataset: data.Dataset) -> Run:
     encoder = encoders.make(config["encoder"])
     image_shape = dataset.train.images.shape[1:]
     objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
-    embedder = model.Embedder(encoder, objective.head, objective.mirrored)
+    embedder = model.Embedder(encoder, objective.head, objective.variants)
     # A shape that an encoder, a head or an augmentation cannot take shows here, before anything is written.
     key, image = jax.random.key(0), jnp.zeros(image_shape)
     jax.eval_shape(partial(embedder.init, train=False), key, image[None])

@@ -1,6 +1,6 @@
 """The model: an encoder with its objective's head on top, and the MLP that heads and probes are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -20,19 +20,19 @@ class Embedder(nn.Module):
     Attributes:
       encoder: images -> embeddings.
       head: embeddings -> predictions.
-      mirrored: whether the head, once trained, sees the mean of an image's embedding and its mirror image's.
+      variants: images -> others like them: once trained, the head sees the mean of an image's embedding and theirs.
     """
 
     encoder: nn.Module
     head: nn.Module
-    mirrored: bool
+    variants: Callable[[Images], Sequence[Images]]
 
     def __call__(self, images: Images, *, train: bool) -> Outputs:
         """Embed n images [n, h, w, c] and predict from the embeddings; float32 out, whatever came in."""
-        embedding = seen = self.encoder(images, train=train)
-        if self.mirrored and not train:
-            seen = (embedding + self.encoder(images[:, :, ::-1], train=False)) / 2
-        prediction = self.head(seen, train=train)
+        embedding = self.encoder(images, train=train)
+        others = () if train else self.variants(images)
+        total = sum((self.encoder(other, train=False) for other in others), embedding)
+        prediction = self.head(total / (1 + len(others)), train=train)
         return Outputs(embedding.astype(jnp.float32), prediction.astype(jnp.float32))
 
     def embed(self, images: Images) -> Float[Array, "n d"]:

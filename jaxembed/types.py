@@ -3,7 +3,7 @@
 Axes: `b` images of a batch, `n` rows after views, `d` embedding, `h w c` the pixels of one image.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -55,14 +55,15 @@ class Objective(NamedTuple):
       score: (outputs, that batch) -> values per row; "loss" is the one minimised.
       reports: names in the scores that hold image by image, without views or neighbours, and so are
         measured exactly over a whole split after training.
-      mirrored: whether the head, once trained, sees the mean of an image's embedding and its mirror image's.
+      variants: images [n, h, w, c] -> others like them, each of that shape: once trained, the head sees the mean of
+        an image's embedding and its variants'.
     """
 
     head: nn.Module
     views: Callable[[Key, Batch], tuple[Images, Batch]]
     score: Callable[[Outputs, Batch], Scores]
     reports: tuple[str, ...]
-    mirrored: bool = False
+    variants: Callable[[Images], Sequence[Images]] = lambda images: ()
 
 
 class State(NamedTuple):

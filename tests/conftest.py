@@ -34,6 +34,7 @@ OBJECTIVES = {
         "dropout": 0.1,
         "smoothing": 0.0,
         "mirrored": False,
+        "shifted": 0,
         "augmentation": {"flip": 0.5},
     },
     "ntxent": {"name": "ntxent", "temperature": 0.5, "projection": (8, 4), "augmentation": {"crop": (0.5, 1.0)}},

@@ -1,5 +1,7 @@
 """Evaluation against scikit-learn, exact over ragged batches, and frozen."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -174,32 +176,38 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
     assert evaluate.fingerprint(state) == before
 
 
-@pytest.fixture
-def mirrored(config, dataset):
-    """The run whose head sees each image together with its mirror image."""
-    config.objective.mirrored = True
-    return experiment.build(config, dataset)
+@pytest.fixture(params=[{"mirrored": True}, {"shifted": 1}, {"mirrored": True, "shifted": 2}], ids="-".join)
+def varied(request, config, dataset):
+    """A run whose head sees variants of each image, and which: 1 or -1 for mirrored, steps down and right."""
+    config.objective.update(request.param)
+    steps = range(-request.param.get("shifted", 0), request.param.get("shifted", 0) + 1)
+    signs = (1, -1) if "mirrored" in request.param else (1,)
+    return experiment.build(config, dataset), list(itertools.product(signs, steps, steps))
 
 
-def test_mirrored_the_head_sees_the_mean_over_both_images_and_the_embedding_is_the_images_own(
-    run, mirrored, dataset
-):
+def test_the_head_sees_the_mean_over_an_images_variants_and_the_embedding_is_the_images_own(run, varied, dataset):
+    seeing, variants = varied
     state = train.init(run, dataset, seed=0)
     images = dataset.test.images
-    both = [evaluate.embed(run, state, images[:, :, ::step]) for step in (1, -1)]
-    outputs = mirrored.apply(state.params, state.stats, model.pixels(jnp.array(images)), train=False)
-    for embedding in (outputs.embedding, evaluate.embed(mirrored, state, images)):
-        np.testing.assert_allclose(embedding, both[0], atol=1e-6)
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    _, height, width, _ = images.shape
+    own = evaluate.embed(run, state, images)
+    moved = [padded[:, 2 + down :, 2 + right :][:, :height, :width][:, :, ::sign] for sign, down, right in variants]
+    mean = np.mean([evaluate.embed(run, state, variant) for variant in moved], axis=0)
+    outputs = seeing.apply(state.params, state.stats, model.pixels(jnp.array(images)), train=False)
+    for embedding in (outputs.embedding, evaluate.embed(seeing, state, images)):
+        np.testing.assert_allclose(embedding, own, atol=1e-6)
     head = run.model.bind({"params": state.params}).head
-    plain, mean = (head(jnp.array(seen), train=False) for seen in (both[0], np.mean(both, axis=0)))
-    np.testing.assert_allclose(outputs.prediction, mean, atol=1e-6)
-    assert not np.allclose(plain, mean, atol=1e-3)
+    plain, expected = (head(jnp.array(seen), train=False) for seen in (own, mean))
+    np.testing.assert_allclose(outputs.prediction, expected, atol=1e-6)
+    assert not np.allclose(plain, expected, atol=1e-3)
 
 
-def test_mirrored_or_not_training_is_the_same(run, mirrored, dataset):
+def test_whatever_the_head_sees_in_the_end_training_is_the_same(run, varied, dataset):
     state, images = train.init(run, dataset, seed=0), mesh.replicate(run.mesh, dataset.train)
     order = train.permute(state.key, 0, len(dataset.train.labels))
-    after = [train.advance(each, jax.tree.map(jnp.array, state), images, order, 2)[0] for each in (run, mirrored)]
+    seeing, _ = varied
+    after = [train.advance(each, jax.tree.map(jnp.array, state), images, order, 2)[0] for each in (run, seeing)]
     assert all((ours == theirs).all() for ours, theirs in zip(*map(jax.tree.leaves, after), strict=True))
 
 

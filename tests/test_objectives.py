@@ -36,7 +36,7 @@ def test_every_objective_has_a_tiny_version_for_the_tests():
 @pytest.mark.parametrize("name", NAMES)
 def test_an_objective_scores_every_row_with_a_finite_loss_that_has_a_gradient(name, batch):
     encoder, objective = make(name)
-    embedder = model.Embedder(encoder, objective.head, objective.mirrored)
+    embedder = model.Embedder(encoder, objective.head, objective.variants)
     images, target = objective.views(jax.random.key(1), batch)
     params = embedder.init(jax.random.key(2), images, train=False)
 
@@ -159,6 +159,8 @@ def test_margin_takes_no_shift_for_a_collapse(batch):
         ("margin", {"margin": -1.0}, "config.objective.margin must be > 0, got -1.0"),
         ("classify", {"hidden": (0,)}, "config.objective.hidden must be > 0"),
         ("classify", {"dropout": -0.1}, "config.objective.dropout must be at least 0"),
+        ("classify", {"shifted": -1}, "config.objective.shifted must be >= 0, got -1"),
+        ("classify", {"shifted": 7}, "config.objective.shifted must be less than the image's 7, got 7"),
         ("classify", {"augmentation": {"flop": 0.5}}, "did you mean 'flip'"),
         ("reconstruct", {"corruption": {"noise": -1.0}}, "config.objective.corruption"),
     ],
