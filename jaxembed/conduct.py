@@ -40,7 +40,7 @@ def run(
       tune: train, and show what the validation split says: the test split stays unseen, the run unfinished.
 
     Raises:
-      InputError: if any of that cannot be used; the folder is then as it was.
+      InputError: if any of that cannot be used; what the folder holds is then as it was.
       OutOfMemory: if the devices, or this machine, have not the memory.
     """
     experiment.check_sections(config)

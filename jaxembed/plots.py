@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 
+from jaxembed import workdir
+
 # Petroff 2021 (arXiv:2107.02270): ten colours told apart with any colour vision.
 PALETTE = matplotlib.color_sequences["petroff10"]
 SAME, DIFFERENT, WRONG = PALETTE[0], PALETTE[1], PALETTE[2]
@@ -60,7 +62,8 @@ def save(figure: Figure, file: Path) -> None:
         # Not as long as a time allows, which would make the picture depend on the machine.
         options = dict(avoid_self=False, ensure_inside_axes=False, force_explode=0, only_move="y", iter_lim=1000)
         adjust_text(names, ax=axes, **options)
-    figure.savefig(file)
+    with workdir.replacing(file.name, file.parent) as partial:
+        figure.savefig(partial, format="png")
 
 
 def colours(classes: int) -> list[Any]:

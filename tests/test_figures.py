@@ -6,6 +6,7 @@ import finished_runs
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxembed import figures, finished, plots
@@ -14,6 +15,18 @@ from jaxembed.types import InputError
 
 def texts(figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
+
+
+def test_a_figure_takes_its_name_once_it_is_whole(tmp_path, monkeypatch):
+    def killed(figure, file, **_):
+        file.write(b"half of it")
+        raise KeyboardInterrupt
+
+    (tmp_path / "figure.png").write_bytes(b"the one of before")
+    monkeypatch.setattr(Figure, "savefig", killed)
+    with pytest.raises(KeyboardInterrupt):
+        plots.save(plots.figure(2, 2)[0], tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes() == b"the one of before"
 
 
 def test_every_figure_is_drawn_at_a_size_that_a_readme_shows(tmp_path):

@@ -8,7 +8,7 @@ import finished_runs
 import numpy as np
 import pytest
 
-from jaxembed import report, workdir
+from jaxembed import plots, report, workdir
 from jaxembed.report import __main__ as command
 from jaxembed.report import comparison, experiments, findings, markdown, measures, page
 
@@ -200,6 +200,13 @@ def test_one_name_for_other_classes_is_another_dataset(runs):
     assert list(datasets) == ["rows (3 classes, cat & <dog> to sky)", "rows (3 classes, x to z)"]
 
 
+def test_a_picture_has_a_name_that_a_link_can_hold(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "COMPARISONS", dict(list(comparison.COMPARISONS.items())[:1]))
+    (picture,) = comparison.draw("rows (3 classes, cat & <dog> to sky)", grouped(runs)["rows"], tmp_path)
+    assert re.fullmatch(r"[\w.-]+", picture.file.name)
+    assert picture.file.exists()
+
+
 def test_the_comparisons_show_what_was_measured(runs):
     one, two = grouped(runs)["rows"]
     left, right = comparison.curves([one, two]).axes
@@ -238,11 +245,13 @@ def test_each_measure_has_its_direction_and_unit():
     assert percents == (up - {"silhouette"}) | {"distance_overlap"}
 
 
-def test_a_damaged_figure_is_named(runs, tmp_path, capsys):
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_damaged_figure_is_named(is_cut, runs, tmp_path, capsys):
     (runs[0].folder / "figures").mkdir()
-    (runs[0].folder / "figures" / "loss.png").write_text("no image")
+    plots.save(plots.figure(2, 2)[0], file := runs[0].folder / "figures" / "loss.png")
+    file.write_bytes(file.read_bytes()[:-99] if is_cut else b"no image")
     assert command.main([str(runs[0].folder), f"--output={tmp_path / 'out'}"]) == 2
-    assert re.search("loss.png is damaged; launch.py --evaluate draws it again", capsys.readouterr().err)
+    assert re.search(r"loss.png cannot be read \(.*\); launch.py --evaluate", capsys.readouterr().err)
 
 
 def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):

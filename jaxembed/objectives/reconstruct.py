@@ -38,7 +38,7 @@ def make(
         target = objectives.view(augmented, augmentation_key, batch.images)
         if "affine" in augmentation:
             # The network and the loss both look at it: for the two, the four corners of every moved pixel would be
-            # written to memory (5 ms of a step of 10).
+            # written to memory.
             target = augment.once(target)
         return objectives.view(corrupted, corruption_key, target), batch._replace(images=target)
 

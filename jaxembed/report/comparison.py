@@ -1,5 +1,6 @@
 """Comparison: the figures that lay the experiments on one dataset side by side."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,9 @@ class Picture(NamedTuple):
 def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[Picture]:
     """Draw the comparisons of the experiments on a dataset, as <name>_<dataset>.png in the folder."""
     pictures = []
+    plain = re.sub(r"[^\w.-]+", "_", dataset)  # of several that are named alike it tells the classes as well
     for name, (make, title, how) in COMPARISONS.items():
-        file = folder / f"{name}_{dataset.replace('/', '_')}.png"
+        file = folder / f"{name}_{plain}.png"
         with plots.style():
             plots.save(make(experiments), file)
         pictures.append(Picture(file, f"{dataset}: {title}", how))

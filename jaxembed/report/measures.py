@@ -79,7 +79,7 @@ ACCURACIES = (
     Measure("knn_accuracy", "kNN %", 1, True, "Majority of the nearest train images: nothing is trained."),
     Measure("linear_accuracy", "linear %", 1, True, "A linear classifier trained on the frozen embedding."),
     Measure("mlp_accuracy", "MLP %", 1, True, "A classifier with a hidden layer trained on the frozen embedding."),
-    Measure("accuracy", "own head %", 1, True, "The classifier that was trained jointly with the encoder."),
+    Measure("accuracy", "own head %", 1, True, "The head trained with the encoder, on an image and its variants."),
     Measure("recall_at_1", "R@1 %", 1, True, "Test images whose nearest other test image is of their class."),
     Measure("recall_at_5", "R@5 %", 1, True, "Test images with one of their class among the 5 nearest."),
     Measure("recall_at_10", "R@10 %", 1, True, "Test images with one of their class among the 10 nearest."),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from jaxembed import figures
 from jaxembed.finished import Finished
@@ -90,5 +90,5 @@ def image(file: Path) -> str:
     try:
         with Image.open(file) as picture:
             return webp.data_uri(picture.convert("RGB"), quality=QUALITY)
-    except UnidentifiedImageError as error:
-        raise InputError(f"{file} is damaged; launch.py --evaluate draws it again") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error}); launch.py --evaluate draws it again") from error

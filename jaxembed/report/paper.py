@@ -21,7 +21,8 @@ METHODS = {
     "image from it, scored by the mean absolute error. No label is used; where the config names a corruption, the "
     "network sees a corrupted copy and has to restore the clean image.",
     "classify": "Encoder and classifier are one network, trained with cross-entropy to tell the class of an "
-    "augmented image. The embedding is what the encoder hands to the classifier.",
+    "augmented image. The embedding is what the encoder hands to the classifier. Where the config says so "
+    "(mirrored, shifted), the trained classifier gets the mean over the embeddings of an image and its variants.",
     "ntxent": "SimCLR (Chen et al. 2020): two random views of an image have to find each other among all views of "
     "the batch, by the cosine of projections that are thrown away afterwards. No label is used: the augmentation "
     "alone says what two views of one image have in common.",
