@@ -2,10 +2,11 @@
 scaled, shifted a little and bent (elastic deformation as of Cireşan et al. 2010, arXiv:1003.0358).
 
 Accuracy on 10,000 validation images: half as wide a network, 60 epochs without bending 99.38%, with it 99.46%, 150
-epochs 99.49%; this one, 100 epochs, 99.50%.
+epochs 99.49%; this one, 100 epochs, 99.50%. On 5,000 images, five seeds: 99.39%, and 99.43% where the trained head
+sees the digit moved by a pixel, too.
 
-Measured (seed 0, test split, CPU with 2 cores): 1,061 s for 100 epochs; the network itself 99.48%, kNN 99.43%,
-linear probe 99.30%, MLP probe 99.43%.
+Measured (seed 0, test split, CPU with 2 cores): 865 s for 100 epochs; the network itself 99.47%, kNN 99.44%, linear
+probe 99.36%, MLP probe 99.37%.
 
 Run: python launch.py --config=configs/classifier_mnist.py
 """
@@ -24,7 +25,7 @@ def get_config() -> ConfigDict:
         dropout=0.0,
         smoothing=0.1,
         mirrored=False,
-        shifted=0,
+        shifted=1,
         augmentation=dict(affine=(15.0, 0.04, 0.85, 1.15), elastic=(1.0, 5.5)),
     )
     config.optimizer = dict(name="adam", learning_rate=1e-3, warmup_epochs=1.0, weight_decay=1e-2)
