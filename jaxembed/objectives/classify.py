@@ -47,7 +47,8 @@ def _variants(images: Images, *, mirrored: bool, shifted: int) -> list[Images]:
     """Mirror and move the images in every way, but for the one that leaves them as they are."""
     _, height, width, _ = images.shape
     padding = (0, 0), (shifted, shifted), (shifted, shifted), (0, 0)
-    padded = [jnp.pad(each, padding, mode="reflect") for each in (images, images[:, :, ::-1])[: 1 + mirrored]]
+    sides = [images, images[:, :, ::-1]] if mirrored else [images]
+    padded = [jnp.pad(side, padding, mode="reflect") for side in sides]
     places = range(2 * shifted + 1)
     return [
         each[:, down : down + height, right : right + width]
