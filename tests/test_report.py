@@ -251,7 +251,8 @@ def test_a_damaged_figure_is_named(is_cut, runs, tmp_path, capsys):
     plots.save(plots.figure(2, 2)[0], file := runs[0].folder / "figures" / "loss.png")
     file.write_bytes(file.read_bytes()[:-99] if is_cut else b"no image")
     assert command.main([str(runs[0].folder), f"--output={tmp_path / 'out'}"]) == 2
-    assert re.search(r"loss.png cannot be read \(.*\); launch.py --evaluate", capsys.readouterr().err)
+    said = capsys.readouterr().err
+    assert re.search(r"loss.png cannot be read \(.*\); launch.py --evaluate draws it again", said)
 
 
 def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):
