@@ -35,7 +35,7 @@ flags.DEFINE_bool("tune", False, "Measure on the validation split alone: for cho
 def main(_: Sequence[str]) -> None:
     """Run the experiment that the flags describe."""
     # Imported here, so that --help and a misspelt flag answer at once.
-    from jaxembed import checkpoint, conduct, experiment, log, suite, train
+    from jaxembed import checkpoint, commands, log, run, suite, train
     from jaxembed.types import InputError
 
     checkpoint.hush()
@@ -49,20 +49,20 @@ def main(_: Sequence[str]) -> None:
         if "experiments" in config:
             if FLAGS.seed is not None:
                 fail(f"--seed is of one run; a suite has --config.seeds, such as --config.seeds='({FLAGS.seed},)'")
-            suite.run(config, _folder(file.stem), configs=file.parent, **options)
+            suite.train(config, _folder(file.stem), configs=file.parent, **options)
         else:
             if FLAGS.seed is not None:
                 config = ConfigDict({**config, "seed": FLAGS.seed})
-            experiment.check_sections(config)  # before its seed is asked for
+            run.check_sections(config)  # before its seed is asked for
             overrides = config_flags.get_override_values(FLAGS["config"])
-            command = conduct.command(file, overrides, config.seed)
+            command = commands.command(file, overrides, config.seed)
             folder = _folder(file.stem, config.seed)
-            conduct.run(file.stem, config, folder, command=command, tune=FLAGS.tune, **options)
+            commands.conduct(file.stem, config, folder, command=command, tune=FLAGS.tune, **options)
     except InputError as error:
         fail(str(error))
     except OSError as error:  # a full disk, a file that may not be read
         fail(str(error), status=1)
-    except (log.Diverged, conduct.OutOfMemory, suite.Incomplete) as error:
+    except (log.Diverged, commands.OutOfMemory, suite.Incomplete) as error:
         fail(str(error), status=1)
     except train.Stopped as stopped:
         fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)

@@ -15,33 +15,33 @@ import jax.numpy as jnp
 from jax.scipy import ndimage
 from jaxtyping import Array, Float, Int
 
-from jaxembed import registry
+from jaxembed import options
 from jaxembed.types import Augment, Image, InputError, Key, Section
 
 Scalar = Float[Array, ""] | float
 Side = Int[Array, ""] | int
 
 
-def compose(options: Section, *, what: str) -> Augment:
+def compose(section: Section, *, what: str) -> Augment:
     """Build the augmentation that a config section describes.
 
     The operations run in the order of `OPERATIONS`, whatever the section's. Each has its own key by its
     place in that table, so adding one to a config leaves what the others draw as it was.
 
     Args:
-      options: operation -> its knobs in the order of its signature: `dict(crop=(0.2, 1.0), flip=0.5)`.
+      section: operation -> its knobs in the order of its signature: `dict(crop=(0.2, 1.0), flip=0.5)`.
         An operation that is not named does not run; an empty section is the identity.
       what: the section's name, as the user writes it: `config.objective.augmentation`.
     Raises:
       InputError: for an unknown operation, a wrong number of knobs or one out of its range; and when it is called,
         for an image that an operation cannot take.
     """
-    for name in options:
-        registry.choose(name, OPERATIONS, what=f"an operation of {what}")
+    for name in section:
+        options.choose(name, OPERATIONS, what=f"an operation of {what}")
     steps = {
-        name: functools.partial(operation, **_knobs(operation, options[name], what=f"{what}.{name}"))
+        name: functools.partial(operation, **_knobs(operation, section[name], what=f"{what}.{name}"))
         for name, operation in OPERATIONS.items()
-        if name in options
+        if name in section
     }
 
     def augment(key: Key, image: Image) -> Image:

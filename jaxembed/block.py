@@ -2,8 +2,8 @@
 
 from flax import linen as nn
 
-from jaxembed import channels, convolution
-from jaxembed.channels import Maps
+from jaxembed.kernels import convolution, norm
+from jaxembed.kernels.norm import Maps
 
 
 def complete(x: Maps, depth: int, *, train: bool) -> Maps:
@@ -11,7 +11,7 @@ def complete(x: Maps, depth: int, *, train: bool) -> Maps:
 
     For a compact module's `__call__`: the layers are that module's own, as if they were written there.
     """
-    x = nn.relu(channels.BatchNorm(train)(x))
+    x = nn.relu(norm.BatchNorm(train)(x))
     for _ in range(depth - 1):
-        x = nn.relu(channels.BatchNorm(train)(convolution.Conv(x.shape[-1], (3, 3))(x)))
+        x = nn.relu(norm.BatchNorm(train)(convolution.Conv(x.shape[-1], (3, 3))(x)))
     return x

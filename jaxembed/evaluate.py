@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxembed import geometry, log, mesh, model, neighbours, pairs, probe, retrieval, rows
-from jaxembed.data import Dataset
-from jaxembed.experiment import Run
+from jaxembed import log, mesh, model
+from jaxembed.datasets import Dataset
+from jaxembed.kernels import pairs, rows
+from jaxembed.measures import geometry, neighbours, probe, retrieval
+from jaxembed.run import Run
 from jaxembed.types import Batch, Key, Scores, State
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.

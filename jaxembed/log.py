@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import tqdm
 
-from jaxembed import workdir
-from jaxembed.experiment import Run
-from jaxembed.speed import Speed
+from jaxembed.kernels.speed import Speed
+from jaxembed.run import Run
+from jaxembed.runs import workdir
 from jaxembed.types import InputError
 
 # Seconds between two plain lines, where there is no terminal to draw a bar on.

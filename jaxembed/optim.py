@@ -4,12 +4,12 @@ import jax
 import optax
 from optax import contrib
 
-from jaxembed import registry
+from jaxembed import options
 from jaxembed.types import InputError, Section
 
 
 def make(
-    options: Section, steps_per_epoch: int, total_steps: int
+    section: Section, steps_per_epoch: int, total_steps: int
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """Make the optimizer that config.optimizer names, and its schedule: step -> learning rate.
 
@@ -17,11 +17,11 @@ def make(
       InputError: if the name or an option does not exist, or a number makes no sense.
     """
     what = "config.optimizer"
-    name, options = registry.named(options, what=what)
-    registry.choose(name, OPTIMIZERS, what=f"{what}.name")
-    common = {key: options.pop(key) for key in ("learning_rate", "warmup_epochs") if key in options}
-    schedule = registry.call(_schedule, common, steps_per_epoch, total_steps, what=what)
-    return registry.call(OPTIMIZERS[name], options, schedule, what=f"{what} of {name}"), schedule
+    name, given = options.named(section, what=what)
+    options.choose(name, OPTIMIZERS, what=f"{what}.name")
+    common = {key: given.pop(key) for key in ("learning_rate", "warmup_epochs") if key in given}
+    schedule = options.call(_schedule, common, steps_per_epoch, total_steps, what=what)
+    return options.call(OPTIMIZERS[name], given, schedule, what=f"{what} of {name}"), schedule
 
 
 def sgd(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
@@ -32,7 +32,7 @@ def sgd(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> op
 
 def adam(schedule: optax.Schedule, *, weight_decay: float) -> optax.GradientTransformation:
     """AdamW: decoupled weight decay; plain Adam where it is 0 (Loshchilov & Hutter 2019)."""
-    registry.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
+    options.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
     return optax.adamw(schedule, weight_decay=weight_decay)
 
 
@@ -69,14 +69,14 @@ OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars, "muon": muon}
 
 
 def _bounded(momentum: float, weight_decay: float) -> None:
-    registry.bounded("config.optimizer", "at least 0 and below 1", momentum=momentum)
-    registry.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
+    options.bounded("config.optimizer", "at least 0 and below 1", momentum=momentum)
+    options.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
 
 
 def _schedule(
     steps_per_epoch: int, total_steps: int, *, learning_rate: float, warmup_epochs: float
 ) -> optax.Schedule:
-    registry.bounded("config.optimizer", "> 0", learning_rate=learning_rate)
+    options.bounded("config.optimizer", "> 0", learning_rate=learning_rate)
     warmup_steps = round(warmup_epochs * steps_per_epoch)
     if not 0 <= warmup_steps < total_steps:
         epochs = total_steps // steps_per_epoch

@@ -12,7 +12,7 @@ import jax
 
 import jaxembed
 from jaxembed import collapse, evaluate, log
-from jaxembed.experiment import Run
+from jaxembed.run import Run
 from jaxembed.types import Section, State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")

@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from jaxembed import evaluate, losses, mesh, model, neighbours, pairs, rows, workdir
-from jaxembed.data import Dataset
+from jaxembed import evaluate, losses, mesh, model
+from jaxembed.datasets import Dataset
 from jaxembed.evaluate import Judgement
-from jaxembed.experiment import Run
+from jaxembed.kernels import pairs, rows
+from jaxembed.measures import neighbours
+from jaxembed.run import Run
+from jaxembed.runs import workdir
 from jaxembed.types import Batch, Images, InputError, State
 
 FILE = "sample.npz"

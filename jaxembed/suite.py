@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import conduct, experiment, finished, log, registry, report, workdir
+from jaxembed import commands, log, options, report, run
+from jaxembed.runs import finished, workdir
 from jaxembed.types import InputError, Section
 
 
@@ -25,7 +26,7 @@ class Incomplete(RuntimeError):
     """The suite has come to its end, but some of its runs have not; the text is one line."""
 
 
-def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, again: bool) -> None:
+def train(config: Section, folder: Path, *, configs: Path, data_dir: str | None, again: bool) -> None:
     """Conduct every run of a suite that is not finished, and write the report over all into `folder`/report.
 
     Args:
@@ -40,21 +41,21 @@ def run(config: Section, folder: Path, *, configs: Path, data_dir: str | None, a
       InputError: if any of that cannot be used; everything is looked at before the first run starts.
       Incomplete: if runs diverged or ran out of memory; the others are done, and in the report.
     """
-    everyone = registry.call(members, config, folder, configs, what="config")
+    everyone = options.call(members, config, folder, configs, what="config")
     for member in everyone:
         if (member.folder / "result.json").exists() and not again:
             finished.read(member.folder)  # what the report needs of it is missed now, not in the end
     for member in {member.name: member for member in everyone}.values():
-        experiment.build(member.config, experiment.load(member.config, data_dir=data_dir))
+        run.build(member.config, run.load(member.config, data_dir=data_dir))
     failed = []
     for place, member in enumerate(everyone, start=1):
         print(f"[{place}/{len(everyone)}] {member.folder}")
         if (member.folder / "result.json").exists() and not again:
             continue
-        options = {"command": member.command, "data_dir": data_dir, "again": again}
+        given = {"command": member.command, "data_dir": data_dir, "again": again}
         try:
-            conduct.run(member.name, member.config, member.folder, **options)
-        except (log.Diverged, conduct.OutOfMemory) as error:
+            commands.conduct(member.name, member.config, member.folder, **given)
+        except (log.Diverged, commands.OutOfMemory) as error:
             print(f"{member.folder}: {error}")
             failed.append(str(member.folder))
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and hold its parts
@@ -80,12 +81,12 @@ def members(
         raise InputError(f"a suite needs config.experiments and config.seeds, got {experiments} and {seeds}")
     found = []
     for name in dict.fromkeys(experiments):
-        registry.choose(name, sorted(file.stem for file in configs.glob("*.py")), what="config.experiments")
+        options.choose(name, sorted(file.stem for file in configs.glob("*.py")), what="config.experiments")
         for seed in dict.fromkeys(seeds):
             config = ConfigDict({**_config(configs / f"{name}.py"), "seed": seed})
-            experiment.check_sections(config)
+            run.check_sections(config)
             _override(config, overrides, what="config.overrides")
-            command = conduct.command(configs / f"{name}.py", overrides, seed)
+            command = commands.command(configs / f"{name}.py", overrides, seed)
             found.append(Member(name, config, folder / name / f"seed{seed}", command))
     for member in found:
         workdir.check(member.config, member.folder)
@@ -105,9 +106,9 @@ def _config(file: Path) -> ConfigDict:
 def _override(config: ConfigDict, overrides: Mapping[str, Any], *, what: str) -> None:
     """Replace values that a config has; InputError at one that it does not have, or of another type."""
     for key, value in overrides.items():
-        registry.choose(key, config, what=f"an option in {what}")
+        options.choose(key, config, what=f"an option in {what}")
         if isinstance(config[key], ConfigDict) and value != {}:
-            _override(config[key], registry.section(value, what=f"{what}.{key}"), what=f"{what}.{key}")
+            _override(config[key], options.section(value, what=f"{what}.{key}"), what=f"{what}.{key}")
             continue
         try:
             config[key] = value

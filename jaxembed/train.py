@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, log, mesh, model, speed
+from jaxembed import evaluate, log, mesh, model
 from jaxembed.checkpoint import Checkpoints
-from jaxembed.data import Dataset
-from jaxembed.experiment import Run
+from jaxembed.datasets import Dataset
+from jaxembed.kernels import speed
+from jaxembed.run import Run
 from jaxembed.types import Batch, Images, Key, State
 
 

@@ -17,7 +17,9 @@ jax.config.update("jax_default_matmul_precision", "highest")
 jax.config.update("jax_disable_most_optimizations", True)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
 
-from jaxembed import data, experiment, speed, train
+import jaxembed.run
+from jaxembed import datasets, train
+from jaxembed.kernels import speed
 from jaxembed.types import Batch
 
 ENCODERS = {
@@ -44,7 +46,7 @@ LINEAR = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay":
 
 
 @pytest.fixture(scope="session")
-def dataset() -> data.Dataset:
+def dataset() -> datasets.Dataset:
     """Three classes of 9×7 images, told apart by a bright row, in splits that no batch size divides."""
     random = np.random.default_rng(0)
 
@@ -54,7 +56,7 @@ def dataset() -> data.Dataset:
         images[np.arange(n), 2 * labels + 1] += 150
         return Batch(images.astype(np.uint8), labels)
 
-    return data.Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
+    return datasets.Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +105,6 @@ def config() -> ConfigDict:
 
 
 @pytest.fixture
-def run(config: ConfigDict, dataset: data.Dataset) -> experiment.Run:
+def run(config: ConfigDict, dataset: datasets.Dataset) -> jaxembed.run.Run:
     """The parts of that classifier's run."""
-    return experiment.build(config, dataset)
+    return jaxembed.run.build(config, dataset)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxembed import finished, sample, workdir
-from jaxembed.finished import Finished
+from jaxembed import sample
+from jaxembed.runs import finished, workdir
+from jaxembed.runs.finished import Finished
 from jaxembed.sample import Sample
 
 CLASSES = ("cat & <dog>", "sea", "sky")

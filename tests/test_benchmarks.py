@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from test_configs import CONFIGS, SHAPES, load
 
-from jaxembed import augment, data, experiment, model, train
+import jaxembed.run
+from jaxembed import augment, datasets, model, train
 from jaxembed.types import Batch
 
 torch = pytest.importorskip("torch")
@@ -58,10 +59,10 @@ def without_chance(config):
     return config
 
 
-def noise(config, n: int) -> data.Dataset:
+def noise(config, n: int) -> datasets.Dataset:
     images = np.random.default_rng(0).integers(0, 256, (n, *SHAPES[config.data.name]), dtype=np.uint8)
     split = Batch(images, np.arange(n, dtype=np.int32) % 10)
-    return data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    return datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
 
 
 def draw(shapes):
@@ -105,8 +106,8 @@ def test_the_networks_have_as_many_parameters(name):
     config = load(CONFIGS / f"{name}.py").get_config()
     shape = SHAPES[config.data.name]
     split = Batch(np.zeros((2000, *shape), np.uint8), np.arange(2000, dtype=np.int32) % 10)
-    dataset = data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
-    run = experiment.build(config, dataset)
+    dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    run = jaxembed.run.build(config, dataset)
     params = jax.eval_shape(lambda: train.init(run, dataset, seed=0)).params
     with torch.device("meta"):
         network = networks.make(config, shape, 10)
@@ -117,7 +118,7 @@ def test_the_networks_have_as_many_parameters(name):
 def test_from_our_weights_the_peer_has_our_loss(name):
     config = without_chance(narrow(name))
     dataset = noise(config, 16)
-    run, theirs = experiment.build(config, dataset), peer.Trainer(config, dataset, CPU, mode="eager")
+    run, theirs = jaxembed.run.build(config, dataset), peer.Trainer(config, dataset, CPU, mode="eager")
     batch = Batch(model.pixels(jnp.asarray(dataset.train.images)), jnp.asarray(dataset.train.labels))
     shapes = jax.eval_shape(partial(run.model.init, train=False), jax.random.key(0), batch.images)
     params = draw(shapes["params"])

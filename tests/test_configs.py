@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import data, experiment, registry, suite, train
+import jaxembed.run
+from jaxembed import datasets, options, suite, train
 from jaxembed.types import Batch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -42,8 +43,8 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     # Zeros of which no page is ever touched: only shapes count here.
     images = 1000 if config.data.name == "digits" else 45_000
     split = Batch(np.zeros((images, *shape), np.uint8), np.arange(images, dtype=np.int32) % 10)
-    dataset = data.Dataset(config.data.name, tuple("0123456789"), split, split, split)
-    run = experiment.build(config, dataset)
+    dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    run = jaxembed.run.build(config, dataset)
     state = jax.eval_shape(lambda: train.init(run, dataset, seed=0))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
     order = jax.ShapeDtypeStruct((len(split.images),), np.int32)
@@ -55,7 +56,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
 @pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
 def test_a_suite_names_experiments_that_there_are_and_overrides_what_they_have(file, tmp_path):
     config = load(file).get_config()
-    members = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
+    members = options.call(suite.members, config, tmp_path, CONFIGS, what="config")
     assert len(members) == len(config.experiments) * len(config.seeds)
 
 

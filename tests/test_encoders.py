@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from conftest import ENCODERS
 
-from jaxembed import encoders, registry
+from jaxembed import encoders, options
 from jaxembed.types import InputError
 
-NAMES = registry.names(encoders)
+NAMES = options.names(encoders)
 
 
 def parameters(variables: dict) -> int:
@@ -77,7 +77,7 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "
 
 
 @pytest.mark.parametrize(
-    ("options", "shape", "stated"),
+    ("given", "shape", "stated"),
     [
         (FC, (28, 28, 1), 237_984),
         (CONV, (32, 32, 3), 659_584),
@@ -88,11 +88,11 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "
     ],
     ids=["fc", "conv", "cnn", "deeper", "resnet18", "resnet34"],
 )
-def test_an_encoder_has_as_many_parameters_as_its_docstring_states(options, shape, stated):
-    encoder = encoders.make(options)
+def test_an_encoder_has_as_many_parameters_as_its_docstring_states(given, shape, stated):
+    encoder = encoders.make(given)
     variables = jax.eval_shape(lambda: encoder.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
     assert parameters(variables) == stated
-    module = registry.find(encoders, options["name"], what="an encoder")
+    module = options.find(encoders, given["name"], what="an encoder")
     assert f"{stated:,}" in module.Encoder.__doc__
 
 

@@ -12,7 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from jaxembed import evaluate, experiment, log, mesh, model, neighbours, probe, rows, train
+import jaxembed.run
+from jaxembed import evaluate, log, mesh, model, train
+from jaxembed.kernels import rows
+from jaxembed.measures import neighbours, probe
 
 RANDOM = np.random.default_rng(1)
 
@@ -138,7 +141,7 @@ def test_chunks_lose_no_row_and_add_none(size):
 @pytest.mark.parametrize("encoder", ["cnn", "fc"])
 def test_embedding_is_exact_over_a_ragged_last_chunk(encoder, config, dataset, monkeypatch):
     config.encoder = ENCODERS[encoder]
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     whole = evaluate.embed(run, state, dataset.train.images)
     monkeypatch.setattr(evaluate, "CHUNK", 16)
@@ -161,7 +164,7 @@ def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, datase
 )
 def test_every_objective_is_measured_by_the_same_protocol(objective, own, config, dataset):
     config.objective = OBJECTIVES[objective]
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     before = evaluate.fingerprint(state)
     metrics, embeddings, predictions = evaluate.evaluate(run, state, dataset)
@@ -182,7 +185,7 @@ def varied(request, config, dataset):
     config.objective.update(request.param)
     steps = range(-request.param.get("shifted", 0), request.param.get("shifted", 0) + 1)
     signs = (1, -1) if "mirrored" in request.param else (1,)
-    return experiment.build(config, dataset), list(itertools.product(signs, steps, steps))
+    return jaxembed.run.build(config, dataset), list(itertools.product(signs, steps, steps))
 
 
 def test_the_head_sees_the_mean_over_an_images_variants_and_the_embedding_is_the_images_own(run, varied, dataset):
@@ -213,7 +216,7 @@ def test_whatever_the_head_sees_in_the_end_training_is_the_same(run, varied, dat
 
 def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset, monkeypatch):
     config.evaluate.update({"views": 2, "augmentation": {"flip": 1}})
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     seen = []
     fit = probe.fit
@@ -229,7 +232,7 @@ def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset,
 
 def test_no_two_views_are_alike(config, dataset, monkeypatch):
     config.evaluate.update({"views": 2, "augmentation": {"noise": 0.1}})
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     seen = []
     monkeypatch.setattr(probe, "fit", lambda *_, embeddings, **__: seen.append(embeddings) or (lambda rows: rows))
@@ -239,7 +242,7 @@ def test_no_two_views_are_alike(config, dataset, monkeypatch):
 
 def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, dataset):
     config.encoder = ENCODERS["cnn"]
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     other = state._replace(stats=jax.tree.map(lambda leaf: leaf + 1e-3, state.stats))
     third = state._replace(params=jax.tree.map(lambda leaf: leaf + 1e-3, state.params))

@@ -9,7 +9,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxembed import figures, finished, plots
+from jaxembed import figures
+from jaxembed.figures import plots
+from jaxembed.runs import finished
 from jaxembed.types import InputError
 
 

@@ -18,8 +18,10 @@ import pytest
 from conftest import OBJECTIVES
 from ml_collections import ConfigDict
 
+import jaxembed.run
 import launch
-from jaxembed import conduct, experiment, sample, train, workdir
+from jaxembed import commands, sample, train
+from jaxembed.runs import workdir
 from jaxembed.types import InputError
 
 ROOT = Path(launch.__file__).parent
@@ -46,7 +48,7 @@ def few_images_are_shown(monkeypatch):
 
 
 def run(config, folder, **options):
-    conduct.run("quickstart", config, folder, command="", data_dir=None, **{"again": False} | options)
+    commands.conduct("quickstart", config, folder, command="", data_dir=None, **{"again": False} | options)
 
 
 def command(*arguments, cwd):
@@ -105,9 +107,9 @@ def test_tuning_looks_at_no_test_image_and_the_run_can_be_finished_afterwards(
     config, tmp_path, capsys, monkeypatch
 ):
     with monkeypatch.context() as patch:
-        dataset = experiment.load(config, data_dir=None)
+        dataset = jaxembed.run.load(config, data_dir=None)
         unseen = dataset._replace(test=dataset.test._replace(images=None))
-        patch.setattr(experiment, "load", lambda *_, **__: unseen)
+        patch.setattr(jaxembed.run, "load", lambda *_, **__: unseen)
         run(config, tmp_path, tune=True)
     shown = capsys.readouterr().out
     tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))
@@ -402,7 +404,8 @@ def test_help_reads_well_and_needs_no_jax(tmp_path):
 def test_a_run_reaches_its_first_step_without_what_only_its_end_needs():
     heavy = ("bokeh", "matplotlib", "reportlab", "scipy", "sklearn", "tensorboardX", "tensorflow_datasets")
     watch = (
-        f"from jaxembed import conduct, suite; import sys; print([name for name in {heavy} if name in sys.modules])"
+        "from jaxembed import commands, suite; import sys; "
+        f"print([name for name in {heavy} if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"

@@ -7,10 +7,10 @@ import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
-from jaxembed import encoders, losses, model, objectives, registry
+from jaxembed import encoders, losses, model, objectives, options
 from jaxembed.types import Batch, InputError, Outputs, Task
 
-NAMES = registry.names(objectives)
+NAMES = options.names(objectives)
 SHAPE = (9, 7, 1)
 
 

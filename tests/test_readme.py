@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import table
 from ml_collections import ConfigDict
 
-from jaxembed import data, encoders, evaluate, experiment, objectives, train
+import jaxembed.run
+from benchmarks import table
+from jaxembed import datasets, encoders, evaluate, objectives, train
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -83,7 +84,7 @@ def test_an_encoder_is_added_as_the_readme_says(tmp_path, monkeypatch, config, d
     (tmp_path / "pooled.py").write_text(example("class Encoder"))
     monkeypatch.setattr(encoders, "__path__", [*encoders.__path__, str(tmp_path)])
     config.encoder = {"name": "pooled", "latent": 6}
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.fit(run, dataset, tmp_path / "run", seed=0)
     assert evaluate.embed(run, state, dataset.test.images).shape == (21, 6)
 
@@ -95,7 +96,7 @@ def test_an_objective_is_added_as_the_readme_says(tmp_path, monkeypatch, config,
     # Turned images lie across: this objective, like the README's reader, has square ones.
     square = [split._replace(images=split.images[:, :7]) for split in dataset[2:]]
     dataset = dataset._replace(train=square[0], validation=square[1], test=square[2])
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path / "run", seed=0), dataset).metrics
     assert np.isfinite(metrics["validation/loss"])
 
@@ -104,7 +105,7 @@ def test_a_dataset_is_added_as_the_readme_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(example("GeneratorBasedBuilder"), "README.md", "exec"), {"__name__": "readme"})
     assert "--config.data.name=shades --config.data.validation=40 \\\n  --data_dir=data " in TEXT
-    loaded = data.load("shades", data_dir="data", validation=40, seed=0)
+    loaded = datasets.load("shades", data_dir="data", validation=40, seed=0)
     assert loaded.classes == ("dark", "light")
     assert loaded.train.images.shape == (160, 8, 8, 1)
     bright = loaded.test.images.mean(axis=(1, 2, 3)) > 128

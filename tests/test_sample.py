@@ -5,12 +5,13 @@ import pytest
 from conftest import OBJECTIVES
 from scipy.spatial.distance import cdist
 
-from jaxembed import evaluate, experiment, sample, train
+import jaxembed.run
+from jaxembed import evaluate, sample, train
 from jaxembed.types import InputError
 
 
 def taken(config, dataset):
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
     judgement = evaluate.evaluate(run, state, dataset)
     return judgement, *sample.take(run, state, dataset, judgement)
@@ -56,7 +57,7 @@ def test_a_query_of_each_class_finds_its_nearest_train_images_and_the_confusion_
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_views_are_shown_where_training_changes_the_image(objective, config, dataset):
     config.objective = OBJECTIVES[objective]
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     seen = sample._seen(run, train.init(run, dataset, seed=0), dataset)
     assert seen.shape == (1 + sample.VIEWS, sample.ACROSS, 9, 7, 1)
     np.testing.assert_array_equal(seen[0], dataset.train.images[: sample.ACROSS])
@@ -65,7 +66,7 @@ def test_views_are_shown_where_training_changes_the_image(objective, config, dat
 
 def test_without_augmentation_there_are_no_views_to_show(config, dataset):
     config.objective.augmentation = {}
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     assert sample._seen(run, train.init(run, dataset, seed=0), dataset) is None
 
 

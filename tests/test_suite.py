@@ -8,7 +8,7 @@ import finished_runs
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import conduct, log, registry, report, sample, suite
+from jaxembed import commands, log, options, report, sample, suite
 from jaxembed.types import InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -20,14 +20,14 @@ def config() -> ConfigDict:
 
 
 def run(config, folder, *, configs=CONFIGS):
-    suite.run(config, folder, configs=configs, data_dir=None, again=False)
+    suite.train(config, folder, configs=configs, data_dir=None, again=False)
 
 
 def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sample, "SHOWN", 40)
     probe = {"epochs": 1}
     config.overrides = {"train": {"epochs": 2}, "evaluate": {"linear": probe, "mlp": probe}}
-    run_one, started = conduct.run, []
+    run_one, started = commands.conduct, []
 
     def stopped_before_the_second(name, *arguments, **options):
         started.append(name)
@@ -35,7 +35,7 @@ def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_p
             raise KeyboardInterrupt
         run_one(name, *arguments, **options)
 
-    monkeypatch.setattr(conduct, "run", stopped_before_the_second)
+    monkeypatch.setattr(commands, "conduct", stopped_before_the_second)
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path)
     assert not (tmp_path / "report").exists()
@@ -52,7 +52,7 @@ def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_p
     assert (samples[0].rows == samples[1].rows).all()
 
 
-@pytest.mark.parametrize("failure", [log.Diverged, conduct.OutOfMemory])
+@pytest.mark.parametrize("failure", [log.Diverged, commands.OutOfMemory])
 def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_report(
     failure, config, tmp_path, monkeypatch
 ):
@@ -64,7 +64,7 @@ def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_repor
             raise failure("as the loss is nan")
         finished_runs.make(folder, experiment=name, seed=config.seed)
 
-    monkeypatch.setattr(conduct, "run", one_fails)
+    monkeypatch.setattr(commands, "conduct", one_fails)
     monkeypatch.setattr(report, "write", lambda runs, folder: reported.extend(runs) or [folder / "report.html"])
     with pytest.raises(suite.Incomplete, match=r"1 of 4 runs failed: .*quickstart/seed1"):
         run(config, tmp_path)
@@ -78,11 +78,11 @@ def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_repor
 def test_a_finished_run_that_the_report_could_not_read_is_refused_before_anything_is_trained(
     config, tmp_path, monkeypatch
 ):
-    (member, *_) = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
+    (member, *_) = options.call(suite.members, config, tmp_path, CONFIGS, what="config")
     finished_runs.make(member.folder, experiment="quickstart")
     (member.folder / "config.json").write_text(member.config.to_json())
     (member.folder / "sample.npz").unlink()
-    monkeypatch.setattr(conduct, "run", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(commands, "conduct", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match=r"has no sample\.npz"):
         run(config, tmp_path)
 
@@ -91,7 +91,7 @@ def test_an_empty_section_replaces_one_as_it_does_on_the_command_line(config, tm
     config = ConfigDict(
         {"experiments": ("margin_mnist",), "seeds": (0,), "overrides": {"objective": {"augmentation": {}}}}
     )
-    (member,) = registry.call(suite.members, config, tmp_path, CONFIGS, what="config")
+    (member,) = options.call(suite.members, config, tmp_path, CONFIGS, what="config")
     assert not member.config.objective.augmentation
     assert "'--config.objective.augmentation={}'" in member.command
 

@@ -13,7 +13,8 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from jaxembed import evaluate, experiment, log, mesh, train
+import jaxembed.run
+from jaxembed import evaluate, log, mesh, train
 from jaxembed.types import InputError
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
@@ -67,7 +68,7 @@ def resident(dataset, run):
 
 def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.train.checkpoint_every = 40, 0, 1000
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset).metrics
     assert metrics["test/accuracy"] > 0.9
     assert metrics["test/knn_accuracy"] > 0.8
@@ -105,7 +106,7 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
     # Every step a line, so that a stop falls on the end of one.
     config.train.log_every = 1
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
     for stop, number in ((3, signal.SIGTERM), (8, signal.SIGINT)):
         with pytest.MonkeyPatch.context() as patch:
@@ -117,7 +118,7 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
 
 
 def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     init = train.init
 
     def init_and_stop(*arguments, **options):
@@ -132,7 +133,7 @@ def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config,
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
     config.encoder, config.train.checkpoint_every = ENCODERS["cnn"], 4
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
 
     class Killed(BaseException):
@@ -157,7 +158,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_
 
 def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_path, monkeypatch):
     config.train.checkpoint_every = 4
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     with monkeypatch.context() as patch:
         patch.setattr(evaluate, "validate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -170,8 +171,8 @@ def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_pat
     config.train.log_every, config.train.validate_every = 4, 0
     each = config.copy_and_resolve_references()
     each.train.log_every = each.train.steps_per_call = 1
-    train.fit(experiment.build(config, dataset), dataset, tmp_path / "four", seed=3)
-    train.fit(experiment.build(each, dataset), dataset, tmp_path / "one", seed=3)
+    train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "four", seed=3)
+    train.fit(jaxembed.run.build(each, dataset), dataset, tmp_path / "one", seed=3)
     # A checkpoint every 5 steps writes what there is.
     four, one = lines(tmp_path / "four"), lines(tmp_path / "one")
     assert sorted(four) == [4, 5, 8, 10, 12]
@@ -190,7 +191,7 @@ def test_one_device_and_eight_take_the_same_steps(objective, config, dataset, mo
         config.encoder = ENCODERS["conv"]
 
     def two_steps():
-        run = experiment.build(config, dataset)
+        run = jaxembed.run.build(config, dataset)
         state = train.init(run, dataset, seed=3)
         images = mesh.replicate(run.mesh, dataset.train)
         for _ in range(2):
@@ -238,7 +239,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_each_epoch_in_another_order
 
 def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
     # Two orders that agree in the first batch take the same first step; a third does not.
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     resident = mesh.replicate(run.mesh, dataset.train)
     order = jnp.arange(75)
     tail = jnp.concatenate([order[:16], order[16:][::-1]])
@@ -275,7 +276,7 @@ def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     config.encoder = {"name": "fc", "widths": (), "latent": 4, "dropout": 0.0}
     config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     config.optimizer = SGD
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     before = train.init(run, dataset, seed=3)
     w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
     order = train.permute(before.key, 0, 75)
@@ -304,7 +305,7 @@ def parameters(state):
 
 def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
     config.encoder = ENCODERS["cnn"]
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
     before = jax.device_get(state.stats)
     order = train.permute(state.key, 0, 75)
@@ -317,7 +318,7 @@ def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
 def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
     config.train.dtype = "bfloat16"
     config.encoder = ENCODERS["cnn"]
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     state = train.fit(run, dataset, tmp_path, seed=3)
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.stats))} == {jnp.dtype("float32")}
     assert all(np.isfinite(leaf).all() for leaf in leaves(state))
@@ -327,7 +328,7 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
     config.optimizer.learning_rate = 1e38
     # A checkpoint of every step, and nothing else that would look at the loss.
     config.train.checkpoint_every, config.train.log_every, config.train.validate_every = 1, 50, 0
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     # And says it again: nothing of it is saved as if it could be gone on from.
     for _ in range(2):
         with pytest.raises(log.Diverged, match=r"the loss is (nan|inf) at step \d+: try a smaller rate"):
@@ -336,13 +337,13 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
 
 def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
     config.train.tensorboard = True
-    train.fit(experiment.build(config, dataset), dataset, tmp_path, seed=3)
+    train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path, seed=3)
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
     config.train.tensorboard = True
-    run = experiment.build(config, dataset)
+    run = jaxembed.run.build(config, dataset)
     with log.Log(tmp_path, run, step=4, speed=None):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")

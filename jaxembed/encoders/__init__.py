@@ -6,22 +6,22 @@ its embedding back to images in [0, 1], which the objective `reconstruct` trains
 
 from flax import linen as nn
 
-from jaxembed import encoders, registry
+from jaxembed import encoders, options
 from jaxembed.types import Section
 
 
-def make(options: Section) -> nn.Module:
+def make(section: Section) -> nn.Module:
     """Make the encoder that config.encoder names; InputError if the name or an option does not exist."""
-    name, options = registry.named(options, what="config.encoder")
-    module = registry.find(encoders, name, what="config.encoder.name")
-    return registry.call(module.make, options, what="config.encoder")
+    name, given = options.named(section, what="config.encoder")
+    module = options.find(encoders, name, what="config.encoder.name")
+    return options.call(module.make, given, what="config.encoder")
 
 
 def with_decoder() -> tuple[str, ...]:
     """List the names of the encoders that can be undone."""
-    known = registry.names(encoders)
+    known = options.names(encoders)
     return tuple(
         name
         for name in known
-        if hasattr(registry.find(encoders, name, what="config.encoder.name").Encoder, "decoder")
+        if hasattr(options.find(encoders, name, what="config.encoder.name").Encoder, "decoder")
     )

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import block, convolution, registry
+from jaxembed import block, options
+from jaxembed.kernels import convolution
 from jaxembed.types import Images, InputError
 
 STEMS = ("pooled", "strided")
@@ -61,7 +62,7 @@ def _max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n H W c"]:
 
 def make(*, widths: tuple[int, ...], depth: int, stem: str, latent: int, dropout: float) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.bounded("config.encoder", "> 0", widths=widths, depth=depth, latent=latent)
-    registry.choose(stem, STEMS, what="config.encoder.stem")
-    registry.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
+    options.bounded("config.encoder", "> 0", widths=widths, depth=depth, latent=latent)
+    options.choose(stem, STEMS, what="config.encoder.stem")
+    options.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
     return Encoder(widths, depth, stem, latent, dropout)

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import block, channels, convolution, registry
+from jaxembed import block, options
+from jaxembed.kernels import convolution, norm
 from jaxembed.types import Images, InputError
 
 
@@ -65,8 +66,8 @@ class Decoder(nn.Module):
         x = nn.relu(nn.Dense(rows * columns * self.widths[0])(embedding))
         x = x.reshape(-1, rows, columns, self.widths[0])
         for features in self.widths[1:]:
-            x = nn.relu(_upscale(channels.Bias()(convolution.Conv(4 * features, (3, 3))(x))))
-        x = _upscale(channels.Bias()(convolution.Conv(4 * colours, (3, 3))(x)))
+            x = nn.relu(_upscale(norm.Bias()(convolution.Conv(4 * features, (3, 3))(x))))
+        x = _upscale(norm.Bias()(convolution.Conv(4 * colours, (3, 3))(x)))
         return nn.sigmoid(x.astype(jnp.float32))[:, :height, :width]
 
 
@@ -86,7 +87,7 @@ def _upscale(x: Float[Array, "n h w k"]) -> Float[Array, "n H W c"]:
 def make(*, widths: tuple[int, ...], depth: int, latent: int, decoder_widths: tuple[int, ...]) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
     sizes = {"widths": widths, "depth": depth, "latent": latent, "decoder_widths": decoder_widths}
-    registry.bounded("config.encoder", "> 0", **sizes)
+    options.bounded("config.encoder", "> 0", **sizes)
     if not widths:
         raise InputError("config.encoder.widths must have at least one convolution, got none")
     if len(decoder_widths) != len(widths):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import model, registry
+from jaxembed import model, options
 from jaxembed.types import Images
 
 
@@ -58,6 +58,6 @@ class Decoder(nn.Module):
 
 def make(*, widths: tuple[int, ...], latent: int, dropout: float) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.bounded("config.encoder", "> 0", widths=widths, latent=latent)
-    registry.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
+    options.bounded("config.encoder", "> 0", widths=widths, latent=latent)
+    options.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
     return Encoder(widths, latent, dropout)

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import channels, convolution, registry
+from jaxembed import options
+from jaxembed.kernels import convolution, norm
 from jaxembed.types import Images
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -30,12 +31,12 @@ class Encoder(nn.Module):
     def __call__(self, images: Images, *, train: bool) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] as [n, 8 × width]."""
         conv = partial(convolution.Conv, padding=1, kernel_init=nn.initializers.he_normal())
-        norm = partial(channels.BatchNorm, train)
-        x = nn.relu(norm()(conv(self.width, (3, 3))(images)))
+        batch_norm = partial(norm.BatchNorm, train)
+        x = nn.relu(batch_norm()(conv(self.width, (3, 3))(images)))
         for stage, blocks in enumerate(BLOCKS[self.depth]):
             for block in range(blocks):
                 strides = 2 if stage and not block else 1
-                x = Block(self.width * 2**stage, strides, conv, norm)(x)
+                x = Block(self.width * 2**stage, strides, conv, batch_norm)(x)
         return jnp.mean(x, axis=(1, 2))
 
 
@@ -60,6 +61,6 @@ class Block(nn.Module):
 
 def make(*, depth: int, width: int) -> Encoder:
     """Check the options of config.encoder and make the encoder."""
-    registry.choose(depth, BLOCKS, what="config.encoder.depth")
-    registry.bounded("config.encoder", "> 0", width=width)
+    options.choose(depth, BLOCKS, what="config.encoder.depth")
+    options.bounded("config.encoder", "> 0", width=width)
     return Encoder(depth, width)

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import jax
 
-from jaxembed import augment, objectives, registry
+from jaxembed import augment, objectives, options
 from jaxembed.types import Augment, Batch, Images, Key, Objective, Section, Task
 
 
-def make(options: Section, task: Task) -> Objective:
+def make(section: Section, task: Task) -> Objective:
     """Make the objective that config.objective names; InputError if the name or an option does not exist."""
-    name, options = registry.named(options, what="config.objective")
-    module = registry.find(objectives, name, what="config.objective.name")
-    return registry.call(module.make, options, task, what="config.objective")
+    name, given = options.named(section, what="config.objective")
+    module = options.find(objectives, name, what="config.objective.name")
+    return options.call(module.make, given, task, what="config.objective")
 
 
 def single_view(augmentation: Section) -> Callable[[Key, Batch], tuple[Images, Batch]]:

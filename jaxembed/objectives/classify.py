@@ -5,7 +5,7 @@ from itertools import product
 
 import jax.numpy as jnp
 
-from jaxembed import losses, model, objectives, registry
+from jaxembed import losses, model, objectives, options
 from jaxembed.types import Batch, Images, InputError, Objective, Outputs, Scores, Section, Task
 
 
@@ -32,9 +32,9 @@ def make(
         the work; what lies beyond an edge is mirrored.
       augmentation: what is done to each training image.
     """
-    registry.bounded("config.objective", "> 0", hidden=hidden)
-    registry.bounded("config.objective", "at least 0 and below 1", dropout=dropout, smoothing=smoothing)
-    registry.bounded("config.objective", ">= 0", shifted=shifted)
+    options.bounded("config.objective", "> 0", hidden=hidden)
+    options.bounded("config.objective", "at least 0 and below 1", dropout=dropout, smoothing=smoothing)
+    options.bounded("config.objective", ">= 0", shifted=shifted)
     if shifted >= (side := min(task.image_shape[:2])):
         raise InputError(f"config.objective.shifted must be less than the image's {side}, got {shifted}")
     head = model.MLP((*hidden, task.classes), dropout)

@@ -5,7 +5,7 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxembed import collapse, losses, model, objectives, registry
+from jaxembed import collapse, losses, model, objectives, options
 from jaxembed.types import Batch, Objective, Outputs, Scores, Section, Task
 
 
@@ -24,7 +24,7 @@ def make(
       projection: widths of an MLP whose outputs are paired; none pairs the embeddings themselves.
       augmentation: what is done to each training image.
     """
-    registry.bounded("config.objective", "> 0", margin=margin, projection=projection)
+    options.bounded("config.objective", "> 0", margin=margin, projection=projection)
     head = model.MLP(tuple(projection), dropout=0.0)
     return Objective(head, objectives.single_view(augmentation), partial(_score, margin=margin), reports=())
 

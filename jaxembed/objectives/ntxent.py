@@ -4,7 +4,7 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from jaxembed import augment, collapse, losses, model, objectives, registry
+from jaxembed import augment, collapse, losses, model, objectives, options
 from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
 
 
@@ -23,7 +23,7 @@ def make(
       projection: widths of the MLP whose outputs are compared.
       augmentation: what is done to each image, twice, to make its two views.
     """
-    registry.bounded("config.objective", "> 0", temperature=temperature, projection=projection)
+    options.bounded("config.objective", "> 0", temperature=temperature, projection=projection)
     augmented = augment.compose(augmentation, what="config.objective.augmentation")
 
     def views(key: Key, batch: Batch) -> tuple[Images, Batch]:

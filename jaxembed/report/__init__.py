@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from jaxembed.finished import Finished
+from jaxembed.runs.finished import Finished
 from jaxembed.types import InputError
 
 

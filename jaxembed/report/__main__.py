@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxembed import finished, report
-from jaxembed.finished import Finished
+from jaxembed import report
+from jaxembed.runs import finished
+from jaxembed.runs.finished import Finished
 from jaxembed.types import InputError
 
 

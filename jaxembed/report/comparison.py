@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from jaxembed import figures, plots
+from jaxembed import figures
+from jaxembed.figures import plots
 from jaxembed.report.experiments import Experiment
 
 # Okabe & Ito 2008: told apart with any colour vision, and not the colours of the classes.

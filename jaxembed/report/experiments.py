@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed import workdir
-from jaxembed.finished import Finished
+from jaxembed.runs import workdir
+from jaxembed.runs.finished import Finished
 
 
 class Value(NamedTuple):

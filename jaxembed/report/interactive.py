@@ -15,9 +15,9 @@ from bokeh.transform import linear_cmap
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxembed import plots
-from jaxembed.finished import Finished
+from jaxembed.figures import plots
 from jaxembed.report import webp
+from jaxembed.runs.finished import Finished
 from jaxembed.sample import Sample
 
 # Points of a run that are drawn: more make the page slow, and hide each other.

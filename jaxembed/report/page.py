@@ -9,11 +9,11 @@ import jinja2
 from PIL import Image
 
 from jaxembed import figures
-from jaxembed.finished import Finished
 from jaxembed.report import findings, interactive, webp
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of
 from jaxembed.report.measures import ACCURACIES, GEOMETRY, shown, tables
+from jaxembed.runs.finished import Finished
 from jaxembed.types import InputError
 
 FILE = "report.html"

@@ -8,12 +8,12 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from jaxembed import figures
-from jaxembed.finished import Finished
 from jaxembed.report import findings, measures
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of
 from jaxembed.report.measures import ACCURACIES, GEOMETRY
 from jaxembed.report.typeset import MONO, Story
+from jaxembed.runs.finished import Finished
 
 FILE = "report.pdf"
 METHODS = {

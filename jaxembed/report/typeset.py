@@ -14,7 +14,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
-from jaxembed import plots
+from jaxembed.figures import plots
 from jaxembed.report.comparison import Picture
 
 MARGIN, GAP = 18 * mm, 6  # around a page, and between two columns of it

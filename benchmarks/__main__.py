@@ -1,0 +1,196 @@
+"""How fast is the whole training step, data and augmentation included, beside PyTorch's?
+
+  python -m benchmarks --output=benchmark.json
+  python -m benchmarks --experiments simclr_cifar --random --no_seeds_way
+  python -m benchmarks --experiments simclr_cifar --override train.dtype=float32 train.batch_size=64
+
+Three contestants train the same network on the same images in one process, by turns: jaxembed; a good
+PyTorch user (peer.py); the student projects' DataLoader (seeds_way.py). A number is the median over the
+repeats, a ratio the median of the ratios within a repeat; the first step, which compiles, stands apart. One
+device against one: on a machine with several, set CUDA_VISIBLE_DEVICES. Nothing else may run: PyTorch's threads
+wait for each other, and on a busy machine most of all for their turn.
+"""
+
+import argparse
+import json
+import os
+import runpy
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+# Before JAX is imported: it would take most of a GPU's memory, and PyTorch needs some.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+import jax
+import numpy as np
+import torch
+from ml_collections import ConfigDict
+
+import jaxembed.run
+from jaxembed import datasets
+from jaxembed.types import Batch, InputError
+
+from . import machine, ours, peer, seeds_way, table
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DATASETS = ("mnist", "fashion_mnist", "cifar")
+EXPERIMENTS = tuple(
+    f"{name}_{dataset}" for name in ("autoencoder", "classifier", "simclr", "margin") for dataset in DATASETS
+)
+SHAPES = {"mnist": (60_000, 28, 28, 1), "fashion_mnist": (60_000, 28, 28, 1), "cifar10": (50_000, 32, 32, 3)}
+# More than any benchmark reaches: no contestant may come to the end of its schedule.
+EPOCHS = 100_000
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Race the contestants through each experiment; print a line and write the record after each."""
+    options = parse(arguments)
+    device = machine.device()
+    mode = options.compile or ("eager" if device.type == "cpu" else "default")
+    record: dict[str, Any] = {
+        "command": " ".join(["python -m benchmarks", *(sys.argv[1:] if arguments is None else arguments)]),
+        **machine.describe(device),
+        "compile": mode,
+        "random": options.random,
+        "peaks": {},
+        "experiments": {},
+    }
+    print(f"{record['device']}, {record['cores']} cores with a load of {record['load']:.1f} before the start")
+    print(f"JAX {jax.__version__}, PyTorch {torch.__version__} ({mode})")
+    print(table.head(), flush=True)
+    for name in options.experiments:
+        config = load(name, options.override)
+        try:
+            dataset = draw(config) if options.random else jaxembed.run.load(config, data_dir=None)
+        except InputError as error:
+            raise SystemExit(f"benchmarks: {error}; or measure with --random") from None
+        contestants = {
+            "ours": ours.Trainer(config, dataset),
+            "peer": peer.Trainer(config, dataset, device, mode=mode),
+        }
+        if not options.no_seeds_way:
+            contestants["seeds_way"] = seeds_way.Trainer(config, dataset, device)
+        record["experiments"][name] = {"experiment": name} | race(
+            contestants, config, options.seconds, options.repeats
+        )
+        # The highest so far: a machine with other tenants is not always as fast as it can be. Only of what was
+        # measured: without instructions for it, a matmul in bfloat16 takes minutes.
+        dtype = config.train.dtype
+        record["peaks"][dtype] = max(record["peaks"].get(dtype, 0.0), machine.peak(dtype, device))
+        for result in record["experiments"].values():  # of which the last is the new one
+            result["share_of_peak"] = result["gflops"] * 1e9 / record["peaks"][result["dtype"]]
+        print(table.line(result), flush=True)
+        if options.output:
+            options.output.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--experiments", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS, metavar="NAME", help="default: all 12"
+    )
+    add(
+        "--seconds", type=float, default=3.0, help="of one contestant in one repeat; one step at least (default: 3)"
+    )
+    add("--repeats", type=int, default=5, help="default: 5")
+    add("--output", type=Path, metavar="FILE.json", help="where to write every number, after every experiment")
+    add("--random", action="store_true", help="random images, where the datasets are not in $TFDS_DATA_DIR")
+    add(
+        "--override",
+        nargs="+",
+        default=(),
+        metavar="KEY=VALUE",
+        help="a number or a word of the config: train.batch_size=64",
+    )
+    add("--no_seeds_way", action="store_true", help="leave the DataLoader out")
+    modes = ("eager", "default", "reduce-overhead", "max-autotune")
+    add(
+        "--compile", choices=modes, help="torch.compile's mode for the peer (default: eager on a CPU, else default)"
+    )
+    return parser.parse_args(arguments)
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
+    """Load a config by name, with other values (section.key=value), a schedule that does not end and no Muon."""
+    config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
+    for key, _, value in (override.partition("=") for override in overrides):
+        section, _, name = key.partition(".")
+        config[section][name] = type(config[section][name])(value)
+    config.train.epochs = EPOCHS
+    return peer.comparable(config)
+
+
+def draw(config: ConfigDict) -> datasets.Dataset:
+    """Draw random images of the shape and number of a config's dataset."""
+    random = np.random.default_rng(0)
+    n, *shape = SHAPES[config.data.name]
+
+    def split(size: int) -> Batch:
+        images = random.integers(0, 256, (size, *shape), dtype=np.uint8)
+        return Batch(images, random.integers(0, 10, size, dtype=np.int32))
+
+    held_out = split(config.data.validation)
+    return datasets.Dataset("random", tuple("0123456789"), split(n - len(held_out.labels)), held_out, held_out)
+
+
+def race(contestants: dict[str, Any], config: ConfigDict, seconds: float, repeats: int) -> dict[str, Any]:
+    """Time the contestants by turns; return the numbers of each and what they trained."""
+    parameters = {name: contestant.parameters() for name, contestant in contestants.items()}
+    if len(set(parameters.values())) > 1:
+        raise SystemExit(f"benchmarks: the contestants' networks differ in their parameters: {parameters}")
+    results = {name: prepare(contestant, seconds) for name, contestant in contestants.items()}
+    for repeat in range(repeats):
+        # Every second time the other way round, so that a machine that gets slower favours nobody.
+        for name in list(contestants)[:: -1 if repeat % 2 else 1]:
+            contestant, result = contestants[name], results[name]
+            with contestant.running():
+                elapsed, result["loss"] = clock(contestant, result["steps"])
+            result["repeats_step_ms"].append(1e3 * elapsed / result["steps"])
+    pace = results["ours"]["repeats_step_ms"]
+    for result in results.values():
+        result["step_ms"] = statistics.median(result["repeats_step_ms"])
+        result["images_per_second"] = 1e3 * config.train.batch_size / result["step_ms"]
+        ratios = [theirs / ours for theirs, ours in zip(result["repeats_step_ms"], pace, strict=True)]
+        result["ours_is_faster_by"] = statistics.median(ratios)
+    flops = contestants["ours"].flops()
+    return {
+        "dataset": config.data.name,
+        "batch_size": config.train.batch_size,
+        "dtype": config.train.dtype,
+        "parameters": parameters["ours"],
+        "flops_per_step": flops,
+        "gflops": flops / results["ours"]["step_ms"] / 1e6,
+        "contestants": results,
+    }
+
+
+def prepare(contestant: Any, seconds: float) -> dict[str, Any]:
+    """Take the first step, which compiles, then find how many steps last for `seconds`."""
+    started = time.perf_counter()
+    with contestant.running():
+        contestant.steps(1)
+        first = time.perf_counter() - started
+        count, elapsed = 1, clock(contestant, 1)[0]
+        while elapsed < seconds / 4:
+            count *= 2
+            elapsed, _ = clock(contestant, count)
+    return {"first_seconds": first, "steps": max(1, round(count * seconds / elapsed)), "repeats_step_ms": []}
+
+
+def clock(contestant: Any, count: int) -> tuple[float, float]:
+    """Take `count` steps of a running contestant: (seconds, the mean of their losses)."""
+    started = time.perf_counter()
+    loss = contestant.steps(count)
+    return time.perf_counter() - started, loss
+
+
+if __name__ == "__main__":
+    main()

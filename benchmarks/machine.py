@@ -1,0 +1,66 @@
+"""The machine that a benchmark runs on: what it is, and how fast it multiplies matrices."""
+
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+import jax
+import torch
+
+from jaxembed.kernels import speed
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "numpy", "pillow")
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def device() -> torch.device:
+    """Return PyTorch's device of the kind that JAX uses, with PyTorch set up as fast as JAX is."""
+    if jax.device_count() > 1:
+        raise SystemExit(f"benchmarks: one device against one, but JAX has {jax.device_count()}")
+    if jax.default_backend() == "cpu":
+        torch.set_num_threads(cores())
+        return torch.device("cpu")
+    # As JAX does: float32 matmuls and convolutions run as TF32, and cuDNN tries which algorithm is the fastest.
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    return torch.device("cuda")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Describe the machine and the versions of what runs on it."""
+    return {
+        "device": jax.devices()[0].device_kind if device.type == "cuda" else _processor(),
+        "platform": device.type,
+        "cores": cores(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def peak(dtype: str, device: torch.device) -> float:
+    """Measure the machine's matmul peak in FLOP/s, by the faster of JAX and PyTorch."""
+    size = 2048 if device.type == "cpu" else 8192
+    tensor = torch.randn((size, size), dtype=getattr(torch, dtype), device=device)
+
+    def multiply() -> None:
+        torch.matmul(tensor, tensor)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    # Not the number that a run keeps: this one is measured again and again.
+    return max(speed.peak.__wrapped__(dtype), 2 * size**3 / speed.fastest(multiply))
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

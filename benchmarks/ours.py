@@ -1,0 +1,47 @@
+"""Our side: the steps of a run as `train.fit` calls them, without its log and its checkpoints."""
+
+import contextlib
+from typing import Any
+
+import jax
+
+import jaxembed.run
+from jaxembed import mesh, train
+from jaxembed.datasets import Dataset
+
+
+class Trainer:
+    """Trains the run of a config on a dataset."""
+
+    def __init__(self, config: Any, dataset: Dataset) -> None:
+        """Put the dataset and the state on the devices."""
+        self.run = jaxembed.run.build(config, dataset)
+        self.state = train.init(self.run, dataset, seed=config.seed)
+        self.images = mesh.replicate(self.run.mesh, dataset.train)
+        self.step, self.order = 0, train.permute(self.state.key, 0, len(dataset.train.labels))
+
+    def steps(self, count: int) -> float:
+        """Take `count` steps and wait for the device; return the mean of their losses."""
+        end, losses = self.step + count, []
+        while self.step < end:
+            if self.step and self.step % self.run.steps_per_epoch == 0:
+                epoch = self.step // self.run.steps_per_epoch
+                self.order = train.permute(self.state.key, epoch, len(self.images.labels))
+            chunk = min(train._steps_to_next_event(self.run, self.step), end - self.step)
+            self.state, scores = train.advance(self.run, self.state, self.images, self.order, chunk)
+            self.step += chunk
+            losses.append((chunk, scores["loss"]))
+        jax.block_until_ready(self.state)
+        return sum(chunk * float(loss) for chunk, loss in losses) / count
+
+    def running(self) -> contextlib.AbstractContextManager[None]:
+        """Get ready to be timed; there is nothing to do."""
+        return contextlib.nullcontext()
+
+    def parameters(self) -> int:
+        """Count the parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
+
+    def flops(self) -> float:
+        """Count the floating-point operations of one step, augmentation and optimizer included."""
+        return train.flops(self.run, self.state, self.images, self.order)

@@ -1,0 +1,1 @@
+"""TFDS folders: downloaded, prepared and decoded without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Kernels: what is fast on this machine."""

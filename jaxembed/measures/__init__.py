@@ -1,0 +1,1 @@
+"""Measures of an embedding: arrays in, numbers out."""

@@ -1,0 +1,153 @@
+"""Probes: a classifier trained on frozen embeddings, linear or with a hidden layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from jaxembed import losses, model, options
+from jaxembed.types import Key
+
+# Rows that are in float64 at a time.
+CHUNK = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What config.evaluate.linear and .mlp say: AdamW with a cosine schedule over standardised embeddings.
+
+    Attributes:
+      hidden: widths of the hidden layers; none for the linear probe.
+      dropout: probability of dropping a hidden unit.
+      epochs: passes over the embeddings.
+      batch_size: rows a step, at most as many as there are.
+      learning_rate: at the start; it falls as a half cosine to 0.
+      weight_decay: decoupled.
+    """
+
+    hidden: tuple[int, ...]
+    dropout: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        """Raise an InputError at a number that makes no sense."""
+        what = f"config.evaluate.{'mlp' if self.hidden else 'linear'}"
+        options.bounded(what, "> 0", hidden=self.hidden, epochs=self.epochs, batch_size=self.batch_size)
+        options.bounded(what, "at least 0 and below 1", dropout=self.dropout)
+        options.bounded(what, "> 0", learning_rate=self.learning_rate)
+        options.bounded(what, ">= 0", weight_decay=self.weight_decay)
+
+
+def linear(*, epochs: int, batch_size: int, learning_rate: float, weight_decay: float) -> Settings:
+    """Make the settings of a linear probe."""
+    return Settings(
+        hidden=(),
+        dropout=0.0,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+    )
+
+
+def fit(
+    key: Key,
+    embeddings: Float[np.ndarray, "m d"],
+    labels: Int[np.ndarray, " m"],
+    *,
+    classes: int,
+    settings: Settings,
+) -> Callable[[Float[np.ndarray, "n d"]], Int[np.ndarray, " n"]]:
+    """Train a classifier on frozen embeddings.
+
+    The embeddings are standardised by their own mean and standard deviation; a dimension that never varies
+    becomes 0.
+
+    Args:
+      key: of the initial weights and of the permutations.
+      embeddings: [m, d] float.
+      labels: [m] int.
+      classes: how many.
+      settings: its hidden layers and how it is trained.
+
+    Returns:
+      the trained probe: embeddings [n, d] -> classes [n].
+    """
+    standardise = _standardiser(embeddings)
+    network = model.MLP((*settings.hidden, classes), settings.dropout)
+    params = _train(network, settings, key, standardise(embeddings), labels)
+
+    def classify(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
+        return np.asarray(_predict(network, params, standardise(rows)))
+
+    return classify
+
+
+def _standardiser(
+    embeddings: Float[np.ndarray, "m d"],
+) -> Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]]:
+    """Make the function that standardises rows as these would be."""
+    # float64: over 50,000 rows a float32 mean is off by so much that a constant dimension seems to vary.
+    mean = embeddings.mean(axis=0, keepdims=True, dtype=np.float64)
+    squares = sum(np.square(embeddings[chunk] - mean).sum(axis=0, keepdims=True) for chunk in _chunks(embeddings))
+    deviation = np.sqrt(squares / len(embeddings))
+    scale = np.where(deviation > 1e-6 * np.abs(mean), deviation, np.inf)
+
+    def standardise(rows: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        standardised = np.empty(rows.shape, np.float32)
+        for chunk in _chunks(rows):
+            standardised[chunk] = (rows[chunk] - mean) / scale
+        return standardised
+
+    return standardise
+
+
+def _chunks(rows: np.ndarray) -> list[slice]:
+    return [slice(start, start + CHUNK) for start in range(0, len(rows), CHUNK)]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _train(
+    network: model.MLP, settings: Settings, key: Key, rows: Float[Array, "m d"], labels: Int[Array, " m"]
+) -> optax.Params:
+    batch_size = min(settings.batch_size, len(rows))
+    steps = len(rows) // batch_size
+    schedule = optax.cosine_decay_schedule(settings.learning_rate, settings.epochs * steps)
+    optimizer = optax.adamw(schedule, weight_decay=settings.weight_decay)
+    init_key, order_key = jax.random.split(key)
+    params = network.init(init_key, rows[:1], train=False)
+
+    def step(carry, given):
+        params, opt_state = carry
+        batch, dropout_key = given
+
+        def loss(params):
+            logits = network.apply(params, rows[batch], train=True, rngs={"dropout": dropout_key})
+            return losses.cross_entropy(logits, labels[batch]).mean()
+
+        updates, opt_state = optimizer.update(jax.grad(loss)(params), opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state), None
+
+    def epoch(carry, epoch_key):
+        # What does not fill a last batch is left out of this epoch; the next permutation leaves out others.
+        order = jax.random.permutation(epoch_key, len(rows))[: steps * batch_size]
+        # 2, as 0 and 1 are the keys into which the permutation splits the epoch's.
+        dropout_keys = jax.random.split(jax.random.fold_in(epoch_key, 2), steps)
+        return jax.lax.scan(step, carry, (order.reshape(steps, batch_size), dropout_keys))
+
+    keys = jax.random.split(order_key, settings.epochs)
+    (params, _), _ = jax.lax.scan(epoch, (params, optimizer.init(params)), keys)
+    return params
+
+
+@partial(jax.jit, static_argnums=0)
+def _predict(network: model.MLP, params: optax.Params, rows: Float[Array, "n d"]) -> Int[Array, " n"]:
+    return jnp.argmax(network.apply(params, rows, train=False), axis=1)

@@ -1,0 +1,269 @@
+"""The report: what is compared with what, what is marked as the best, and what is left out and said."""
+
+import json
+import math
+import re
+
+import finished_runs
+import numpy as np
+import pytest
+
+from jaxembed import report
+from jaxembed.figures import plots
+from jaxembed.report import __main__ as command
+from jaxembed.report import comparison, experiments, findings, markdown, measures, page
+from jaxembed.runs import workdir
+
+NAMES = {f"{name}_rows.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two experiments on one dataset, one of them with three seeds, and a third on another dataset."""
+    folders = tmp_path / "runs"
+    accuracies = {0: 0.80, 1: 0.83, 2: 0.86}
+    made = [
+        finished_runs.make(folders / f"one{seed}", seed=seed, metrics={"knn_accuracy": accuracy})
+        for seed, accuracy in accuracies.items()
+    ]
+    made.append(finished_runs.make(folders / "two", experiment="two", latent=8, metrics={"cdnv": None}))
+    made.append(finished_runs.make(folders / "three", experiment="three", dataset="b/other", shape=(9, 7, 3)))
+    return made
+
+
+def grouped(runs):
+    return experiments.group(runs)
+
+
+def test_runs_that_differ_in_the_seed_alone_are_one_experiment(runs):
+    assert {dataset: [each.name for each in found] for dataset, found in grouped(runs).items()} == {
+        "rows": ["one", "two"],
+        "b/other": ["three"],
+    }
+    value = grouped(runs)["rows"][0].value("test/knn_accuracy")
+    assert value == pytest.approx((0.83, 0.03))
+    assert math.isnan(grouped(runs)["rows"][1].value("test/knn_accuracy").sd)
+
+
+def test_one_name_with_two_configs_is_two_experiments_named_by_what_differs(tmp_path):
+    wide = finished_runs.make(tmp_path / "wide", latent=64)
+    narrow = finished_runs.make(tmp_path / "narrow", latent=4, seed=1)
+    names = [each.name for each in grouped([wide, narrow])["rows"]]
+    assert names == ["one (encoder.latent=64)", "one (encoder.latent=4)"]
+
+
+@pytest.mark.parametrize(("better", "best"), [(1, {"two"}), (-1, {"one"}), (0, set())])
+def test_the_best_is_marked_as_the_measure_says(better, best, tmp_path):
+    runs = [
+        finished_runs.make(tmp_path / name, experiment=name, metrics={"cdnv": value})
+        for name, value in (("one", 0.2), ("two", 0.3), ("none", None))
+    ]
+    measure = measures.Measure("cdnv", "CDNV", better, False, "")
+    assert measure.best(grouped(runs)["rows"]) == best
+
+
+def test_values_are_shown_with_their_deviation_or_as_a_dash(runs):
+    one, two = grouped(runs)["rows"]
+    knn, *_ = measures.ACCURACIES
+    cdnv = next(measure for measure in measures.GEOMETRY if measure.name == "cdnv")
+    assert knn.show(one.value("test/knn_accuracy")) == "83.00 ± 3.00"
+    assert knn.show(two.value("test/knn_accuracy")) == "80.00"
+    assert cdnv.show(two.value("test/cdnv")) == "–"
+    assert knn.head == "kNN % ↑"
+
+
+def test_a_measure_that_no_run_has_is_no_column(runs):
+    names = [measure.name for measure in measures.tables(grouped(runs)["rows"])[0].columns]
+    assert "knn_accuracy" in names
+    assert "accuracy" not in names
+
+
+def seeds(folder, name, accuracies):
+    return [
+        finished_runs.make(folder / f"{name}{seed}", experiment=name, seed=seed, metrics={"knn_accuracy": accuracy})
+        for seed, accuracy in enumerate(accuracies)
+    ]
+
+
+def first_finding(*runs):
+    return findings.sentences("rows", grouped([run for each in runs for run in each])["rows"])[0]
+
+
+def test_a_difference_is_judged_by_welchs_test_corrected_for_the_choice_of_the_two_best(tmp_path):
+    # t = 0.02 / sqrt(2 * 0.01**2 / 3) = 2.449 with 4 degrees of freedom: p = 0.0705; twice the gap: 0.0080.
+    spread = (-0.01, 0.0, 0.01)
+    one, near, far = (
+        seeds(tmp_path, name, [mean + s for s in spread]) for name, mean in (("a", 0.7), ("b", 0.72), ("c", 0.74))
+    )
+    said = first_finding(one, near)
+    assert said.startswith("By nearest neighbours, b is ahead on rows: 72.00 ± 1.00 against 70.00 ± 1.00 of a, ")
+    assert said.endswith("which chance could do (Games-Howell test over seeds, p = 0.07).")
+    assert first_finding(one, far).endswith("more than chance (Games-Howell test over seeds, p = 0.008).")
+    # The same t of 2.449 between the best two of three: the studentised range's tail at 2.449 * sqrt(2) is 0.14.
+    assert first_finding(one, near, far).endswith("which chance could do (Games-Howell test over seeds, p = 0.14).")
+
+
+def test_of_one_seed_chance_is_not_judged_and_a_draw_is_a_draw(tmp_path):
+    one, other, equal = (seeds(tmp_path, *pair) for pair in (("a", [0.7]), ("b", [0.9]), ("c", [0.70001])))
+    assert first_finding(one, other).endswith("; one seed does not tell whether chance did it.")
+    assert first_finding(one, equal) == "By nearest neighbours, c and a are level on rows, at 70.00."
+    always = seeds(tmp_path, "d", [0.8, 0.8])
+    assert first_finding(always, seeds(tmp_path, "e", [0.7, 0.7])).endswith("of e, the same with every seed.")
+
+
+def test_two_others_that_never_vary_change_nothing_and_are_no_warning(tmp_path):
+    rivals = [seeds(tmp_path, name, [mean, mean + 0.02]) for name, mean in (("a", 0.7), ("b", 0.75))]
+    constant = [seeds(tmp_path, name, [mean, mean]) for name, mean in (("c", 0.5), ("d", 0.4))]
+    assert re.search(
+        r"of a, which chance could do \(Games-Howell test over seeds, p = 0\.\d+\)\.$",
+        first_finding(*rivals, *constant),
+    )
+
+
+def test_an_experiment_without_the_measure_is_not_ranked(tmp_path):
+    runs = [*seeds(tmp_path, "a", [None]), *seeds(tmp_path, "b", [0.7]), *seeds(tmp_path, "c", [0.8])]
+    assert "c is ahead on rows: 80.00 against 70.00 of b" in first_finding(runs)
+
+
+def test_a_collapsed_experiment_is_named(runs):
+    collapsed = runs[3]._replace(record=runs[3].record | {"collapsed": True})
+    assert findings.sentences("rows", grouped([runs[0], collapsed])["rows"])[-1].endswith(
+        "look all but the same: two."
+    )
+
+
+def test_the_options_that_differ_are_listed_and_the_unusual_ones_marked(tmp_path):
+    latents = {"a": 4, "b": 4, "c": 9}
+    runs = [finished_runs.make(tmp_path / name, experiment=name, latent=latent) for name, latent in latents.items()]
+    assert page.options(grouped(runs)["rows"]) == [("encoder.latent", [("4", False), ("4", False), ("9", True)])]
+
+
+def test_the_report_is_complete_in_one_file_that_needs_no_network(runs, tmp_path):
+    files = report.write(runs, tmp_path / "out")
+    names = {file.name for file in files}
+    assert {"report.html", "report.md", "report.pdf"} | NAMES <= names
+    assert "embedding_comparison_b_other.png" in names
+    assert names == {file.name for file in (tmp_path / "out").iterdir()}
+    text = (tmp_path / "out" / "report.html").read_text()
+    page_itself = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page_itself)
+    assert "<dog>" not in text
+    for name in ("one", "two", "three"):
+        assert f"python launch.py --config=configs/{name}.py" in text
+
+
+def test_the_text_is_a_table_with_the_best_in_bold(runs, tmp_path):
+    runs[3].record["metrics"]["test/knn_accuracy"] = 0.9
+    lines = list(markdown._lines(grouped(runs), {"rows": [], "b/other": []}))
+    assert "| one | 3 | 83.00 ± 3.00 | **70.00 ± 0.00** |" in "\n".join(lines)
+    # What reads the same is equally good.
+    assert "| two | 1 | **90.00** | **70.00** |" in "\n".join(lines)
+
+
+def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, tmp_path, capsys, monkeypatch):
+    written = {}
+    monkeypatch.setattr(report, "write", lambda runs, folder: written.update(runs=runs, folder=folder) or [])
+    folders = tmp_path / "runs"
+    (folders / "two" / "result.json").write_text("{")
+    (folders / "three" / "result.json").unlink()
+    (folders / "again").mkdir()
+    for file in (folders / "one0").iterdir():
+        (folders / "again" / file.name).write_bytes(file.read_bytes())
+    status = command.main([str(folders), str(tmp_path / "nothing"), f"--output={tmp_path / 'out'}"])
+    assert status == 1
+    assert sorted(run.record["seed"] for run in written["runs"]) == [0, 1, 2]
+    assert written["folder"] == tmp_path / "out"
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 4
+    assert re.search("left out: .*two/result.json is damaged", said)
+    assert re.search("left out: .*three holds a run that has not finished", said)
+    assert re.search("left out: .*one0 holds a run of the same config and seed as .*again", said)
+    assert re.search("left out: .*nothing is not the folder of a run", said)
+
+
+def test_a_run_of_a_seed_counts_once_whatever_its_weights(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "write", lambda runs, folder: [])
+    other = finished_runs.make(tmp_path / "other", seed=0)
+    record = other.record | {"encoder_sha256": "another"}
+    workdir.write("result.json", json.dumps(record), other.folder)
+    assert command.main([str(runs[0].folder), str(other.folder)]) == 1
+    assert "holds a run of the same config and seed as" in capsys.readouterr().err
+
+
+def test_one_folder_given_twice_is_one_run(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "write", lambda runs, folder: [])
+    monkeypatch.chdir(tmp_path)
+    assert command.main(["runs/one0", str(tmp_path / "runs" / "one0")]) == 0
+
+
+def test_one_name_for_other_classes_is_another_dataset(runs):
+    other = runs[1].sample._replace(classes=np.array(["x", "y", "z"]))
+    datasets = grouped([runs[0], runs[1]._replace(sample=other)])
+    assert list(datasets) == ["rows (3 classes, cat & <dog> to sky)", "rows (3 classes, x to z)"]
+
+
+def test_a_picture_has_a_name_that_a_link_can_hold(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "COMPARISONS", dict(list(comparison.COMPARISONS.items())[:1]))
+    (picture,) = comparison.draw("rows (3 classes, cat & <dog> to sky)", grouped(runs)["rows"], tmp_path)
+    assert re.fullmatch(r"[\w.-]+", picture.file.name)
+    assert picture.file.exists()
+
+
+def test_the_comparisons_show_what_was_measured(runs):
+    one, two = grouped(runs)["rows"]
+    left, right = comparison.curves([one, two]).axes
+    assert [line.get_ydata()[-1] for line in left.lines] == [82.0] * 4
+    assert [line.get_xdata().tolist() for line in left.lines] == [[2, 4]] * 4
+    np.testing.assert_allclose(right.lines[0].get_ydata(), 1 / np.arange(1, 13))
+    np.testing.assert_allclose(right.lines[0].get_xdata(), np.arange(1, 13) / 12)
+    assert len({line.get_color() for line in left.lines}) == 2
+    for axes, experiment in zip(comparison.distances([one, two]).axes, (one, two), strict=True):
+        same, different = (patch.get_data() for patch in axes.patches[::2])
+        np.testing.assert_allclose(same.edges, experiment.runs[0].sample.edges / 4)
+        np.testing.assert_allclose(same.values, 100 * experiment.runs[0].sample.same)
+        np.testing.assert_allclose(different.values, 100 * experiment.runs[0].sample.different)
+        assert axes.get_title().endswith("within / between 0.50, 40% overlap")
+    panels = comparison.embeddings([one, two]).axes
+    assert [axes.get_title() for axes in panels] == ["one\nkNN 80.00%", "two\nkNN 80.00%"]
+    for axes, experiment in zip(panels, (one, two), strict=True):
+        shown = experiment.runs[0].sample
+        np.testing.assert_allclose(axes.collections[2].get_offsets(), shown.points[shown.labels == 2])
+
+
+def test_experiments_beyond_the_colours_have_lines_of_their_own(tmp_path):
+    runs = [finished_runs.make(tmp_path / str(i), experiment=f"e{i}") for i in range(10)]
+    lines = comparison.curves(grouped(runs)["rows"]).axes[0].lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
+
+
+def test_each_measure_has_its_direction_and_unit():
+    up = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "accuracy", "map_at_r", "silhouette"}
+    up |= {f"recall_at_{k}" for k in (1, 5, 10)}
+    down = {"distance_ratio", "distance_overlap", "cdnv", "l1"}
+    neither = {"alignment", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
+    directions = {measure.name: measure.better for measure in (*measures.ACCURACIES, *measures.GEOMETRY)}
+    assert directions == dict.fromkeys(up, 1) | dict.fromkeys(down, -1) | dict.fromkeys(neither, 0)
+    percents = {measure.name for measure in (*measures.ACCURACIES, *measures.GEOMETRY) if measure.percent}
+    assert percents == (up - {"silhouette"}) | {"distance_overlap"}
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_damaged_figure_is_named(is_cut, runs, tmp_path, capsys):
+    (runs[0].folder / "figures").mkdir()
+    plots.save(plots.figure(2, 2)[0], file := runs[0].folder / "figures" / "loss.png")
+    file.write_bytes(file.read_bytes()[:-99] if is_cut else b"no image")
+    assert command.main([str(runs[0].folder), f"--output={tmp_path / 'out'}"]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"loss.png cannot be read \(.*\); launch.py --evaluate draws it again", said)
+
+
+def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):
+    assert command.main([str(tmp_path), f"--output={tmp_path / 'out'}"]) == 2
+    assert "there is no finished run to report on" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert command.main([str(runs[0].folder), f"--output={tmp_path / 'file' / 'out'}"]) == 2
+    assert capsys.readouterr().err.startswith("report: the report cannot be written: ")
