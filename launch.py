@@ -4,8 +4,9 @@
   python launch.py --config=configs/simclr_cifar.py --config.train.epochs=100 --seed=1 --workdir=runs/short
   python launch.py --config=configs/suite_mnist.py
 
-The same command goes on where it stopped. A run's folder holds config.json, metrics.jsonl, checkpoint/ and,
-in the end, result.json, sample.npz and figures/; a suite's folder holds those of its runs and report/.
+Run the same command again to resume a run that was stopped. A run's folder holds config.json, metrics.jsonl,
+checkpoint/ and, at its end, result.json, sample.npz and figures/; a suite's folder holds those of its runs and
+report/.
 """
 
 import os
@@ -18,73 +19,85 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-INTERRUPTED = "interrupted; the same command goes on from the last checkpoint"
+INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
     "config", None, "File of the experiment; --config.<section>.<key>=<value> overrides a value in it."
 )
 flags.DEFINE_string(
-    "workdir", None, "Folder of the run (default: checkpoints/<name of the config file>, and -seed<seed> if not 0)."
+    "workdir", None, "Folder of the run (default: checkpoints/<config file's name>, with -seed<seed> if not 0)."
 )
 flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
-flags.DEFINE_bool("evaluate", False, "Measure again what is finished.")
-flags.DEFINE_bool("tune", False, "Measure on the validation split alone: for choosing settings, test unseen.")
+flags.DEFINE_bool("evaluate", False, "Measure finished runs again.")
+flags.DEFINE_bool("tune", False, "Measure on the validation split only, for choosing settings: test is not used.")
+flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events as well.")
 
 
 def main(_: Sequence[str]) -> None:
-    """Run the experiment that the flags describe."""
-    # Imported here, so that --help and a misspelt flag answer at once.
-    from jaxembed import checkpoint, commands, log, run, suite, train
-    from jaxembed.types import InputError
+    """Run what the flags describe."""
+    # Imported here, so that --help and a misspelt flag are answered at once.
+    from jaxembed import checkpoint, errors
 
     checkpoint.hush()
     # While it trains, a run saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
-    config, file = FLAGS.config, Path(config_flags.get_config_filename(FLAGS["config"]))
-    options = {"data_dir": FLAGS.data_dir, "again": FLAGS.evaluate}
-    if FLAGS.tune and (FLAGS.evaluate or "experiments" in config):
-        fail("--tune is of one run that is not finished: neither with --evaluate nor with a suite")
     try:
-        if "experiments" in config:
-            if FLAGS.seed is not None:
-                fail(f"--seed is of one run; a suite has --config.seeds, such as --config.seeds='({FLAGS.seed},)'")
-            suite.train(config, _folder(file.stem), configs=file.parent, **options)
-        else:
-            if FLAGS.seed is not None:
-                config = ConfigDict({**config, "seed": FLAGS.seed})
-            run.check_sections(config)  # before its seed is asked for
-            overrides = config_flags.get_override_values(FLAGS["config"])
-            command = commands.command(file, overrides, config.seed)
-            folder = _folder(file.stem, config.seed)
-            commands.conduct(file.stem, config, folder, command=command, tune=FLAGS.tune, **options)
-    except InputError as error:
-        fail(str(error))
-    except OSError as error:  # a full disk, a file that may not be read
-        fail(str(error), status=1)
-    except (log.Diverged, commands.OutOfMemory, suite.Incomplete) as error:
-        fail(str(error), status=1)
-    except train.Stopped as stopped:
-        fail(f"{stopped}; the same command goes on from here", status=128 + stopped.cause)
-    except KeyboardInterrupt:
-        fail(INTERRUPTED, status=128 + signal.SIGINT)
+        _suite() if "experiments" in FLAGS.config else _run()
+    except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
+        fail(str(error) or INTERRUPTED, status=errors.status(error))
 
 
-def _folder(name: str, seed: int = 0) -> Path:
-    """Return the folder that --workdir says, else a run's or a suite's own."""
-    if FLAGS.workdir:
-        return Path(FLAGS.workdir).expanduser()
-    return Path("checkpoints", f"{name}-seed{seed}" if seed else name)
+def _run() -> None:
+    from jaxembed import commands, run
+
+    file, config = _file(), FLAGS.config
+    if FLAGS.seed is not None:
+        config = ConfigDict({**config, "seed": FLAGS.seed})
+    run.check_sections(config)  # before its seed is used
+    if FLAGS.tune and FLAGS.evaluate:
+        fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
+    overrides = config_flags.get_override_values(FLAGS["config"])
+    command = commands.command(file, overrides, config.seed)
+    name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
+    job = commands.Job(file.stem, config, _folder(name), command, FLAGS.data_dir, FLAGS.tensorboard)
+    if FLAGS.tune:
+        commands.tune(job)
+    elif FLAGS.evaluate:
+        commands.evaluate(job)
+    else:
+        commands.train(job)
+
+
+def _suite() -> None:
+    from jaxembed import suite
+
+    if FLAGS.tune:
+        fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
+    if FLAGS.seed is not None:
+        fail(f"--seed works on a single run; for a suite use --config.seeds='({FLAGS.seed},)'")
+    flagged = dict(data_dir=FLAGS.data_dir, tensorboard=FLAGS.tensorboard, again=FLAGS.evaluate)
+    suite.train(FLAGS.config, _folder(_file().stem), configs=_file().parent, **flagged)
+
+
+def _file() -> Path:
+    """Return the config file."""
+    return Path(config_flags.get_config_filename(FLAGS["config"]))
+
+
+def _folder(name: str) -> Path:
+    """Return the folder that --workdir says, else the one with this name."""
+    return Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", name)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """Parse the flags; what cannot be used is one line and exit status 2."""
+    """Parse the flags; input that cannot be used ends in one line and exit status 2."""
     if "--help" in argv:
         app.usage(shorthelp=True, writeto_stdout=True)
         sys.exit(0)
     try:
         rest = FLAGS(argv)
-        hasattr(FLAGS.config, "keys")  # a file that is not there raises only when its config is looked into
+        hasattr(FLAGS.config, "keys")  # a missing file raises only when its config is used
     except Exception as error:  # a config file is code and can raise anything
         fail(_reason(error, _config_file(argv)))
     if rest[1:]:
@@ -95,15 +108,23 @@ def parse(argv: Sequence[str]) -> list[str]:
             if FLAGS["config"].present
             else "--config is required, such as --config=configs/quickstart.py"
         )
+    if FLAGS.tensorboard and not _is_installed("tensorboardX"):
+        fail("--tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'")
     if FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.WARNING)  # JAX tells of devices that are not there, orbax of every file
+        logging.set_verbosity(logging.WARNING)  # JAX logs missing devices, orbax every file
         # Orbax also logs each failure that it raises.
         logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
     return rest
 
 
+def _is_installed(package: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(package) is not None
+
+
 def _config_file(argv: Sequence[str]) -> str:
-    """Find the value of --config, the last one, in words that may not parse."""
+    """Find the value of --config, the last one, in arguments that may not parse."""
     file = ""
     for word, following in zip(argv, [*argv[1:], ""], strict=True):
         name, _, value = word.partition("=")

@@ -1,1 +1,1 @@
-"""Speed of the whole training step beside PyTorch: `python -m benchmarks`, from the repository's root."""
+"""Speed of the whole training step compared with PyTorch: `python -m benchmarks`, from the repository's root."""

@@ -1,14 +1,14 @@
-"""How fast is the whole training step, data and augmentation included, beside PyTorch's?
+"""Compare the speed of the whole training step, including data and augmentation, with PyTorch's.
 
   python -m benchmarks --output=benchmark.json
   python -m benchmarks --experiments simclr_cifar --random --no_seeds_way
   python -m benchmarks --experiments simclr_cifar --override train.dtype=float32 train.batch_size=64
 
-Three contestants train the same network on the same images in one process, by turns: jaxembed; a good
-PyTorch user (peer.py); the student projects' DataLoader (seeds_way.py). A number is the median over the
-repeats, a ratio the median of the ratios within a repeat; the first step, which compiles, stands apart. One
-device against one: on a machine with several, set CUDA_VISIBLE_DEVICES. Nothing else may run: PyTorch's threads
-wait for each other, and on a busy machine most of all for their turn.
+Three contestants train the same network on the same images in one process, taking turns: jaxembed; PyTorch as a
+good user writes it (peer.py); the student projects' DataLoader (seeds_way.py). A number is the median over the
+repeats, a ratio the median of the ratios within a repeat; the first step, which compiles, is reported separately.
+Each contestant uses one device: on a machine with several, set CUDA_VISIBLE_DEVICES. Run nothing else at the same
+time: PyTorch's threads wait for each other, and on a busy machine they mostly wait to be scheduled.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Before JAX is imported: it would take most of a GPU's memory, and PyTorch needs some.
+# Set before JAX is imported, which would otherwise take most of a GPU's memory and leave too little for PyTorch.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 import jax
@@ -32,7 +32,8 @@ from ml_collections import ConfigDict
 
 import jaxembed.run
 from jaxembed import datasets
-from jaxembed.types import Batch, InputError
+from jaxembed.errors import InputError
+from jaxembed.types import Batch
 
 from . import machine, ours, peer, seeds_way, table
 
@@ -42,12 +43,12 @@ EXPERIMENTS = tuple(
     f"{name}_{dataset}" for name in ("autoencoder", "classifier", "simclr", "margin") for dataset in DATASETS
 )
 SHAPES = {"mnist": (60_000, 28, 28, 1), "fashion_mnist": (60_000, 28, 28, 1), "cifar10": (50_000, 32, 32, 3)}
-# More than any benchmark reaches: no contestant may come to the end of its schedule.
+# More than any benchmark reaches, so that no contestant gets to the end of its schedule.
 EPOCHS = 100_000
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Race the contestants through each experiment; print a line and write the record after each."""
+    """Time the contestants on each experiment; print a row and write the record after each."""
     options = parse(arguments)
     device = machine.device()
     mode = options.compile or ("eager" if device.type == "cpu" else "default")
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "peaks": {},
         "experiments": {},
     }
-    print(f"{record['device']}, {record['cores']} cores with a load of {record['load']:.1f} before the start")
+    print(f"{record['device']}, {record['cores']} cores, load average {record['load']:.1f} before the start")
     print(f"JAX {jax.__version__}, PyTorch {torch.__version__} ({mode})")
     print(table.head(), flush=True)
     for name in options.experiments:
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             dataset = draw(config) if options.random else jaxembed.run.load(config, data_dir=None)
         except InputError as error:
-            raise SystemExit(f"benchmarks: {error}; or measure with --random") from None
+            raise SystemExit(f"benchmarks: {error}; or use random images with --random") from None
         contestants = {
             "ours": ours.Trainer(config, dataset),
             "peer": peer.Trainer(config, dataset, device, mode=mode),
@@ -77,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         record["experiments"][name] = {"experiment": name} | race(
             contestants, config, options.seconds, options.repeats
         )
-        # The highest so far: a machine with other tenants is not always as fast as it can be. Only of what was
-        # measured: without instructions for it, a matmul in bfloat16 takes minutes.
+        # The highest peak so far: a shared machine is not always as fast as it can be. Only for the dtypes in use:
+        # on a CPU without instructions for bfloat16, a matmul takes minutes.
         dtype = config.train.dtype
         record["peaks"][dtype] = max(record["peaks"].get(dtype, 0.0), machine.peak(dtype, device))
-        for result in record["experiments"].values():  # of which the last is the new one
+        for result in record["experiments"].values():  # the last one is the new one
             result["share_of_peak"] = result["gflops"] * 1e9 / record["peaks"][result["dtype"]]
         print(table.line(result), flush=True)
         if options.output:
@@ -97,20 +98,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--experiments", nargs="+", choices=EXPERIMENTS, default=EXPERIMENTS, metavar="NAME", help="default: all 12"
     )
-    add(
-        "--seconds", type=float, default=3.0, help="of one contestant in one repeat; one step at least (default: 3)"
-    )
+    add("--seconds", type=float, default=3.0, help="per contestant and repeat, at least one step (default: 3)")
     add("--repeats", type=int, default=5, help="default: 5")
-    add("--output", type=Path, metavar="FILE.json", help="where to write every number, after every experiment")
-    add("--random", action="store_true", help="random images, where the datasets are not in $TFDS_DATA_DIR")
+    add("--output", type=Path, metavar="FILE.json", help="file for all numbers, written after each experiment")
+    add("--random", action="store_true", help="use random images, if the datasets are not in $TFDS_DATA_DIR")
     add(
         "--override",
         nargs="+",
         default=(),
         metavar="KEY=VALUE",
-        help="a number or a word of the config: train.batch_size=64",
+        help="change numbers or strings in the config: train.batch_size=64",
     )
-    add("--no_seeds_way", action="store_true", help="leave the DataLoader out")
+    add("--no_seeds_way", action="store_true", help="leave out the DataLoader")
     modes = ("eager", "default", "reduce-overhead", "max-autotune")
     add(
         "--compile", choices=modes, help="torch.compile's mode for the peer (default: eager on a CPU, else default)"
@@ -119,17 +118,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
-    """Load a config by name, with other values (section.key=value), a schedule that does not end and no Muon."""
+    """Load a config by name, with overrides (section.key=value), a schedule that does not end, and without Muon."""
     config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
     for key, _, value in (override.partition("=") for override in overrides):
-        section, _, name = key.partition(".")
-        config[section][name] = type(config[section][name])(value)
+        section, _, option = key.partition(".")
+        config[section][option] = type(config[section][option])(value)
     config.train.epochs = EPOCHS
     return peer.comparable(config)
 
 
 def draw(config: ConfigDict) -> datasets.Dataset:
-    """Draw random images of the shape and number of a config's dataset."""
+    """Draw random images, of the same shape and number as those of a config's dataset."""
     random = np.random.default_rng(0)
     n, *shape = SHAPES[config.data.name]
 
@@ -142,23 +141,23 @@ def draw(config: ConfigDict) -> datasets.Dataset:
 
 
 def race(contestants: dict[str, Any], config: ConfigDict, seconds: float, repeats: int) -> dict[str, Any]:
-    """Time the contestants by turns; return the numbers of each and what they trained."""
+    """Time the contestants, taking turns; return the numbers of each and a description of what they trained."""
     parameters = {name: contestant.parameters() for name, contestant in contestants.items()}
     if len(set(parameters.values())) > 1:
-        raise SystemExit(f"benchmarks: the contestants' networks differ in their parameters: {parameters}")
+        raise SystemExit(f"benchmarks: the contestants must have equal numbers of parameters, got {parameters}")
     results = {name: prepare(contestant, seconds) for name, contestant in contestants.items()}
     for repeat in range(repeats):
-        # Every second time the other way round, so that a machine that gets slower favours nobody.
+        # In reverse order every second time, so that a machine that slows down favours none of them.
         for name in list(contestants)[:: -1 if repeat % 2 else 1]:
             contestant, result = contestants[name], results[name]
             with contestant.running():
                 elapsed, result["loss"] = clock(contestant, result["steps"])
             result["repeats_step_ms"].append(1e3 * elapsed / result["steps"])
-    pace = results["ours"]["repeats_step_ms"]
+    baseline = results["ours"]["repeats_step_ms"]
     for result in results.values():
         result["step_ms"] = statistics.median(result["repeats_step_ms"])
         result["images_per_second"] = 1e3 * config.train.batch_size / result["step_ms"]
-        ratios = [theirs / ours for theirs, ours in zip(result["repeats_step_ms"], pace, strict=True)]
+        ratios = [theirs / ours for theirs, ours in zip(result["repeats_step_ms"], baseline, strict=True)]
         result["ours_is_faster_by"] = statistics.median(ratios)
     flops = contestants["ours"].flops()
     return {
@@ -173,7 +172,7 @@ def race(contestants: dict[str, Any], config: ConfigDict, seconds: float, repeat
 
 
 def prepare(contestant: Any, seconds: float) -> dict[str, Any]:
-    """Take the first step, which compiles, then find how many steps last for `seconds`."""
+    """Take the first step, which compiles, then find how many steps take `seconds`."""
     started = time.perf_counter()
     with contestant.running():
         contestant.steps(1)

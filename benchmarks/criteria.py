@@ -1,4 +1,4 @@
-"""The four losses in PyTorch: what the network predicted and the batch it is scored against -> one number."""
+"""The four losses in PyTorch: the network's prediction and the batch it is scored against -> one number."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,17 +29,17 @@ def classify(prediction: Tensor, images: Tensor, labels: Tensor, *, smoothing: f
 
 
 def ntxent(prediction: Tensor, images: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
-    """NT-Xent of SimCLR: rows i and i + n/2 are two views of one image."""
+    """NT-Xent of SimCLR: rows i and i + n/2 are two views of the same image."""
     n = len(prediction)
     directions = functional.normalize(prediction)
-    itself = torch.eye(n, dtype=torch.bool, device=prediction.device)
-    logits = (directions @ directions.T / temperature).masked_fill(itself, -torch.inf)
+    diagonal = torch.eye(n, dtype=torch.bool, device=prediction.device)
+    logits = (directions @ directions.T / temperature).masked_fill(diagonal, -torch.inf)
     partner = torch.arange(n, device=prediction.device).roll(n // 2)
     return functional.cross_entropy(logits, partner)
 
 
 def margin(prediction: Tensor, images: Tensor, labels: Tensor, *, margin: float) -> Tensor:
-    """Hadsell's margin loss of every pair of a batch, the two kinds of pair with equal weight."""
+    """Hadsell's margin loss over all pairs in a batch; both kinds of pair have equal weight."""
     distances = torch.cdist(prediction, prediction)
     equal = labels[:, None] == labels[None, :]
     same, different = equal & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~equal

@@ -1,4 +1,4 @@
-"""The machine that a benchmark runs on: what it is, and how fast it multiplies matrices."""
+"""The machine that a benchmark runs on: its description, and how fast it multiplies matrices."""
 
 import importlib.metadata
 import os
@@ -19,20 +19,22 @@ def cores() -> int:
 
 
 def device() -> torch.device:
-    """Return PyTorch's device of the kind that JAX uses, with PyTorch set up as fast as JAX is."""
+    """Return PyTorch's device of the kind that JAX uses, after setting PyTorch up to be as fast as JAX."""
     if jax.device_count() > 1:
-        raise SystemExit(f"benchmarks: one device against one, but JAX has {jax.device_count()}")
+        raise SystemExit(
+            f"benchmarks: JAX must have one device, got {jax.device_count()}; set CUDA_VISIBLE_DEVICES"
+        )
     if jax.default_backend() == "cpu":
         torch.set_num_threads(cores())
         return torch.device("cpu")
-    # As JAX does: float32 matmuls and convolutions run as TF32, and cuDNN tries which algorithm is the fastest.
+    # As in JAX: float32 matmuls and convolutions run as TF32, and cuDNN benchmarks its algorithms.
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     return torch.device("cuda")
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Describe the machine and the versions of what runs on it."""
+    """Describe the machine, and list the versions of the packages."""
     return {
         "device": jax.devices()[0].device_kind if device.type == "cuda" else _processor(),
         "platform": device.type,
@@ -44,7 +46,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def peak(dtype: str, device: torch.device) -> float:
-    """Measure the machine's matmul peak in FLOP/s, by the faster of JAX and PyTorch."""
+    """Measure the machine's matmul peak in FLOP/s, with the faster of JAX and PyTorch."""
     size = 2048 if device.type == "cpu" else 8192
     tensor = torch.randn((size, size), dtype=getattr(torch, dtype), device=device)
 
@@ -53,7 +55,7 @@ def peak(dtype: str, device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    # Not the number that a run keeps: this one is measured again and again.
+    # Without the cache that a run uses: here the peak is measured repeatedly.
     return max(speed.peak.__wrapped__(dtype), 2 * size**3 / speed.fastest(multiply))
 
 

@@ -1,4 +1,4 @@
-"""The encoders and heads in PyTorch: layer by layer those of jaxembed, with as many parameters."""
+"""The encoders and heads in PyTorch: the same layers as in jaxembed, with the same number of parameters."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +12,7 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 class Embedder(nn.Module):
-    """Images [n, c, h, w] -> what the head predicts, in float32."""
+    """Images [n, c, h, w] -> the head's prediction, in float32."""
 
     def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
         """Put the head on top of the encoder."""
@@ -25,7 +25,7 @@ class Embedder(nn.Module):
 
 
 class Quarters(nn.Module):
-    """The means of a map's quarters, where its height and width are even."""
+    """The mean of each quarter of a feature map, whose height and width are even."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, c, h, w] to [n, 4 * c], in the order of jaxembed's weights."""
@@ -33,7 +33,7 @@ class Quarters(nn.Module):
 
 
 class SubPixel(nn.Module):
-    """A code as a small map, then 3×3 convolutions whose channels become 2×2 pixels; a sigmoid at the end."""
+    """A code -> a small feature map -> 3×3 convolutions whose channels become 2×2 pixels -> a sigmoid."""
 
     def __init__(self, shape: Shape, widths: Sequence[int], latent: int) -> None:
         """Make the layers, from the code outwards."""
@@ -54,7 +54,7 @@ class SubPixel(nn.Module):
 
 
 class Pixels(nn.Module):
-    """A code -> hidden layers -> pixels through a sigmoid."""
+    """A code -> hidden layers -> pixels -> a sigmoid."""
 
     def __init__(self, shape: Shape, widths: Sequence[int], latent: int) -> None:
         """Make the mirror image of `fc`."""
@@ -77,7 +77,7 @@ class Mean(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, which is a strided 1×1 convolution where the shape changes."""
+    """Two 3×3 convolutions and a shortcut, which is a strided 1×1 convolution where the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         """Make the layers."""
@@ -97,7 +97,7 @@ class Block(nn.Module):
 
 
 def make(config: Any, shape: Shape, classes: int) -> Embedder:
-    """Make the network of a config for images of a shape (h, w, c)."""
+    """Make the network that a config describes, for images of shape (h, w, c)."""
     encoder, options = dict(config.encoder), dict(config.objective)
     name = encoder.pop("name")
     latent = encoder["latent"] if "latent" in encoder else 8 * encoder["width"]
@@ -113,7 +113,7 @@ def make(config: Any, shape: Shape, classes: int) -> Embedder:
 
 
 def mlp(inputs: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
-    """Make linear layers with ReLU, and dropout if asked, between them."""
+    """Make linear layers with ReLU, and optionally dropout, between them."""
     layers: list[nn.Module] = []
     for index, (fan_in, width) in enumerate(zip((inputs, *widths), widths, strict=False)):
         if index:
@@ -129,7 +129,7 @@ def fc(shape: Shape, *, widths: Sequence[int], latent: int, dropout: float) -> n
 
 
 def cnn(shape: Shape, *, widths: Sequence[int], depth: int, stem: str, latent: int, dropout: float) -> nn.Module:
-    """Make the small convolutional encoder: conv, max-pool, BatchNorm, ReLU, then conv, BatchNorm, ReLU a block."""
+    """Make the small convolutional encoder; in a block: conv, max-pool, BatchNorm, ReLU, conv, BatchNorm, ReLU."""
     layers: list[nn.Module] = []
     for inputs, width in zip((shape[-1], *widths), widths, strict=False):
         if layers or stem == "pooled":
@@ -155,7 +155,7 @@ def resnet(shape: Shape, *, depth: int, width: int) -> nn.Module:
 def conv(
     shape: Shape, *, widths: Sequence[int], depth: int, latent: int, decoder_widths: Sequence[int]
 ) -> nn.Module:
-    """Make the convolutional encoder that can be undone."""
+    """Make the convolutional encoder that has a decoder."""
     layers: list[nn.Module] = []
     for inputs, width in zip((shape[-1], *widths), widths, strict=False):
         layers += [_conv(inputs, width, kernel_size=4, stride=2), *_rest(width, depth)]
@@ -163,7 +163,7 @@ def conv(
 
 
 def _rest(width: int, depth: int) -> list[nn.Module]:
-    """Make what follows the first convolution of a block: BatchNorm, ReLU, and its other convolutions."""
+    """Make the layers after the first convolution of a block: BatchNorm, ReLU, and the other convolutions."""
     layers: list[nn.Module] = [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     for _ in range(depth - 1):
         layers += [_conv(width, width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]

@@ -1,4 +1,4 @@
-"""Our side: the steps of a run as `train.fit` calls them, without its log and its checkpoints."""
+"""Our contestant: the steps of a run as `train.fit` calls them, without logging and checkpoints."""
 
 import contextlib
 from typing import Any
@@ -11,7 +11,7 @@ from jaxembed.datasets import Dataset
 
 
 class Trainer:
-    """Trains the run of a config on a dataset."""
+    """Trains the run that a config describes on a dataset."""
 
     def __init__(self, config: Any, dataset: Dataset) -> None:
         """Put the dataset and the state on the devices."""
@@ -27,7 +27,7 @@ class Trainer:
             if self.step and self.step % self.run.steps_per_epoch == 0:
                 epoch = self.step // self.run.steps_per_epoch
                 self.order = train.permute(self.state.key, epoch, len(self.images.labels))
-            chunk = min(train._steps_to_next_event(self.run, self.step), end - self.step)
+            chunk = min(train.steps_to_next_event(self.run, self.step), end - self.step)
             self.state, scores = train.advance(self.run, self.state, self.images, self.order, chunk)
             self.step += chunk
             losses.append((chunk, scores["loss"]))
@@ -35,7 +35,7 @@ class Trainer:
         return sum(chunk * float(loss) for chunk, loss in losses) / count
 
     def running(self) -> contextlib.AbstractContextManager[None]:
-        """Get ready to be timed; there is nothing to do."""
+        """Prepare for timing; there is nothing to do."""
         return contextlib.nullcontext()
 
     def parameters(self) -> int:

@@ -1,8 +1,8 @@
 """The peer: the same training step as a good PyTorch user writes it.
 
-The dataset lies on the device as uint8; a batch is gathered and augmented by tensor operations. Memory is
-channels_last, the optimizer fused, the step compiled and the network in bfloat16 where asked. The loss stays
-on the device until the end of a call.
+The dataset is on the device as uint8; batches are gathered and augmented with tensor operations. Memory is
+channels_last and the optimizer fused; on request the step is compiled and the network runs in bfloat16. The loss
+stays on the device until the end of a call.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from . import criteria, networks, transforms
 
 
 class Trainer:
-    """Trains the network of a config on a dataset."""
+    """Trains the network that a config describes on a dataset."""
 
     def __init__(self, config: Any, dataset: Any, device: torch.device, *, mode: str) -> None:
         """Put the dataset and the network on the device; `mode` is torch.compile's, or "eager"."""
@@ -30,7 +30,7 @@ class Trainer:
         steps_per_epoch = len(self.labels) // self.size
         self.optimizer = optimizer(config, self.network, fused=True)
         self.scheduler = scheduler(config, self.optimizer, steps_per_epoch)
-        # After a few recompilations PyTorch would go on uncompiled, and every experiment is one.
+        # After a few recompilations PyTorch would continue without compiling, and every experiment is one.
         torch.compiler.reset()
         self.loss = self._loss if mode == "eager" else torch.compile(self._loss, mode=mode, dynamic=False)
         self.batches = iter(())
@@ -48,7 +48,7 @@ class Trainer:
         return total.item() / count
 
     def running(self) -> contextlib.AbstractContextManager[None]:
-        """Get ready to be timed; there is nothing to do."""
+        """Prepare for timing; there is nothing to do."""
         return contextlib.nullcontext()
 
     def parameters(self) -> int:
@@ -56,7 +56,7 @@ class Trainer:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     def _rows(self) -> Tensor:
-        """Return the rows of the next batch, of a new permutation where an epoch has ended."""
+        """Return the rows of the next batch, from a new permutation if an epoch has ended."""
         rows = next(self.batches, None)
         if rows is None or len(rows) < self.size:
             self.batches = iter(torch.randperm(len(self.labels), device=self.device).split(self.size))
@@ -67,21 +67,21 @@ class Trainer:
         labels = self.labels[rows]
         with torch.no_grad():
             images = self.images[rows] / 255
-            seen, target = self.views(images)
-            seen = seen.contiguous(memory_format=torch.channels_last)
+            views, target = self.views(images)
+            views = views.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
-            prediction = self.network(seen)
+            prediction = self.network(views)
         return self.criterion(prediction, target, labels)
 
 
 class Views:
-    """What the network sees of a batch, and the images that it is scored against."""
+    """The network's inputs for a batch, and the images that its output is scored against."""
 
     def __init__(self, objective: Any) -> None:
         """Build the augmentation, and the corruption if the objective has one."""
         self.twice = objective.name == "ntxent"
-        self.augment = transforms.compose(dict(objective.augmentation))
-        self.corrupt = transforms.compose(dict(objective.get("corruption", {})))
+        self.augment = transforms.compose(objective.augmentation)
+        self.corrupt = transforms.compose(objective.get("corruption", {}))
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map b images to (n views, the images to reconstruct)."""
@@ -90,7 +90,7 @@ class Views:
 
 
 def comparable(config: Any) -> Any:
-    """Return the config with AdamW in Muon's place, which PyTorch has for matrices alone."""
+    """Return the config with AdamW instead of Muon, which PyTorch has only for matrices."""
     if config.optimizer.name == "muon":
         config.optimizer.name = "adam"
         del config.optimizer.momentum
@@ -98,7 +98,7 @@ def comparable(config: Any) -> Any:
 
 
 def optimizer(config: Any, network: nn.Module, **options: Any) -> torch.optim.Optimizer:
-    """Make the optimizer of a config; the options are those of torch.optim."""
+    """Make the optimizer that a config describes; the options are those of torch.optim."""
     chosen = config.optimizer
     options |= {"lr": chosen.learning_rate, "weight_decay": chosen.weight_decay}
     if chosen.name == "sgd":

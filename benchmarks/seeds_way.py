@@ -1,6 +1,7 @@
-"""The way of the student projects: a DataLoader whose workers open, augment and convert one image at a time.
+"""The student projects' approach: a DataLoader whose workers open, augment and convert one image at a time.
 
-Two workers, PIL and PyTorch per image, with torchvision's definitions; the network in float32, as it comes.
+It has two workers, PIL and PyTorch operations per image with torchvision's definitions, and the network in float32
+with PyTorch's defaults.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ WORKERS = 2
 
 
 class Trainer:
-    """Trains the network of a config on a dataset."""
+    """Trains the network that a config describes on a dataset."""
 
     def __init__(self, config: Any, dataset: Any, device: torch.device) -> None:
         """Put the network on the device and the dataset behind a DataLoader."""
@@ -36,7 +37,7 @@ class Trainer:
             drop_last=True,
             num_workers=WORKERS,
             pin_memory=device.type == "cuda",
-            multiprocessing_context="spawn",  # JAX has threads, which a fork does not survive
+            multiprocessing_context="spawn",  # JAX has threads, which do not survive a fork
         )
         self.optimizer = peer.optimizer(config, self.network)
         self.scheduler = peer.scheduler(config, self.optimizer, len(self.loader))
@@ -45,11 +46,11 @@ class Trainer:
         """Take `count` steps of a running loader; return the mean of their losses."""
         total = torch.zeros((), device=self.device)
         for _ in range(count):
-            seen, target, labels = (part.to(self.device, non_blocking=True) for part in next(self.batches))
-            # Two views of b images are [b, 2, c, h, w]: first all the first ones, then all the second.
-            seen = seen.transpose(0, 1).flatten(0, 1) if self.twice else seen
+            views, target, labels = (part.to(self.device, non_blocking=True) for part in next(self.batches))
+            # Two views of b images are [b, 2, c, h, w]: reordered to all first views, then all second views.
+            views = views.transpose(0, 1).flatten(0, 1) if self.twice else views
             self.optimizer.zero_grad()
-            loss = self.criterion(self.network(seen), target, labels)
+            loss = self.criterion(self.network(views), target, labels)
             loss.backward()
             self.optimizer.step()
             self.scheduler.step()
@@ -58,7 +59,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Start the workers and let their queue settle; stop them, so that nobody else is timed beside them."""
+        """Start the workers and let their queue settle; stop them at the end, so as not to slow down the others."""
         self.batches = self._batches()
         self.steps(WORKERS)
         yield
@@ -74,21 +75,22 @@ class Trainer:
 
 
 class Pictures(Dataset):
-    """A dataset that makes each image a PIL image, augments it and returns it as a tensor."""
+    """A dataset that converts each image to a PIL image, augments it and returns it as a tensor."""
 
     def __init__(self, objective: Any, images: np.ndarray, labels: np.ndarray) -> None:
-        """Keep uint8 images [n, h, w, c] and build the operations."""
+        """Keep uint8 images [n, h, w, c] and the knobs of the operations."""
         self.images, self.labels = torch.tensor(images), torch.tensor(labels, dtype=torch.long)
         self.twice = objective.name == "ntxent"
-        self.augmentation = dict(objective.augmentation)
-        self.corruption = dict(objective.get("corruption", {}))
+        # Plain dicts: the workers look up every knob for every image.
+        self.augmentation = transforms.knobs(objective.augmentation)
+        self.corruption = transforms.knobs(objective.get("corruption", {}))
 
     def __len__(self) -> int:
         """Return n."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what the network sees of an image, the image to reconstruct, and its label."""
+        """Return the network's input for an image, the image to reconstruct, and its label."""
         picture = Image.fromarray(self.images[index].squeeze(-1).numpy())
         target = augment(picture, self.augmentation)
         if self.twice:
@@ -102,11 +104,10 @@ def augment(picture: Image.Image, options: Mapping[str, Any]) -> Tensor:
 
 
 def apply(image: Any, options: Mapping[str, Any], operations: Mapping[str, Callable[..., Any]]) -> Any:
-    """Apply those of the operations that the options name."""
+    """Apply those operations that the options name, with their knobs."""
     for name, operation in operations.items():
         if name in options:
-            knobs = options[name]
-            image = operation(image, *(knobs if isinstance(knobs, tuple | list) else (knobs,)))
+            image = operation(image, **options[name])
     return image
 
 
@@ -173,7 +174,7 @@ def jitter(
 
 
 def turn(picture: Image.Image, shift: float) -> Image.Image:
-    """Turn the hue by a share of the circle."""
+    """Shift the hue by a fraction of the circle."""
     hue, saturation, value = picture.convert("HSV").split()
     turned = np.array(hue) + np.uint8(round(255 * shift) % 256)
     return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert("RGB")
@@ -204,7 +205,7 @@ def noise(image: Tensor, deviation: float) -> Tensor:
 def draw_box(
     height: int, width: int, area: tuple[float, float], ratio: tuple[float, float], most: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
-    """Draw (top, left, height, width) of a box: the first of ten that is not larger than `most`, if any is."""
+    """Draw a box (top, left, height, width): the first of ten no larger than `most`, or None if all are larger."""
     for _ in range(10):
         pixels = height * width * random.uniform(*area)
         stretch = math.exp(random.uniform(math.log(ratio[0]), math.log(ratio[1])))
@@ -215,7 +216,7 @@ def draw_box(
 
 
 def elastic(image: Tensor, displacement: float, smoothness: float) -> Tensor:
-    """ElasticTransform; its field is that of ours."""
+    """ElasticTransform, with the same field as ours."""
     return transforms.elastic(image[None], displacement, smoothness)[0]
 
 

@@ -1,9 +1,9 @@
-"""The table of a benchmark: one line an experiment, in Markdown."""
+"""The table of a benchmark in Markdown: one row per experiment."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Of each column its width.
+# Each column's width.
 COLUMNS = {
     "experiment": 24,
     "ours, images/s": 14,
@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 def head() -> str:
-    """Return the two lines that begin the table."""
+    """Return the two lines of the table's header."""
     rule = [
         ":" + "-" * (width - 1) if not i else "-" * (width - 1) + ":" for i, width in enumerate(COLUMNS.values())
     ]
@@ -30,7 +30,7 @@ def head() -> str:
 
 
 def line(record: Mapping[str, Any]) -> str:
-    """Return the line of one experiment."""
+    """Return one experiment's row."""
     ours, peer, loader = (record["contestants"].get(name) for name in ("ours", "peer", "seeds_way"))
     return _line(
         [

@@ -1,6 +1,6 @@
 """The augmentations of the twelve configs as PyTorch tensor operations: a batch [n, c, h, w] in, a batch out.
 
-Each image has its own draw. The definitions are those of jaxembed.augment.
+Every image gets its own random draw. The definitions are those of jaxembed.augment.
 """
 
 import math
@@ -15,17 +15,23 @@ Transform = Callable[[Tensor], Tensor]
 
 
 def compose(options: Mapping[str, Any]) -> Transform:
-    """Build the augmentation that a config section describes, its operations in the order of OPERATIONS."""
-    steps = [(operation, _knobs(options[name])) for name, operation in OPERATIONS.items() if name in options]
-    if missing := options.keys() - OPERATIONS.keys():
-        raise KeyError(f"the benchmark has no operation {', '.join(sorted(missing))}")
+    """Build the augmentation that a config section describes; operations run in the order of OPERATIONS."""
+    given = knobs(options)
+    if unknown := given.keys() - OPERATIONS.keys():
+        raise KeyError(f"operations must be among {', '.join(OPERATIONS)}; got {', '.join(sorted(unknown))}")
+    steps = [(operation, given[name]) for name, operation in OPERATIONS.items() if name in given]
 
     def augment(images: Tensor) -> Tensor:
-        for operation, knobs in steps:
-            images = operation(images, *knobs)
+        for operation, values in steps:
+            images = operation(images, **values)
         return images
 
     return augment
+
+
+def knobs(options: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return a config section of operations as plain dicts: operation -> knob -> value."""
+    return {name: dict(values) for name, values in options.items()}
 
 
 def crop(images: Tensor, min_area: float, max_area: float) -> Tensor:
@@ -56,7 +62,7 @@ def warp(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor, scale: Te
     """Scale and rotate (clockwise) about the centre, then shift by pixels: bilinear, 0 outside."""
     height, width = images.shape[2:]
     cosine, sine = torch.cos(torch.deg2rad(degrees)) / scale, torch.sin(torch.deg2rad(degrees)) / scale
-    # In affine_grid's coordinates, where each side is 2.
+    # In affine_grid's coordinates, where each side has length 2.
     x = torch.stack([cosine, sine * height / width, -2 / width * (sine * down + cosine * right)], dim=1)
     y = torch.stack([-sine * width / height, cosine, -2 / height * (cosine * down - sine * right)], dim=1)
     grid = functional.affine_grid(torch.stack([x, y], dim=1), list(images.shape), align_corners=False)
@@ -64,7 +70,7 @@ def warp(images: Tensor, degrees: Tensor, down: Tensor, right: Tensor, scale: Te
 
 
 def flip(images: Tensor, p: float) -> Tensor:
-    """Mirror each image left and right with probability p."""
+    """Mirror each image horizontally with probability p."""
     return torch.where(_chance(images, p), images.flip(-1), images)
 
 
@@ -94,7 +100,7 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
-    """Turn the hue of each image by a share of the circle; shift is [n, 1, 1]."""
+    """Shift the hue of each image by a fraction of the circle; shift is [n, 1, 1]."""
     red, green, blue = images.unbind(1)
     value = images.amax(dim=1)
     chroma = value - images.amin(dim=1)
@@ -114,7 +120,7 @@ def luminance(images: Tensor) -> Tensor:
 
 
 def greyscale(images: Tensor, p: float) -> Tensor:
-    """Take the colour of each image away with probability p."""
+    """Convert each image to grey with probability p, keeping the number of channels."""
     return torch.where(_chance(images, p), luminance(images), images)
 
 
@@ -136,7 +142,7 @@ def noise(images: Tensor, deviation: float) -> Tensor:
 
 
 def translate(images: Tensor, pixels: int) -> Tensor:
-    """Shift each image by whole pixels down and right, with its mirror image beyond the edges."""
+    """Shift each image down and right by whole pixels, mirrored beyond its edges."""
     n, _, height, width = images.shape
     down, right = torch.randint(-pixels, pixels + 1, (2, n, 1), device=images.device)
     rows = _mirrored(torch.arange(height, device=images.device) + down, height)
@@ -152,15 +158,15 @@ def elastic(images: Tensor, displacement: float, smoothness: float) -> Tensor:
     down, right = displacement * (rows @ torch.randn((2, n, height, width), device=images.device) @ columns.T)
     y = torch.arange(height, device=images.device)[:, None] - down
     x = torch.arange(width, device=images.device) - right
-    # grid_sample's coordinates: each side is 2, and they are those of pixels' middles.
+    # In grid_sample's coordinates each side has length 2; a pixel's coordinates are those of its centre.
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
     return functional.grid_sample(images, grid, align_corners=False)
 
 
 def gaussian(size: int, deviation: float, device: torch.device) -> Tensor:
     """Return the matrix of a Gaussian filter that leaves white noise its variance."""
-    places = torch.arange(size, device=device)
-    weights = torch.exp(-0.5 * ((places[:, None] - places) / deviation) ** 2)
+    index = torch.arange(size, device=device)
+    weights = torch.exp(-0.5 * ((index[:, None] - index) / deviation) ** 2)
     return weights / weights.norm(dim=1, keepdim=True)
 
 
@@ -171,10 +177,6 @@ OPERATIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def _knobs(values: Any) -> tuple[float, ...]:
-    return tuple(values) if isinstance(values, tuple | list) else (values,)
-
-
 def _boxes(
     images: Tensor,
     area: tuple[float, float],
@@ -183,24 +185,24 @@ def _boxes(
     most: tuple[int, int],
     otherwise: tuple[int, int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw n boxes (top, left, height, width): of each the first of ten draws that fits, else a central one."""
+    """Draw n boxes (top, left, height, width): for each, the first of ten draws that fits, else a central one."""
     n, _, rows, columns = images.shape
     pixels = rows * columns * _uniform(images, (n, 10), *area)
     stretch = torch.exp(_uniform(images, (n, 10), math.log(ratio[0]), math.log(ratio[1])))
     heights, widths = torch.sqrt(pixels / stretch).round(), torch.sqrt(pixels * stretch).round()
     fits = (least <= heights) & (heights <= most[0]) & (least <= widths) & (widths <= most[1])
-    found, first = fits.any(dim=1), fits.byte().argmax(dim=1, keepdim=True)
-    height = torch.where(found, heights.gather(1, first)[:, 0], otherwise[0])
-    width = torch.where(found, widths.gather(1, first)[:, 0], otherwise[1])
+    any_fits, first = fits.any(dim=1), fits.byte().argmax(dim=1, keepdim=True)
+    height = torch.where(any_fits, heights.gather(1, first)[:, 0], otherwise[0])
+    width = torch.where(any_fits, widths.gather(1, first)[:, 0], otherwise[1])
     spare_rows, spare_columns = rows - height, columns - width
     down, right = _uniform(images, (2, n), 0, 1)
-    top = torch.where(found, down * (spare_rows + 1), spare_rows / 2).floor()
-    left = torch.where(found, right * (spare_columns + 1), spare_columns / 2).floor()
+    top = torch.where(any_fits, down * (spare_rows + 1), spare_rows / 2).floor()
+    left = torch.where(any_fits, right * (spare_columns + 1), spare_columns / 2).floor()
     return top, left, height, width
 
 
 def _source(start: Tensor, length: Tensor, size: int) -> Tensor:
-    """Return where each of `size` pixels comes from [n, size], in grid_sample's coordinates."""
+    """Return the source coordinate of each of `size` pixels [n, size], as grid_sample defines them."""
     start, length = start[:, None], length[:, None]
     source = start + (torch.arange(size, device=start.device) + 0.5) * length / size - 0.5
     source = torch.minimum(torch.maximum(source, start), start + length - 1)

@@ -9,6 +9,8 @@ Run: python launch.py --config=configs/autoencoder_fashion_mnist.py
 
 from ml_collections import ConfigDict
 
+from configs import protocols
+
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
@@ -21,19 +23,9 @@ def get_config() -> ConfigDict:
         epochs=50,
         batch_size=256,
         dtype="float32",
-        steps_per_call=50,
-        log_every=50,
-        checkpoint_every=1000,
-        keep=2,
-        validate_every=10,
-        tensorboard=False,
+        log_every=50,  # steps
+        checkpoint_every=1000,  # steps
+        validate_every=10,  # epochs
     )
-    config.evaluate = dict(
-        neighbours=10,
-        distance="cosine",
-        views=0,
-        augmentation=dict(),
-        linear=dict(epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
-        mlp=dict(hidden=(256,), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
-    )
+    config.evaluate = protocols.MNIST
     return config

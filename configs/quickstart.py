@@ -1,6 +1,6 @@
 """A first run in seconds and without a download: an autoencoder on the 8×8 digits inside scikit-learn.
 
-64 pixels become 16 numbers; then nearest neighbours, a linear and an MLP classifier are tried on the frozen
+64 pixels become 16 numbers; then nearest neighbours, a linear and an MLP classifier are measured on the frozen
 code.
 
 Measured (seed 0, test split, CPU with 2 cores): 2 s for 100 epochs; kNN 93.89%, linear probe 89.44%, MLP
@@ -10,6 +10,8 @@ Run: python launch.py --config=configs/quickstart.py
 """
 
 from ml_collections import ConfigDict
+
+from configs import protocols
 
 
 def get_config() -> ConfigDict:
@@ -23,19 +25,9 @@ def get_config() -> ConfigDict:
         epochs=100,
         batch_size=64,
         dtype="float32",
-        steps_per_call=20,
-        log_every=20,
-        checkpoint_every=500,
-        keep=2,
-        validate_every=25,
-        tensorboard=False,
+        log_every=20,  # steps
+        checkpoint_every=500,  # steps
+        validate_every=25,  # epochs
     )
-    config.evaluate = dict(
-        neighbours=5,
-        distance="cosine",
-        views=0,
-        augmentation=dict(),
-        linear=dict(epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0),
-        mlp=dict(hidden=(128,), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.02, weight_decay=1e-4),
-    )
+    config.evaluate = protocols.DIGITS
     return config

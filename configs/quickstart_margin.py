@@ -6,6 +6,8 @@ Run: python launch.py --config=configs/quickstart_margin.py
 
 from ml_collections import ConfigDict
 
+from configs import protocols
+
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
@@ -18,19 +20,9 @@ def get_config() -> ConfigDict:
         epochs=100,
         batch_size=64,
         dtype="float32",
-        steps_per_call=20,
-        log_every=20,
-        checkpoint_every=500,
-        keep=2,
-        validate_every=25,
-        tensorboard=False,
+        log_every=20,  # steps
+        checkpoint_every=500,  # steps
+        validate_every=25,  # epochs
     )
-    config.evaluate = dict(
-        neighbours=5,
-        distance="euclidean",
-        views=0,
-        augmentation=dict(),
-        linear=dict(epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0),
-        mlp=dict(hidden=(128,), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.02, weight_decay=1e-4),
-    )
+    config.evaluate = protocols.DIGITS | dict(distance="euclidean")
     return config

@@ -7,6 +7,8 @@ Run: python launch.py --config=configs/simclr_fashion_mnist.py
 
 from ml_collections import ConfigDict
 
+from configs import protocols
+
 
 def get_config() -> ConfigDict:
     config = ConfigDict()
@@ -17,26 +19,20 @@ def get_config() -> ConfigDict:
         name="ntxent",
         temperature=0.5,
         projection=(128, 64),
-        augmentation=dict(crop=(0.4, 1.0), flip=0.5, jitter=(0.8, 0.4, 0.4, 0.0, 0.0)),
+        augmentation=dict(
+            crop=dict(min_area=0.4, max_area=1.0),
+            flip=dict(p=0.5),
+            jitter=dict(p=0.8, brightness=0.4, contrast=0.4, saturation=0.0, hue=0.0),
+        ),
     )
     config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)
     config.train = dict(
         epochs=8,
         batch_size=512,
         dtype="float32",
-        steps_per_call=25,
-        log_every=25,
-        checkpoint_every=500,
-        keep=2,
-        validate_every=2,
-        tensorboard=False,
+        log_every=25,  # steps
+        checkpoint_every=500,  # steps
+        validate_every=2,  # epochs
     )
-    config.evaluate = dict(
-        neighbours=10,
-        distance="cosine",
-        views=0,
-        augmentation=dict(),
-        linear=dict(epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
-        mlp=dict(hidden=(256,), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
-    )
+    config.evaluate = protocols.MNIST
     return config

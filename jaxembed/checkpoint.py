@@ -1,4 +1,4 @@
-"""Checkpoints: State on disk, saved in the background, restored from the newest that is whole."""
+"""Checkpoints: State on disk, saved in the background, restored from the newest that is intact."""
 
 import contextlib
 import inspect
@@ -15,48 +15,53 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
-from jaxembed.types import InputError, State
+from jaxembed.errors import InputError
+from jaxembed.types import State
+
+# The number of newest checkpoints to keep: two, in case the last one turns out to be damaged.
+KEEP = 2
 
 
 class Checkpoints:
     """The checkpoints of one run, in `<folder>/<step>/`; leaving the context waits for the last save."""
 
-    def __init__(self, folder: Path, *, keep: int) -> None:
-        """Open a folder, and make it if it is not there; the newest `keep` checkpoints stay."""
+    def __init__(self, folder: Path) -> None:
+        """Open a folder, creating it if it does not exist."""
         self.folder = folder.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP)
         self.manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
-        """Return itself."""
+        """Return self."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Wait for saves under way; OSError as in `save`."""
+        """Wait for the save in progress; OSError as in `save`."""
         with self._writing():
             self.manager.close()
 
     def save(self, state: State) -> None:
-        """Start to save a state under its step; a step that is there already stays as it is.
+        """Start saving a state under its step; an existing checkpoint of that step is left unchanged.
 
         Raises:
-          OSError: if this save or the one before it cannot be written, to a full disk for one.
+          OSError: if this save or the one before it cannot be written, for example because the disk is full.
         """
         with self._writing():
             self.manager.save(int(state.step), args=ocp.args.StandardSave(state))
 
     def restore(self, like: State, *, step: int | None = None) -> State | None:
-        """Restore the newest whole checkpoint or that of a step, or None where there is none at all.
+        """Restore the newest intact checkpoint, or the one at a given step; None if there are no checkpoints.
 
-        A finished folder can still be damaged (a full disk, a bad copy): where an older one is whole, the
-        damaged one is set aside beside the folder of checkpoints as `damaged-<step>`, which a warning says.
+        A complete checkpoint can still be damaged (a full disk, a bad copy). If an older one is intact, the damaged
+        one is moved to `damaged-<step>`, next to the folder of checkpoints, with a warning.
 
         Args:
           like: a state of the same shapes, types and placement on devices.
-          step: of the only one that is wanted.
+          step: restore only this one.
 
         Raises:
-          InputError: if there are checkpoints and none can be restored, or not that of the step; nothing is moved.
+          InputError: if there are checkpoints but none can be restored, or not the one at `step`; in that case
+            nothing is moved.
         """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         state, failed = None, {}
@@ -64,12 +69,12 @@ class Checkpoints:
             try:
                 state = self.manager.restore(saved, args=ocp.args.StandardRestore(abstract))
                 break
-            except Exception as error:  # orbax raises whatever the damage made it stumble over
+            except Exception as error:  # orbax raises whatever error the damage causes
                 failed[saved] = type(error).__name__
         if state is None and failed:
             reasons = ", ".join(f"{saved}: {reason}" for saved, reason in failed.items())
-            no_use = f"no checkpoint in {self.folder} can be restored ({reasons})"
-            raise InputError(f"{no_use}; train in another --workdir")
+            problem = f"no checkpoint in {self.folder} can be restored ({reasons})"
+            raise InputError(f"{problem}; train again with a different --workdir")
         for damaged, reason in failed.items():
             self._set_aside(damaged, reason)
         return state
@@ -78,7 +83,7 @@ class Checkpoints:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except ValueError as error:  # which tensorstore makes of what the system says
+        except ValueError as error:  # tensorstore wraps the system's error in this
             if not (code := re.search(r"os_error_code='(\d+)'", str(error))):
                 raise
             raise OSError(int(code[1]), os.strerror(int(code[1])), str(self.folder)) from error
@@ -87,18 +92,18 @@ class Checkpoints:
         names = (f"damaged-{step}", *(f"damaged-{step}-{number}" for number in range(2, 1000)))
         aside = next(path for name in names if not (path := self.folder.parent / name).exists())
         (self.folder / str(step)).rename(aside)
-        # The manager remembers its steps, and would take a new save of this one for a repetition.
+        # The manager remembers its steps, and would skip a new save of this one as already done.
         self.manager.reload()
         logging.warning("checkpoint %d is damaged (%s): moved to %s", step, reason, aside)
 
 
 def hush() -> None:
-    """Let a checkpoint that fails be one error, from now until the process ends; a program calls it as it begins.
+    """Make a failing checkpoint report a single error, until the process ends; call this when a program starts.
 
-    Orbax reads and writes every array in a task of its own. The first that fails is the error that is raised, and
-    closes the loop that all of them run in. Each of the others would print a traceback or a warning, some as the
-    process ends: one that has failed, too; one that has not ended, and may not let go; one that has not begun; a
-    file that has done what it was asked, and finds the loop closed.
+    Orbax reads and writes every array in its own task. The first one that fails raises the error, and closes the
+    event loop that all of them run in. Each of the others would print a traceback or a warning, some of them as the
+    process ends: tasks that also failed, tasks that have not finished, tasks that have not started, and files that
+    find the loop closed.
     """
     left = re.compile("exception was never retrieved|destroyed but it is pending")
     stdlib_logging.getLogger("asyncio").addFilter(lambda record: not left.search(record.getMessage()))

@@ -1,9 +1,9 @@
-"""Collapse: when what a network makes of different images is all but the same."""
+"""Collapse: when different images get nearly identical outputs."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# A run whose spread ends below this has collapsed.
+# A run whose spread is below this at its end has collapsed.
 LEAST_SPREAD = 0.05
 
 

@@ -1,127 +1,190 @@
-"""Conducting a run: from its config to its result."""
+"""What launch.py does with one run: train it, evaluate it again, or tune it on the validation split."""
 
 import contextlib
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import evaluate, log, result, run, sample, train
-from jaxembed.runs import finished, workdir
-from jaxembed.types import InputError
+from jaxembed import evaluate as evaluation
+from jaxembed import files, result, run, sample
+from jaxembed import train as training
+from jaxembed.datasets import Dataset
+from jaxembed.errors import InputError, OutOfMemory
+from jaxembed.run import Run
+from jaxembed.runs import finished, identity, metrics, workdir
+from jaxembed.runs import sample as samples
+from jaxembed.runs.finished import Finished
+from jaxembed.types import State
 
 
-class OutOfMemory(RuntimeError):
-    """A run needs more memory than its devices have left; the text is one line."""
+class Job(NamedTuple):
+    """One run: what, with which options, where, and the command that reproduces it.
 
-
-def conduct(
-    name: str,
-    config: ConfigDict,
-    folder: Path,
-    *,
-    command: str,
-    data_dir: str | None,
-    again: bool,
-    tune: bool = False,
-) -> None:
-    """Train if the run is not finished, evaluate, draw, and write what came out.
-
-    Args:
+    Attributes:
       name: of the experiment.
-      config: what to run.
+      config: of the run.
       folder: of the run.
-      command: that reproduces it, for its result.json.
+      command: for its result.json.
       data_dir: of the TFDS datasets; None for the default.
-      again: evaluate a finished run again.
-      tune: train, and show what the validation split says: the test split stays unseen, the run unfinished.
+      tensorboard: whether to write TensorBoard events as well.
+    """
+
+    name: str
+    config: ConfigDict
+    folder: Path
+    command: str
+    data_dir: str | None
+    tensorboard: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder holds a result."""
+        return (self.folder / workdir.RESULT).exists()
+
+
+def train(job: Job) -> None:
+    """Train a run, from its newest checkpoint if there is one; then evaluate it and write the result.
+
+    A finished run is not trained again; its result is shown.
 
     Raises:
-      InputError: if any of that cannot be used; what the folder holds is then as it was.
-      OutOfMemory: if the devices, or this machine, have not the memory.
+      InputError: if anything in the job cannot be used; the folder is then left as it was.
+      OutOfMemory: if the devices, or this machine, do not have enough memory.
     """
-    run.check_sections(config)
-    with workdir.opened(folder), _in_memory():
-        workdir.check(config, folder)
-        is_finished = (folder / "result.json").exists()
-        if is_finished and tune:
-            raise InputError(f"--tune is of one run that is not finished; --workdir {folder} has been on test")
-        if is_finished and not again:
-            record = finished.result(folder)
-            print(f"{name} is finished; --evaluate measures it again")
-            show(record, folder)
+    with _held(job):
+        if job.is_finished:
+            record = finished.result(job.folder)
+            print(f"{job.name} is finished; use --evaluate to measure it again")
+            show(record, job.folder)
             return
-        dataset = run.load(config, data_dir=data_dir)
-        parts = run.build(config, dataset)
-        if is_finished and not (folder / "checkpoint" / str(parts.total_steps)).exists():
-            raise InputError(f"--workdir {folder} has no checkpoint of its last step to evaluate again")
-        if is_finished and not log.read(folder / "metrics.jsonl"):
-            raise InputError(f"--workdir {folder} has no metrics.jsonl to draw again")
-        workdir.write("config.json", config.to_json(indent=2) + "\n", folder)
-        print(f"{name}: {dataset.name} × {config.encoder.name} × {config.objective.name}, on {result.device()}")
-        state = (train.restored if is_finished else train.fit)(parts, dataset, folder, seed=config.seed)
-        if tune:
-            _table(evaluate.evaluate(parts, state, dataset, splits=("validation",)).metrics)
-            print("On the validation split alone; the same command without --tune finishes the run")
-            return
-        judgement = evaluate.evaluate(parts, state, dataset)
-        shown, measured = sample.take(parts, state, dataset, judgement)
-        record = result.make(name, command, config, parts, state, judgement.metrics | measured, folder)
-        sample.write(shown, folder)
-        from jaxembed import figures  # here, as a run should not wait for matplotlib before its first step
-
-        lines = log.read(folder / "metrics.jsonl")
-        figures.draw(finished.Finished(folder, config.to_dict(), record, lines, shown))
-        # Last, as it is what says that the run is finished.
-        workdir.write("result.json", json.dumps(record, indent=2) + "\n", folder)
-        show(record, folder)
+        parts, dataset, state = _fit(job)
+        _finish(job, parts, dataset, state)
 
 
-@contextlib.contextmanager
-def _in_memory() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        said = str(error).partition("\n")[0].rstrip(".") or "MemoryError"
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in said:
-            raise
-        smaller = "a smaller config.train.batch_size or config.encoder may fit, in another --workdir"
-        raise OutOfMemory(f"out of memory on {result.device()}: {said}; {smaller}") from error
+def evaluate(job: Job) -> None:
+    """Measure a finished run again, as its config now says, and write the result; train one that is not finished.
+
+    Raises:
+      InputError, OutOfMemory: as `train`.
+    """
+    if not job.is_finished:
+        train(job)
+        return
+    with _held(job):
+        dataset, parts = _built(job)
+        if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
+            raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
+        if not metrics.read(job.folder / workdir.METRICS):
+            raise InputError(f"--workdir {job.folder} has no {workdir.METRICS} to draw")
+        state = training.restored(parts, dataset, job.folder, seed=job.config.seed)
+        _finish(job, parts, dataset, state)
+
+
+def tune(job: Job) -> None:
+    """Train a run and print its measurements on the validation split: the test split is not used, nor the run
+    finished.
+
+    Raises:
+      InputError, OutOfMemory: as `train`; also if the run is finished.
+    """
+    with _held(job):
+        if job.is_finished:
+            raise InputError(
+                f"--tune works on a single unfinished run; --workdir {job.folder} holds a finished one, whose test "
+                "results have been seen"
+            )
+        parts, dataset, state = _fit(job)
+        _table(evaluation.evaluate(parts, state, dataset, splits=("validation",)).metrics)
+        print("On the validation split only; run the same command without --tune to finish the run")
 
 
 def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
     """Write the command that runs a config file with other values for some of its options, nested or dotted."""
-    flat = {key: value for key, value in workdir.flatten(overrides).items() if key != "config.seed"}
+    flat = {key: value for key, value in identity.flatten(overrides).items() if key != "config.seed"}
     flat |= {key: value.to_dict() for key, value in flat.items() if isinstance(value, ConfigDict)}
     values = [f"--{key}={value}" for key, value in sorted(flat.items())]
     return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
 
 
 def show(record: dict[str, Any], folder: Path) -> None:
-    """Print what a run came to, and where its files are."""
+    """Print the result of a run, and where its files are."""
     rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
     print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
     _table(record["metrics"])
     if record["collapsed"]:
-        print("The run has collapsed: what it makes of different images is all but the same.")
+        print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
     print(f"Files: {folder}/")
 
 
-def _table(metrics: dict[str, float | None]) -> None:
-    # Validation, and test if it was seen.
-    splits = sorted({name.partition("/")[0] for name in metrics}, reverse=True)
+@contextlib.contextmanager
+def _held(job: Job) -> Iterator[None]:
+    """Check the config against the run's folder, and hold that for this process."""
+    run.check_sections(job.config)
+    with workdir.opened(job.folder), _in_memory():
+        workdir.check(job.config, job.folder)
+        yield
+
+
+def _built(job: Job) -> tuple[Dataset, Run]:
+    dataset = run.load(job.config, data_dir=job.data_dir)
+    parts = run.build(job.config, dataset)
+    names = " × ".join((dataset.name, job.config.encoder.name, job.config.objective.name))
+    print(f"{job.name}: {names}, on {result.device()}")
+    return dataset, parts
+
+
+def _fit(job: Job) -> tuple[Run, Dataset, State]:
+    dataset, parts = _built(job)
+    workdir.write_config(job.config, job.folder)
+    seed, tensorboard = job.config.seed, job.tensorboard
+    return parts, dataset, training.fit(parts, dataset, job.folder, seed=seed, tensorboard=tensorboard)
+
+
+def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
+    """Evaluate a trained run, write its sample, figures and result, and show that."""
+    evaluated = evaluation.evaluate(parts, state, dataset)
+    taken, sampled = sample.take(parts, state, dataset, evaluated)
+    measured = evaluated.metrics | sampled
+    record = result.make(job.name, job.command, job.config, parts, state, measured, job.folder)
+    samples.write(taken, job.folder)
+    from jaxembed import figures  # here, so that a run does not wait for matplotlib before its first step
+
+    lines = metrics.read(job.folder / workdir.METRICS)
+    figures.draw(Finished(job.folder, job.config.to_dict(), record, lines, taken))
+    workdir.write_config(job.config, job.folder)
+    # Last, because it marks the run as finished.
+    files.write_json(job.folder / workdir.RESULT, record)
+    show(record, job.folder)
+
+
+@contextlib.contextmanager
+def _in_memory() -> Iterator[None]:
+    """Turn the errors of a device, or this machine, without enough memory into OutOfMemory."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".") or "MemoryError"
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        smaller = "try a smaller config.train.batch_size or config.encoder, with a different --workdir"
+        raise OutOfMemory(f"out of memory on {result.device()}: {reason}; {smaller}") from error
+
+
+def _table(measured: Mapping[str, float | None]) -> None:
+    # Validation, and test if it was used.
+    splits = sorted({name.partition("/")[0] for name in measured}, reverse=True)
     print(f"  {'':20s} {'  '.join(f'{split:>10s}' for split in splits)}")
-    for measure in sorted({name.partition("/")[2] for name in metrics}):
-        values = (_cell(metrics, f"{split}/{measure}") for split in splits)
-        print(f"  {measure:20s} {'  '.join(values)}".rstrip())
+    for metric in sorted({name.partition("/")[2] for name in measured}):
+        values = (_cell(measured, f"{split}/{metric}") for split in splits)
+        print(f"  {metric:20s} {'  '.join(values)}".rstrip())
 
 
-def _cell(metrics: dict[str, float | None], name: str) -> str:
-    if name not in metrics:
+def _cell(measured: Mapping[str, float | None], name: str) -> str:
+    if name not in measured:
         return " " * 10
-    value = metrics[name]
+    value = measured[name]
     return "infinite".rjust(10) if value is None else f"{value:10.4f}"

@@ -1,16 +1,18 @@
-"""The model: an encoder with its objective's head on top, and the MLP that heads and probes are made of."""
+"""The model: an encoder with its objective's head on top, and the parts that encoders and heads share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
+from jaxembed.kernels import convolution, norm
+from jaxembed.kernels.norm import Maps
 from jaxembed.types import Images, Outputs
 
 
 def pixels(images: UInt8[Array, "n h w c"]) -> Images:
-    """Turn uint8 images [n, h, w, c] into what a model sees: float32 in [0, 1]."""
+    """Turn uint8 images [n, h, w, c] into the model's input: float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255
 
 
@@ -20,24 +22,24 @@ class Embedder(nn.Module):
     Attributes:
       encoder: images -> embeddings.
       head: embeddings -> predictions.
-      variants: images -> others like them: once trained, the head sees the mean of an image's embedding and theirs.
     """
 
     encoder: nn.Module
     head: nn.Module
-    variants: Callable[[Images], Sequence[Images]]
 
     def __call__(self, images: Images, *, train: bool) -> Outputs:
         """Embed n images [n, h, w, c] and predict from the embeddings; float32 out, whatever came in."""
         embedding = self.encoder(images, train=train)
-        others = () if train else self.variants(images)
-        total = sum((self.encoder(other, train=False) for other in others), embedding)
-        prediction = self.head(total / (1 + len(others)), train=train)
+        prediction = self.head(embedding, train=train)
         return Outputs(embedding.astype(jnp.float32), prediction.astype(jnp.float32))
 
     def embed(self, images: Images) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] with the frozen encoder, without the head."""
         return self.encoder(images, train=False).astype(jnp.float32)
+
+    def predict(self, embedding: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+        """Predict from n embeddings with the frozen head."""
+        return self.head(embedding, train=False).astype(jnp.float32)
 
 
 class MLP(nn.Module):
@@ -59,3 +61,15 @@ class MLP(nn.Module):
                 x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
             x = nn.Dense(width)(x)
         return x
+
+
+def complete_block(x: Maps, depth: int, *, train: bool) -> Maps:
+    """Normalise and rectify n maps [n, h, w, c], then convolve them depth - 1 times by 3×3, each time likewise.
+
+    What a block of convolutions does after its first one. For a compact module's `__call__`: the layers become that
+    module's own, as if they were written there.
+    """
+    x = nn.relu(norm.BatchNorm(train)(x))
+    for _ in range(depth - 1):
+        x = nn.relu(norm.BatchNorm(train)(convolution.Conv(x.shape[-1], (3, 3))(x)))
+    return x

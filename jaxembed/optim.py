@@ -1,11 +1,17 @@
 """Optimizer and learning-rate schedule from a config section."""
 
+from typing import Annotated
+
 import jax
 import optax
 from optax import contrib
 
 from jaxembed import options
-from jaxembed.types import InputError, Section
+from jaxembed.errors import InputError
+from jaxembed.options import NonNegative, PositiveFloat
+from jaxembed.types import Section
+
+Momentum = Annotated[float, "in [0, 1)"]
 
 
 def make(
@@ -14,31 +20,30 @@ def make(
     """Make the optimizer that config.optimizer names, and its schedule: step -> learning rate.
 
     Raises:
-      InputError: if the name or an option does not exist, or a number makes no sense.
+      InputError: if the name or an option does not exist, or a number is out of bounds.
     """
     what = "config.optimizer"
     name, given = options.named(section, what=what)
     options.choose(name, OPTIMIZERS, what=f"{what}.name")
-    common = {key: given.pop(key) for key in ("learning_rate", "warmup_epochs") if key in given}
-    schedule = options.call(_schedule, common, steps_per_epoch, total_steps, what=what)
-    return options.call(OPTIMIZERS[name], given, schedule, what=f"{what} of {name}"), schedule
+    scheduled, own = options.divide(given, _schedule, OPTIMIZERS[name], what=what)
+    schedule = _schedule(steps_per_epoch, total_steps, **scheduled)
+    return OPTIMIZERS[name](schedule, **own), schedule
 
 
-def sgd(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+def sgd(schedule: optax.Schedule, *, momentum: Momentum, weight_decay: NonNegative) -> optax.GradientTransformation:
     """SGD with momentum; weight decay is L2, added to the gradient, as in PyTorch."""
-    _bounded(momentum, weight_decay)
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum))
 
 
-def adam(schedule: optax.Schedule, *, weight_decay: float) -> optax.GradientTransformation:
+def adam(schedule: optax.Schedule, *, weight_decay: NonNegative) -> optax.GradientTransformation:
     """AdamW: decoupled weight decay; plain Adam where it is 0 (Loshchilov & Hutter 2019)."""
-    options.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
     return optax.adamw(schedule, weight_decay=weight_decay)
 
 
-def lars(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
+def lars(
+    schedule: optax.Schedule, *, momentum: Momentum, weight_decay: NonNegative
+) -> optax.GradientTransformation:
     """LARS for large batches; biases and BatchNorm neither decay nor adapt (You et al. 2017; SimCLR, section 3)."""
-    _bounded(momentum, weight_decay)
     return optax.lars(
         schedule,
         weight_decay=weight_decay,
@@ -48,14 +53,16 @@ def lars(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> o
     )
 
 
-def muon(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> optax.GradientTransformation:
-    """Muon for kernels, a convolution's as a matrix with a column per output channel; NAdam for all else.
+def muon(
+    schedule: optax.Schedule, *, momentum: Momentum, weight_decay: NonNegative
+) -> optax.GradientTransformation:
+    """Muon for kernels, a convolution's as a matrix with a column per output channel; NAdam for everything else.
 
-    A step changes a kernel by as much in every direction, the rarely seen ones too, and by a root mean square of
-    0.2 times the rate, about Adam's. Biases and BatchNorm do not decay.
-    Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; the scale is Liu et al.'s 2025, arXiv:2502.16982.
+    A step changes a kernel equally in every direction, the rarely seen ones included, with a root mean square of
+    0.2 times the learning rate, about Adam's. Biases and BatchNorm do not decay.
+    Source: Jordan et al. 2024, kellerjordan.github.io/posts/muon; the scale is from Liu et al. 2025,
+      arXiv:2502.16982.
     """
-    _bounded(momentum, weight_decay)
     return contrib.muon(
         schedule,
         beta=momentum,
@@ -68,21 +75,15 @@ def muon(schedule: optax.Schedule, *, momentum: float, weight_decay: float) -> o
 OPTIMIZERS = {"sgd": sgd, "adam": adam, "lars": lars, "muon": muon}
 
 
-def _bounded(momentum: float, weight_decay: float) -> None:
-    options.bounded("config.optimizer", "at least 0 and below 1", momentum=momentum)
-    options.bounded("config.optimizer", ">= 0", weight_decay=weight_decay)
-
-
 def _schedule(
-    steps_per_epoch: int, total_steps: int, *, learning_rate: float, warmup_epochs: float
+    steps_per_epoch: int, total_steps: int, *, learning_rate: PositiveFloat, warmup_epochs: NonNegative
 ) -> optax.Schedule:
-    options.bounded("config.optimizer", "> 0", learning_rate=learning_rate)
+    """Rise linearly from 0 over the warm-up, then fall to 0 as half a cosine."""
     warmup_steps = round(warmup_epochs * steps_per_epoch)
-    if not 0 <= warmup_steps < total_steps:
+    if warmup_steps >= total_steps:
         epochs = total_steps // steps_per_epoch
         raise InputError(
-            f"config.optimizer.warmup_epochs must be at least 0 and less than the {epochs} epochs of training, "
-            f"got {warmup_epochs}"
+            f"config.optimizer.warmup_epochs must be less than the {epochs} epochs of training, got {warmup_epochs}"
         )
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0 if warmup_steps else learning_rate,

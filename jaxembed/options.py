@@ -1,22 +1,38 @@
-"""A folder is a registry: its files are the names, each file's `make` is the constructor."""
+"""Options: what a config may say. A folder is a registry, and an annotation says what a value must be.
+
+`make(*, latent: Positive)` takes `config.encoder.latent`; `call` checks it before it calls `make`.
+"""
 
 import difflib
 import importlib
 import inspect
 import math
+import operator
 import pkgutil
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from ml_collections import ConfigDict
 
-from jaxembed.types import InputError, Section
+from jaxembed.errors import InputError
+from jaxembed.types import Section
+
+# Annotations of options: a type and, in words that an error repeats, bounds of the number or of each in a tuple.
+Positive = Annotated[int, "> 0"]
+Count = Annotated[int, ">= 0"]
+PositiveFloat = Annotated[float, "> 0"]
+NonNegative = Annotated[float, ">= 0"]
+Share = Annotated[float, "in [0, 1]"]
+Dropout = Annotated[float, "in [0, 1)"]
+Widths = Annotated[tuple[int, ...], "> 0"]
+SomeWidths = Annotated[tuple[int, ...], "> 0", "not empty"]
 
 
 def names(package: ModuleType) -> tuple[str, ...]:
-    """List what a package registers: its modules, in alphabetical order."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
+    """List what a package registers: its modules, in alphabetical order; packages inside it are not registered."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg))
 
 
 def find(package: ModuleType, name: str, *, what: str) -> ModuleType:
@@ -25,54 +41,108 @@ def find(package: ModuleType, name: str, *, what: str) -> ModuleType:
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
-def choose(name: Hashable, known: Iterable[Hashable], *, what: str) -> None:
-    """Raise an InputError that lists what is known, unless the name is among it."""
+def choose(name: Any, known: Iterable[Hashable], *, what: str) -> None:
+    """Raise an InputError that lists the known names, unless the name is one of them."""
     known = tuple(known)
     if name not in known:
         listed = ", ".join(map(str, known))
         raise InputError(f"{what} must be one of {listed}; got {name!r}{nearest(name, known)}")
 
 
-def section(options: Any, *, what: str) -> dict[str, Any]:
+def section(value: Any, *, what: str) -> dict[str, Any]:
     """Return a config section as a dict; InputError if it is a plain value."""
-    if not isinstance(options, Mapping | ConfigDict):
-        raise InputError(f"{what} must be a section of its own, got {options!r}")
-    return dict(options)
+    if not isinstance(value, Mapping | ConfigDict):
+        raise InputError(f"{what} must be a section, got {value!r}")
+    return dict(value)
 
 
-def named(options: Any, *, what: str) -> tuple[str, dict[str, Any]]:
+def named(value: Any, *, what: str) -> tuple[str, dict[str, Any]]:
     """Take the name out of a config section: (name, the other options)."""
-    options = section(options, what=what)
+    options = section(value, what=what)
     if "name" not in options:
         raise InputError(f"{what} lacks a name; got {', '.join(options) or 'nothing'}")
     return options.pop("name"), options
 
 
-def call(function: Callable[..., Any], options: Any, *given: Any, what: str) -> Any:
-    """Call a function with the options of one config section, after checking that they fit its signature.
+def call(function: Callable[..., Any], value: Any, *given: Any, what: str) -> Any:
+    """Call a function with the options of a config section, as `bind` checks them.
 
     Args:
       function: takes the options as keyword-only arguments without defaults.
-      options: the section's keys and values.
-      *given: the positional arguments; not the user's to set.
+      value: the section.
+      *given: the positional arguments, which the user does not set.
       what: the section's name, as the user writes it: `config.encoder`.
-    Raises:
-      InputError: naming an unknown option (and the nearest one), a missing one, or one of a wrong type.
     """
-    options = section(options, what=what)
-    signature = inspect.signature(function)
-    wanted = [p.name for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in wanted:
-            takes = ", ".join(wanted) or "none"
-            raise InputError(f"{what} has no option {option!r}{nearest(option, wanted)}; it takes: {takes}")
-    if missing := [name for name in wanted if name not in options]:
+    return function(*given, **bind(function, value, what=what))
+
+
+def bind(function: Callable[..., Any], value: Any, *, what: str) -> dict[str, Any]:
+    """Return the options of a config section after checking them against a function's keyword-only arguments.
+
+    Raises:
+      InputError: naming an unknown or a missing option, or one of a wrong type or out of bounds.
+    """
+    (bound,) = divide(value, function, what=what)
+    return bound
+
+
+def divide(value: Any, *functions: Callable[..., Any], what: str) -> list[dict[str, Any]]:
+    """Return each function's options, checked as by `bind`, from a config section that the functions share."""
+    takes = [_keywords(function) for function in functions]
+    known = {name: annotation for each in takes for name, annotation in each.items()}
+    if not isinstance(value, Mapping | ConfigDict):
+        raise InputError(f"{what} must be a section with {', '.join(known) or 'no options'}; got {value!r}")
+    options = dict(value)
+    for name in options:
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise InputError(f"{what} has no option {name!r}{nearest(name, known)}; it takes: {listed}")
+    if missing := [name for name in known if name not in options]:
         raise InputError(f"{what} lacks {', '.join(missing)}; got {', '.join(options) or 'nothing'}")
-    for name, value in options.items():
-        fits, kind = TYPES.get(signature.parameters[name].annotation, (lambda _: True, ""))
-        if not fits(value):
-            raise InputError(f"{what}.{name} must be {kind}, got {value!r}")
-    return function(*given, **options)
+    checked = {name: _checked(option, known[name], what=f"{what}.{name}") for name, option in options.items()}
+    return [{name: checked[name] for name in each} for each in takes]
+
+
+def nearest(name: Any, known: Iterable[Hashable]) -> str:
+    """Return ` (did you mean 'x'?)` for the closest known name, or nothing if none is close."""
+    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only arguments of a function: name -> annotation."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _checked(value: Any, annotation: Any, *, what: str) -> Any:
+    """Return a value that fits its annotation: the same one, or as a float what may be a whole number."""
+    kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if get_origin(kind) is Literal:
+        choose(value, get_args(kind), what=what)
+    fits, words = _TYPES.get(kind, (lambda _: True, ""))
+    if not fits(value):
+        raise InputError(f"{what} must be {words}, got {value!r}")
+    for bound in bounds:
+        if bound == "not empty":
+            if not value:
+                raise InputError(f"{what} must not be empty")
+        elif not all(_holds(bound, number) for number in (value if isinstance(value, tuple) else (value,))):
+            raise InputError(f"{what} must be {bound}, got {value}")
+    return float(value) if kind is float else value
+
+
+def _holds(bound: str, number: int | float) -> bool:
+    """Say whether a number is within a bound: `> 0`, `>= 0`, or an interval such as `in [0, 1)`."""
+    if interval := re.fullmatch(r"in ([\[(])(\S+), (\S+)([\])])", bound):
+        opening, low, high, closing = interval.groups()
+        above, below = _COMPARE[">=" if opening == "[" else ">"], _COMPARE["<=" if closing == "]" else "<"]
+        return above(number, float(low)) and below(number, float(high))
+    sign, limit = bound.split()
+    return _COMPARE[sign](number, float(limit))
+
+
+_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
 def _is_whole(value: Any) -> bool:
@@ -83,8 +153,8 @@ def _is_number(value: Any) -> bool:
     return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-# Of an option by its annotation: what holds of a value that fits, and its name. Other annotations are not checked.
-TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
+# By type: what is true of a value that fits, and the type in words. Other types are not checked.
+_TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
     int: (_is_whole, "a whole number"),
     float: (_is_number, "a finite number"),
     str: (lambda value: isinstance(value, str), "text"),
@@ -97,31 +167,5 @@ TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value),
         "a tuple of names",
     ),
-    Section: (lambda value: isinstance(value, Mapping | ConfigDict), "a section of its own"),
+    Section: (lambda value: isinstance(value, Mapping | ConfigDict), "a section"),
 }
-
-
-def bounded(what: str, bound: str, **numbers: int | float | tuple[int | float, ...]) -> None:
-    """Raise an InputError that names the first number out of bounds; `what` is the section's name.
-
-    Args:
-      what: `config.encoder`.
-      bound: one of BOUNDS, for all the numbers.
-      **numbers: by their names in the section; of a tuple, each.
-    """
-    for name, value in numbers.items():
-        if not all(BOUNDS[bound](number) for number in (value if isinstance(value, tuple) else (value,))):
-            raise InputError(f"{what}.{name} must be {bound}, got {value}")
-
-
-BOUNDS = {
-    "> 0": lambda number: number > 0,
-    ">= 0": lambda number: number >= 0,
-    "at least 0 and below 1": lambda number: 0 <= number < 1,
-}
-
-
-def nearest(name: Hashable, known: Iterable[Hashable]) -> str:
-    """Return ` (did you mean 'x'?)` for the closest known name, or nothing if none is close."""
-    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

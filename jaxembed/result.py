@@ -1,4 +1,4 @@
-"""The result of a run: one flat record of what was run, on what, and what came out."""
+"""The result of a run: one flat record of what was run, on what machine, and what was measured."""
 
 import importlib.metadata
 import math
@@ -11,8 +11,9 @@ from typing import Any
 import jax
 
 import jaxembed
-from jaxembed import collapse, evaluate, log
+from jaxembed import collapse, evaluate
 from jaxembed.run import Run
+from jaxembed.runs import metrics, workdir
 from jaxembed.types import Section, State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
@@ -24,12 +25,21 @@ def make(
     config: Section,
     run: Run,
     state: State,
-    metrics: Mapping[str, float],
-    workdir: Path,
+    measured: Mapping[str, float],
+    folder: Path,
 ) -> dict[str, Any]:
-    """Gather what a reader needs to trust and to repeat a run; `metrics` are those of
-    `evaluate` and `sample`, `command` is the one that makes the run."""
-    lines = log.read(workdir / "metrics.jsonl")
+    """Gather what a reader needs to trust and to repeat a run.
+
+    Args:
+      experiment: its name.
+      command: that reproduces the run.
+      config: of the run.
+      run: its parts.
+      state: at its end.
+      measured: the metrics of `evaluate` and `sample`.
+      folder: of the run.
+    """
+    lines = metrics.read(folder / workdir.METRICS)
     rates, shares = (
         [line[name] for line in lines if name in line] for name in ("images_per_second", "share_of_peak")
     )
@@ -51,9 +61,9 @@ def make(
         "versions": {"jaxembed": jaxembed.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "encoder_sha256": evaluate.fingerprint(state),
-        "collapsed": metrics.get("validation/spread", 1.0) < collapse.LEAST_SPREAD,
-        # JSON has no infinity: null is a metric that has no finite value, such as `cdnv` after a collapse.
-        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
+        "collapsed": measured.get("validation/spread", 1.0) < collapse.LEAST_SPREAD,
+        # JSON has no infinity: null is a metric without a finite value, such as `cdnv` after a collapse.
+        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(measured.items())},
     }
 
 
@@ -63,7 +73,7 @@ def parameters(state: State) -> dict[str, int]:
 
 
 def device() -> str:
-    """Name the devices that a run uses: their kind and how many; of a CPU, the cores that it may use."""
+    """Name the devices that a run uses: their kind and how many; for a CPU, the cores that it may use."""
     first, count = jax.devices()[0], jax.device_count()
     kind = f"CPU, {len(os.sched_getaffinity(0))} cores" if first.platform == "cpu" else first.device_kind
     return kind if count == 1 else f"{count} × {kind}"

@@ -1,9 +1,8 @@
-"""An experiment: one config made into the parts of a run, everything in it checked at the door."""
+"""A run: one config made into its parts, everything in it checked before anything starts."""
 
-import importlib.util
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +10,14 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from jaxembed import augment, datasets, encoders, mesh, model, objectives, optim, options
-from jaxembed.measures import neighbours, probe
-from jaxembed.types import Augment, Batch, Images, InputError, Objective, Section, Task
+from jaxembed import datasets, encoders, mesh, model, objectives, optim, options, protocol
+from jaxembed.datasets import Dataset
+from jaxembed.errors import InputError
+from jaxembed.options import Count, Positive
+from jaxembed.protocol import Protocol
+from jaxembed.types import Batch, Images, Objective, Section, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,69 +26,24 @@ class Training:
 
     Attributes:
       epochs: passes over the train split.
-      batch_size: images a step, over all devices; what an epoch leaves over waits for the next permutation.
-      dtype: of the computation, "float32" or "bfloat16"; parameters, statistics and losses stay float32.
-      steps_per_call: steps that the device runs between two words with the host.
-      log_every: steps that one line of metrics.jsonl averages; fewer before a checkpoint or a validation.
-      checkpoint_every: steps between checkpoints; the last step has one in any case.
-      keep: checkpoints kept, the newest.
-      validate_every: epochs between measurements on the validation split; 0 for none but the last.
-      tensorboard: also write the metrics as TensorBoard events, in the run's folder.
+      batch_size: images a step, over all devices; those that do not fill a last batch wait for the next epoch.
+      dtype: of the computation; parameters, statistics and losses remain float32.
+      log_every: steps that one line of metrics.jsonl averages, and that the device takes without the host; fewer
+        before a checkpoint or a validation.
+      checkpoint_every: steps between checkpoints; the last step always has one.
+      validate_every: epochs between measurements on the validation split; 0 for none before the end.
     """
 
-    epochs: int
-    batch_size: int
-    dtype: str
-    steps_per_call: int
-    log_every: int
-    checkpoint_every: int
-    keep: int
-    validate_every: int
-    tensorboard: bool
-
-    def __post_init__(self) -> None:
-        """Raise an InputError at a number that makes no sense."""
-        what = "config.train"
-        options.choose(self.dtype, DTYPES, what=f"{what}.dtype")
-        for name in ("epochs", "batch_size", "steps_per_call", "log_every", "checkpoint_every", "keep"):
-            options.bounded(what, "> 0", **{name: getattr(self, name)})
-        options.bounded(what, ">= 0", validate_every=self.validate_every)
-        if self.tensorboard and importlib.util.find_spec("tensorboardX") is None:
-            raise InputError(f"{what}.tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Protocol:
-    """What config.evaluate says: how the frozen embedding is judged.
-
-    Attributes:
-      neighbours: k of the kNN classifier.
-      distance: its distance, "cosine" or "euclidean".
-      views: augmented views of each train image that the probes learn from, besides the image itself; in linear
-        evaluation each epoch often has its own (Chen et al. 2020), but an encoder is slower than a probe.
-      augmentation: what makes them; without views it is not used.
-      linear: the linear probe.
-      mlp: the probe with hidden layers.
-    """
-
-    neighbours: int
-    distance: str
-    views: int
-    augmentation: Augment
-    linear: probe.Settings
-    mlp: probe.Settings
-
-    def __post_init__(self) -> None:
-        """Raise an InputError at a number or a name that makes no sense."""
-        options.bounded("config.evaluate", "> 0", neighbours=self.neighbours)
-        options.bounded("config.evaluate", ">= 0", views=self.views)
-        options.choose(self.distance, neighbours.DISTANCES, what="config.evaluate.distance")
-        if not self.mlp.hidden:
-            raise InputError("config.evaluate.mlp.hidden must have at least one layer, got none")
+    epochs: Positive
+    batch_size: Positive
+    dtype: Literal["float32", "bfloat16"]
+    log_every: Positive
+    checkpoint_every: Positive
+    validate_every: Count
 
 
 class Run(NamedTuple):
-    """All that stays the same while State changes; hashable, so a compiled function takes it as static."""
+    """Everything that stays the same while State changes; hashable, so a compiled function takes it as static."""
 
     model: model.Embedder
     objective: Objective
@@ -99,48 +55,44 @@ class Run(NamedTuple):
     steps_per_epoch: int
     total_steps: int
 
-    def apply(self, params: Any, stats: Any, images: Images, **options: Any) -> Any:
-        """Apply the model in the run's compute type; parameters and statistics stay float32 at rest."""
-        dtype = DTYPES[self.training.dtype]
+    def apply(self, params: Any, stats: Any, inputs: Images | jax.Array, **options: Any) -> Any:
+        """Apply the model in the run's compute type; parameters and statistics remain float32 at rest."""
+        dtype = jnp.dtype(self.training.dtype)
         params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
-        return self.model.apply({"params": params, "batch_stats": stats}, images.astype(dtype), **options)
+        return self.model.apply({"params": params, "batch_stats": stats}, inputs.astype(dtype), **options)
 
 
 def check_sections(config: Section) -> None:
-    """Raise an InputError unless the config has exactly the sections that an experiment has."""
+    """Raise an InputError unless the config has exactly the sections of a run."""
     for name in config:
         options.choose(name, SECTIONS, what="a section of the config")
     if missing := [name for name in SECTIONS if name not in config]:
         raise InputError(f"the config lacks {', '.join(missing)}; it needs {', '.join(SECTIONS)}")
-    # JAX would fold a larger seed onto a smaller one.
+    # JAX would map a larger seed to a smaller one.
     if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
         raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {config['seed']!r}")
 
 
-def load(config: Section, *, data_dir: str | None) -> datasets.Dataset:
+def load(config: Section, *, data_dir: str | None) -> Dataset:
     """Load the dataset that config.data describes."""
-
-    def dataset(*, name: str, validation: int) -> datasets.Dataset:
-        return datasets.load(name, data_dir=data_dir, validation=validation, seed=config["seed"])
-
-    return options.call(dataset, config["data"], what="config.data")
+    return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"])
 
 
-def build(config: Section, dataset: datasets.Dataset) -> Run:
+def build(config: Section, dataset: Dataset) -> Run:
     """Make the parts of a run; InputError at anything in the config that does not fit."""
     training = options.call(Training, config["train"], what="config.train")
-    protocol = _protocol(config["evaluate"])
+    measured = protocol.make(config["evaluate"])
     devices = mesh.make()
-    _check_counts(training, protocol, dataset, devices.size)
+    _check_counts(training, measured, dataset, devices.size)
     encoder = encoders.make(config["encoder"])
     image_shape = dataset.train.images.shape[1:]
     objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
-    embedder = model.Embedder(encoder, objective.head, objective.variants)
-    # A shape that an encoder, a head or an augmentation cannot take shows here, before anything is written.
+    embedder = model.Embedder(encoder, objective.head)
+    # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
     key, image = jax.random.key(0), jnp.zeros(image_shape)
     jax.eval_shape(partial(embedder.init, train=False), key, image[None])
     jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
-    jax.eval_shape(protocol.augmentation, key, image)
+    jax.eval_shape(measured.augmentation, key, image)
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
     total_steps = training.epochs * steps_per_epoch
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
@@ -151,24 +103,13 @@ def build(config: Section, dataset: datasets.Dataset) -> Run:
         schedule=schedule,
         mesh=devices,
         training=training,
-        protocol=protocol,
+        protocol=measured,
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
     )
 
 
-def _protocol(section: Any) -> Protocol:
-    given = options.section(section, what="config.evaluate")
-    for name, settings in (("linear", probe.linear), ("mlp", probe.Settings)):
-        if name in given:
-            given[name] = options.call(settings, given[name], what=f"config.evaluate.{name}")
-    if "augmentation" in given:
-        what = "config.evaluate.augmentation"
-        given["augmentation"] = augment.compose(options.section(given["augmentation"], what=what), what=what)
-    return options.call(Protocol, given, what="config.evaluate")
-
-
-def _check_counts(training: Training, protocol: Protocol, dataset: datasets.Dataset, devices: int) -> None:
+def _check_counts(training: Training, protocol: Protocol, dataset: Dataset, devices: int) -> None:
     images = len(dataset.train.labels)
     held_out, batch_size = len(dataset.validation.labels), training.batch_size
     if batch_size % devices:

@@ -14,50 +14,44 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, log, mesh, model
+from jaxembed import evaluate, keys, log, mesh, model
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.datasets import Dataset
+from jaxembed.errors import Stopped
 from jaxembed.kernels import speed
 from jaxembed.run import Run
+from jaxembed.runs import workdir
 from jaxembed.types import Batch, Images, Key, State
 
 
-class Stopped(Exception):
-    """The run was asked to stop by a signal, and its state is saved; the text is one line."""
-
-    def __init__(self, cause: signal.Signals, step: int, total_steps: int) -> None:
-        """Keep the signal: the exit status that a shell expects is 128 + its number."""
-        super().__init__(f"stopped by {cause.name} at step {step} of {total_steps}{', saved' if step else ''}")
-        self.cause = cause
-
-
-def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
+def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: bool = False) -> State:
     """Train to the end, from the newest checkpoint in the run's folder if there is one.
 
-    A run that was stopped and goes on ends in the same state, bit for bit, as one that was not: the order,
-    the views and the dropout of every step are functions of (seed, step). Where the device adds up in the same
-    order each time, that is: on a GPU only with XLA_FLAGS=--xla_gpu_deterministic_ops=true.
+    A run that was stopped and resumed ends in the same state, bit for bit, as one that was not: the order, the
+    views and the dropout of every step are functions of (seed, step). This needs a device that sums in the same
+    order each time: a GPU does so only with XLA_FLAGS=--xla_gpu_deterministic_ops=true.
 
     Raises:
       Stopped: after SIGTERM or Ctrl-C, once the state is saved.
-      log.Diverged: if the loss is no longer a number.
+      Diverged: if the loss is no longer finite.
     """
     training = run.training
-    with Checkpoints(workdir / "checkpoint", keep=training.keep) as checkpoints, _stop_signals() as signals:
+    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, _stop_signals() as signals:
         state = init(run, dataset, seed=seed)
         state = checkpoints.restore(state) or state
         images = mesh.replicate(run.mesh, dataset.train)
         step = int(state.step)
         order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
-        with log.Log(workdir, run, step=step, speed=_speed(run, state, images, order)) as journal:
+        rated = _speed(run, state, images, order)
+        with log.Log(folder, run, step=step, speed=rated, tensorboard=tensorboard) as journal:
             saved = step
             while True:
                 if signals:
                     if step > saved:
                         journal.flush()
                         checkpoints.save(state)
-                    raise Stopped(signals[0], step, run.total_steps)
-                # Before the next step rather than after the last, so that a resumed run makes up for it.
+                    raise _stopped(signals[0], step, run.total_steps)
+                # Before the next step rather than after the last one, so that a resumed run makes up for it.
                 if _validation_is_due(run, step) and step not in journal.validated:
                     with journal.paused():
                         journal.validation(step, evaluate.validate(run, state, dataset))
@@ -65,7 +59,7 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                     return state
                 if step % run.steps_per_epoch == 0:
                     order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
-                count = _steps_to_next_event(run, step)
+                count = steps_to_next_event(run, step)
                 state, scores = advance(run, state, images, order, count)
                 step += count
                 journal.add(step, count, scores)
@@ -75,23 +69,22 @@ def fit(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
                     saved = step
 
 
-def restored(run: Run, dataset: Dataset, workdir: Path, *, seed: int) -> State:
-    """Restore the state at the end of a run that is finished.
+def restored(run: Run, dataset: Dataset, folder: Path, *, seed: int) -> State:
+    """Restore the state at the end of a finished run.
 
     Raises:
-      InputError: if its last checkpoint is damaged, or not there.
+      InputError: if its last checkpoint is damaged, or missing.
     """
-    with Checkpoints(workdir / "checkpoint", keep=run.training.keep) as checkpoints:
+    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
         return checkpoints.restore(init(run, dataset, seed=seed), step=run.total_steps)
 
 
 def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     """Make the state at step 0, whole on every device."""
     key = jax.random.key(seed)
-    init_key, _, _ = jax.random.split(key, 3)
     with jax.default_device(mesh.host()):
         image = model.pixels(jnp.asarray(dataset.train.images[:1]))
-        variables = _variables(run.model, init_key, image)
+        variables = _variables(run.model, key, image)
         params = variables["params"]
         state = State(
             step=jnp.zeros((), jnp.int32),
@@ -104,17 +97,16 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
 
 
 @partial(jax.jit, static_argnums=0)
-def _variables(embedder: model.Embedder, key: Key, image: Images) -> dict[str, Any]:
-    # One program, in which nothing is left of the forward pass, as no output depends on it: one by one, each small
-    # operation would be compiled for itself.
-    return embedder.init(key, image, train=False)
+def _variables(embedder: model.Embedder, root: Key, image: Images) -> dict[str, Any]:
+    # One program, in which nothing is left of the forward pass because no output depends on it: called one by one,
+    # each small operation would be compiled for itself.
+    return embedder.init(keys.divide(root).init, image, train=False)
 
 
 @partial(jax.jit, static_argnums=2)
-def permute(key: Key, epoch: Int[ArrayLike, ""], n: int) -> Int[Array, " n"]:
+def permute(root: Key, epoch: Int[ArrayLike, ""], n: int) -> Int[Array, " n"]:
     """Order the n train images of an epoch: a function of (seed, epoch)."""
-    _, order_key, _ = jax.random.split(key, 3)
-    return jax.random.permutation(jax.random.fold_in(order_key, epoch), n)
+    return jax.random.permutation(keys.epoch(root, epoch), n)
 
 
 @partial(mesh.compiled, static_argnums=0, donate_argnums=1)
@@ -123,7 +115,7 @@ def advance(
 ) -> tuple[State, dict[str, Array]]:
     """Take `count` steps within one epoch on the device; the scores are their means.
 
-    The number of steps is an argument, not a constant: every chunk runs the same compiled program.
+    The number of steps is an argument, not a constant: every call runs the same compiled program.
     """
 
     def body(_, carry):
@@ -149,17 +141,16 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
     Returns:
       the state at step s + 1 and the mean of each score over the batch.
     """
-    _, _, step_key = jax.random.split(state.key, 3)
-    views_key, dropout_key = jax.random.split(jax.random.fold_in(step_key, state.step))
+    step_keys = keys.step(state.key, state.step)
     size = run.training.batch_size
     rows = jax.lax.dynamic_slice_in_dim(order, state.step % run.steps_per_epoch * size, size)
     batch = Batch(model.pixels(images.images[rows]), images.labels[rows])
-    views, target = run.objective.views(views_key, mesh.split(run.mesh, batch))
+    views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
     views = mesh.split(run.mesh, views)
 
     def loss(params):
         outputs, updates = run.apply(
-            params, state.stats, views, train=True, rngs={"dropout": dropout_key}, mutable=["batch_stats"]
+            params, state.stats, views, train=True, rngs={"dropout": step_keys.dropout}, mutable=["batch_stats"]
         )
         scores = {name: jnp.mean(rows) for name, rows in run.objective.score(outputs, target).items()}
         return scores["loss"], (scores, updates.get("batch_stats", {}))
@@ -177,15 +168,15 @@ def flops(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> flo
     return speed.flops(partial(train_step, run), state, images, order)
 
 
+def steps_to_next_event(run: Run, step: int) -> int:
+    """Return how many steps the device may take before the host has something to do."""
+    events = (run.steps_per_epoch, run.training.log_every, run.training.checkpoint_every)
+    return min(run.total_steps - step, *(every - step % every for every in events))
+
+
 def _speed(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> speed.Speed | None:
     count = flops(run, state, images, order)
     return count and speed.Speed(count / run.training.batch_size, speed.peak(run.training.dtype))
-
-
-def _steps_to_next_event(run: Run, step: int) -> int:
-    training = run.training
-    events = (run.steps_per_epoch, training.log_every, training.checkpoint_every)
-    return min(training.steps_per_call, run.total_steps - step, *(every - step % every for every in events))
 
 
 def _validation_is_due(run: Run, step: int) -> bool:
@@ -194,16 +185,23 @@ def _validation_is_due(run: Run, step: int) -> bool:
     return bool(every) and step % every == 0 and 0 < step < run.total_steps
 
 
+def _stopped(cause: signal.Signals, step: int, total_steps: int) -> Stopped:
+    saved = ", saved" if step else ""
+    advice = "run the same command again to resume"
+    return Stopped(cause, f"stopped by {cause.name} at step {step} of {total_steps}{saved}; {advice}")
+
+
 @contextlib.contextmanager
 def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Collect SIGTERM and SIGINT instead of dying of the first; a second one is taken as it comes."""
+    """Collect SIGTERM and SIGINT instead of ending at the first; a second one has its usual effect."""
     received: list[signal.Signals] = []
 
     def handle(number: int, _frame: object) -> None:
         received.append(signal.Signals(number))
         signal.signal(number, previous[number])
         bar = "\n" * sys.stderr.isatty()  # to leave it as it is
-        text = f"{bar}stopping once the steps under way are saved; a second time stops at once\n"
+        again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
+        text = f"{bar}finishing the current steps and saving; {again} to quit immediately\n"
         os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}

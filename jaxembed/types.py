@@ -1,4 +1,4 @@
-"""The types that every part speaks in, and the letters of their axes.
+"""The types that all parts use, and the letters of their axes.
 
 Axes: `b` images of a batch, `n` rows after views, `d` embedding, `h w c` the pixels of one image.
 """
@@ -13,15 +13,12 @@ from jaxtyping import Array, Float, Int, UInt8
 from ml_collections import ConfigDict
 
 Key = jax.Array
+Scalar = Float[Array, ""] | float
 Image = Float[Array, "h w c"]
 Images = Float[Array, "n h w c"]
 Augment = Callable[[Key, Image], Image]
 Scores = dict[str, Array]
 Section = Mapping[str, Any] | ConfigDict
-
-
-class InputError(ValueError):
-    """What the user gave cannot be used; the text is one line that says what, wanted and got."""
 
 
 class Batch(NamedTuple):
@@ -31,15 +28,23 @@ class Batch(NamedTuple):
     labels: Int[Array, " b"] | Int[np.ndarray, " b"]
 
 
+class Published(NamedTuple):
+    """A dataset as it was published: the names of its classes, two splits, and no validation split yet."""
+
+    classes: tuple[str, ...]
+    train: Batch
+    test: Batch
+
+
 class Outputs(NamedTuple):
-    """What a model says of n images; float32 whatever the compute type."""
+    """The outputs of a model for n images; float32 whatever the compute type."""
 
     embedding: Float[Array, "n d"]
     prediction: Float[Array, "n ..."]
 
 
 class Task(NamedTuple):
-    """What an objective is made for: an encoder, images of one shape (h, w, c), and how many classes."""
+    """What an objective is made for: an encoder, images of one shape (h, w, c), and the number of classes."""
 
     encoder: nn.Module
     image_shape: tuple[int, int, int]
@@ -53,10 +58,10 @@ class Objective(NamedTuple):
       head: module from an embedding [n, d] to a prediction [n, ...].
       views: (key, batch of b) -> (the images [n, h, w, c] that the network sees, the batch it is scored against).
       score: (outputs, that batch) -> values per row; "loss" is the one minimised.
-      reports: names in the scores that hold image by image, without views or neighbours, and so are
+      reports: names in the scores that are defined image by image, without views or neighbours, and so are
         measured exactly over a whole split after training.
-      variants: images [n, h, w, c] -> others like them, each of that shape: once trained, the head sees the mean of
-        an image's embedding and its variants'.
+      variants: test-time augmentation: images [n, h, w, c] -> variants of them, each of that shape. For `reports`,
+        the head gets the mean of the embeddings of an image and of its variants.
     """
 
     head: nn.Module

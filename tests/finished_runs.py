@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxembed import sample
-from jaxembed.runs import finished, workdir
+from jaxembed import files, sample
+from jaxembed.measures import overlap
+from jaxembed.runs import finished
+from jaxembed.runs import sample as samples
 from jaxembed.runs.finished import Finished
-from jaxembed.sample import Sample
+from jaxembed.runs.sample import Sample
 
 CLASSES = ("cat & <dog>", "sea", "sky")
 
@@ -21,9 +23,9 @@ def make(
     folder.mkdir(parents=True)
     config = {"seed": seed, "data": {"name": dataset}, "encoder": {"name": "fc", "latent": 4} | options}
     config |= {"objective": {"name": "margin"}, "train": {"epochs": 4, "batch_size": 8}}
-    probe = {"hidden": [], "epochs": 2, "learning_rate": 0.1}
-    judges = {"neighbours": 3, "distance": "euclidean", "linear": probe, "mlp": probe}
-    config |= {"evaluate": judges | {"views": 4, "augmentation": {"flip": 0.5}}}
+    probe = {"epochs": 2, "learning_rate": 0.1}
+    protocol = {"neighbours": 3, "distance": "euclidean", "linear": probe, "mlp": probe | {"dropout": 0.0}}
+    config |= {"evaluate": protocol | {"views": 4, "augmentation": {"flip": {"p": 0.5}}}}
     measured = {"knn_accuracy": 0.8, "linear_accuracy": 0.7, "mlp_accuracy": 0.75, "map_at_r": 0.5}
     measured |= {"recall_at_1": 0.8, "silhouette": 0.25, "between_distance": 4.0, "distance_ratio": 0.5}
     measured |= {"distance_overlap": 0.4, "cdnv": 0.3, "rankme": 3.5, "trustworthiness": 0.9} | (metrics or {})
@@ -52,8 +54,8 @@ def make(
     ] + [{"step": 6, "epoch": 2, "seconds": 3, "validation/loss": 0.5, "validation/knn_accuracy": 0.6}]
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    workdir.write("result.json", json.dumps(record), folder)
-    sample.write(shown(random, shape), folder)
+    files.write_json(folder / "result.json", record)
+    samples.write(shown(random, shape), folder)
     return finished.read(folder)
 
 
@@ -75,9 +77,9 @@ def shown(random: np.random.Generator, shape: tuple[int, int, int]) -> Sample:
         predicted=np.where(np.arange(n) % 7 == 0, (labels + 1) % 3, labels),
         points=points.astype(np.float32),
         nearest=nearest,
-        edges=np.linspace(0, 8, sample.BINS + 1),
-        same=np.full(sample.BINS, 0.01),
-        different=np.linspace(0, 0.02, sample.BINS),
+        edges=np.linspace(0, 8, overlap.BINS + 1),
+        same=np.full(overlap.BINS, 0.01),
+        different=np.linspace(0, 0.02, overlap.BINS),
         confusion=np.array([[8, 1, 1], [0, 10, 0], [2, 0, 8]], np.int32),
         queries=images[:3],
         query_labels=labels[:3],

@@ -13,24 +13,38 @@ from PIL import Image as Pillow
 from scipy import ndimage
 
 from jaxembed import augment
-from jaxembed.types import InputError
+from jaxembed.augment import colour, occlusion, spatial
+from jaxembed.errors import InputError
 
 KEY = jax.random.key(0)
 # Every operation, always on, at values where it changes something.
 OPTIONS = dict(
-    crop=(0.2, 0.6),
-    affine=(30, 0.2, 0.8, 1.2),
-    flip=1,
-    jitter=(1, 0.4, 0.4, 0.4, 0.1),
-    greyscale=1,
-    erase=(1, 0.1, 0.3),
-    noise=0.1,
-    mask=(0.5, 2),
-    translate=2,
-    elastic=(2.0, 1.5),
+    crop=dict(min_area=0.2, max_area=0.6),
+    affine=dict(degrees=30, shift=0.2, min_scale=0.8, max_scale=1.2),
+    flip=dict(p=1),
+    jitter=dict(p=1, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    greyscale=dict(p=1),
+    erase=dict(p=1, min_area=0.1, max_area=0.3),
+    noise=dict(deviation=0.1),
+    mask=dict(fraction=0.5, patch=2),
+    translate=dict(pixels=2),
+    elastic=dict(displacement=2.0, smoothness=1.5),
 )
-CHANCES = dict(flip=0, jitter=(0, 0.4, 0.4, 0.4, 0.1), greyscale=0, erase=(0, 0.1, 0.3), mask=(0, 2))
-STILL = dict(crop=(1, 1), affine=(0, 0, 1, 1), jitter=(1, 0, 0, 0, 0), noise=0, translate=0, elastic=(0, 2))
+CHANCES = dict(
+    flip=dict(p=0),
+    jitter=dict(p=0, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    greyscale=dict(p=0),
+    erase=dict(p=0, min_area=0.1, max_area=0.3),
+    mask=dict(fraction=0, patch=2),
+)
+STILL = dict(
+    crop=dict(min_area=1, max_area=1),
+    affine=dict(degrees=0, shift=0, min_scale=1, max_scale=1),
+    jitter=dict(p=1, brightness=0, contrast=0, saturation=0, hue=0),
+    noise=dict(deviation=0),
+    translate=dict(pixels=0),
+    elastic=dict(displacement=0, smoothness=2),
+)
 
 
 def picture(height=5, width=7, channels=3, seed=0):
@@ -119,7 +133,7 @@ def assert_same_means(ours, theirs):
 @pytest.mark.parametrize("box", [(0, 0, 5, 7), (1, 2, 3, 4), (4, 6, 1, 1), (0, 3, 5, 2)])
 def test_resized_crop_is_bilinear_by_definition_and_by_pillow(box):
     image, (top, left, height, width) = picture(), box
-    resized = augment.resized_crop(image, *box)
+    resized = spatial.resized_crop(image, *box)
     np.testing.assert_allclose(resized, bilinear(image, *box), atol=1e-6)
     for channel in range(3):
         part = Pillow.fromarray(np.asarray(image[..., channel])).crop((left, top, left + width, top + height))
@@ -136,7 +150,7 @@ def test_crop_draws_torchvisions_boxes(shape, area):
     # On a ramp the smallest and greatest value of a resized box are its first and last pixel.
     ramps = np.stack(np.mgrid[: shape[0], : shape[1]], axis=-1) / 100
     ramps = jnp.asarray(ramps, jnp.float32)
-    crops = batch(lambda key, image: augment.crop(key, image, min_area=area[0], max_area=area[1]), ramps, 5000)
+    crops = batch(lambda key, image: spatial.crop(key, image, min_area=area[0], max_area=area[1]), ramps, 5000)
     first, last = (np.rint(100 * pixel) for pixel in (crops.min((1, 2)), crops.max((1, 2))))
     random = np.random.default_rng(0)
     boxes = [crop_box(random, *shape, area) for _ in range(5000)]
@@ -148,7 +162,7 @@ def test_crop_falls_back_to_the_centre(shape):
     # A box of the whole area fits none of these.
     central = crop_box(np.random.default_rng(0), *shape, (1, 1))
     image = picture(*shape)
-    cropped = augment.crop(KEY, image, min_area=1.0, max_area=1.0)
+    cropped = spatial.crop(KEY, image, min_area=1.0, max_area=1.0)
     np.testing.assert_allclose(cropped, bilinear(image, *central), atol=1e-5)
 
 
@@ -160,15 +174,19 @@ def test_warp_is_scipys_affine_transform(degrees):
     forward = scale * np.array([[cosine, sine], [-sine, cosine]])
     inverse, centre = np.linalg.inv(forward), np.array([2, 3])
     offset = centre - inverse @ (centre + np.array([down, right]))
-    warped = augment.warp(image, degrees, down, right, scale)
+    warped = spatial.warp(image, degrees, down, right, scale)
     for channel in range(3):
         scipys = ndimage.affine_transform(image[..., channel], inverse, offset, order=1, mode="grid-constant")
         np.testing.assert_allclose(warped[..., channel], scipys, atol=1e-5)
 
 
 def test_affine_draws_each_number_from_its_range(monkeypatch):
-    monkeypatch.setattr(augment, "warp", lambda image, *numbers: image.at[:4, 0, 0].set(jnp.stack(numbers)))
-    draws = batch(only("affine", dict(affine=(30, 0.25, 0.5, 2))), jnp.zeros((8, 20, 1)), 5000)[:, :4, 0, 0]
+    monkeypatch.setattr(spatial, "warp", lambda image, *numbers: image.at[:4, 0, 0].set(jnp.stack(numbers)))
+    draws = batch(
+        only("affine", dict(affine=dict(degrees=30, shift=0.25, min_scale=0.5, max_scale=2))),
+        jnp.zeros((8, 20, 1)),
+        5000,
+    )[:, :4, 0, 0]
     ends = np.array([[-30, -2, -5, 0.5], [30, 2, 5, 2]])
     assert_same_means(draws, np.random.default_rng(0).uniform(*ends, (5000, 4)))
     np.testing.assert_allclose(np.quantile(draws, [0, 1], axis=0), ends, atol=0.05)
@@ -178,11 +196,11 @@ def test_affine_draws_each_number_from_its_range(monkeypatch):
 @pytest.mark.parametrize("factor", [0.0, 0.3, 1.0, 1.8])
 def test_brightness_contrast_and_saturation_are_torchvisions_blends(factor):
     image = picture()
-    np.testing.assert_allclose(augment.adjust_brightness(image, factor), blend(image, 0, factor), atol=1e-6)
+    np.testing.assert_allclose(colour.adjust_brightness(image, factor), blend(image, 0, factor), atol=1e-6)
     contrast = blend(image, grey(image).mean(), factor)
-    np.testing.assert_allclose(augment.adjust_contrast(image, factor), contrast, atol=1e-6)
+    np.testing.assert_allclose(colour.adjust_contrast(image, factor), contrast, atol=1e-6)
     saturation = blend(image, grey(image)[..., None], factor)
-    np.testing.assert_allclose(augment.adjust_saturation(image, factor), saturation, atol=1e-6)
+    np.testing.assert_allclose(colour.adjust_saturation(image, factor), saturation, atol=1e-6)
 
 
 @pytest.mark.parametrize("shift", [-0.5, -0.1, 0.0, 0.23, 0.5])
@@ -192,7 +210,7 @@ def test_hue_is_colorsys(shift):
     for pixel in np.ndindex(image.shape[:2]):
         hue, saturation, value = colorsys.rgb_to_hsv(*np.asarray(image)[pixel].tolist())
         expected[pixel] = colorsys.hsv_to_rgb((hue + shift) % 1, saturation, value)
-    np.testing.assert_allclose(augment.adjust_hue(image, shift), expected, atol=1e-5)
+    np.testing.assert_allclose(colour.adjust_hue(image, shift), expected, atol=1e-5)
 
 
 def test_jitter_draws_each_factor_from_its_range_in_a_fixed_order(monkeypatch):
@@ -204,8 +222,12 @@ def test_jitter_draws_each_factor_from_its_range_in_a_fixed_order(monkeypatch):
 
     names = ["adjust_brightness", "adjust_contrast", "adjust_saturation", "adjust_hue"]
     for name in names:
-        monkeypatch.setattr(augment, name, functools.partial(record, name))
-    draws = batch(only("jitter", dict(jitter=(1, 0.4, 1.5, 0, 0.1))), jnp.zeros((4, 1, 1)), 5000)[..., 0, 0]
+        monkeypatch.setattr(colour, name, functools.partial(record, name))
+    draws = batch(
+        only("jitter", dict(jitter=dict(p=1, brightness=0.4, contrast=1.5, saturation=0, hue=0.1))),
+        jnp.zeros((4, 1, 1)),
+        5000,
+    )[..., 0, 0]
     assert called == names
     ends = np.array([[0.6, 0, 1, -0.1], [1.4, 2.5, 1, 0.1]])
     assert_same_means(draws[:, [0, 1, 3]], np.random.default_rng(0).uniform(*ends[:, [0, 1, 3]], (5000, 3)))
@@ -215,11 +237,11 @@ def test_jitter_draws_each_factor_from_its_range_in_a_fixed_order(monkeypatch):
 
 def test_one_channel_has_brightness_and_contrast_but_no_colour():
     image = picture(channels=1)
-    np.testing.assert_allclose(augment.adjust_brightness(image, 0.5), image / 2, atol=1e-6)
-    np.testing.assert_allclose(augment.adjust_contrast(image, 0.5), (image + image.mean()) / 2, atol=1e-6)
-    np.testing.assert_array_equal(augment.adjust_saturation(image, 0.5), image)
-    np.testing.assert_array_equal(augment.adjust_hue(image, 0.3), image)
-    np.testing.assert_array_equal(augment.greyscale(KEY, image, p=1.0), image)
+    np.testing.assert_allclose(colour.adjust_brightness(image, 0.5), image / 2, atol=1e-6)
+    np.testing.assert_allclose(colour.adjust_contrast(image, 0.5), (image + image.mean()) / 2, atol=1e-6)
+    np.testing.assert_array_equal(colour.adjust_saturation(image, 0.5), image)
+    np.testing.assert_array_equal(colour.adjust_hue(image, 0.3), image)
+    np.testing.assert_array_equal(colour.greyscale(KEY, image, p=1.0), image)
 
 
 @pytest.mark.parametrize("name", ["jitter", "greyscale"])
@@ -230,15 +252,15 @@ def test_colour_needs_one_or_three_channels(name):
 
 def test_flip_mirrors_left_and_right_and_twice_is_the_image():
     image = picture()
-    flipped = augment.flip(KEY, image, p=1.0)
+    flipped = spatial.flip(KEY, image, p=1.0)
     np.testing.assert_array_equal(flipped, np.fliplr(image))
-    np.testing.assert_array_equal(augment.flip(KEY, flipped, p=1.0), image)
+    np.testing.assert_array_equal(spatial.flip(KEY, flipped, p=1.0), image)
 
 
 def test_greyscale_repeats_the_grey():
     image = picture()
     expected = np.stack([grey(image)] * 3, axis=-1)
-    np.testing.assert_allclose(augment.greyscale(KEY, image, p=1.0), expected, atol=1e-6)
+    np.testing.assert_allclose(colour.greyscale(KEY, image, p=1.0), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +268,7 @@ def test_greyscale_repeats_the_grey():
 )
 def test_erase_draws_torchvisions_boxes(shape, area):
     erased = batch(
-        lambda key, image: augment.erase(key, image, p=1.0, min_area=area[0], max_area=area[1]),
+        lambda key, image: occlusion.erase(key, image, p=1.0, min_area=area[0], max_area=area[1]),
         jnp.ones((*shape, 2)),
         20000,
     )
@@ -262,7 +284,7 @@ def test_erase_draws_torchvisions_boxes(shape, area):
 
 def test_erase_does_nothing_where_no_box_fits():
     image = picture()
-    np.testing.assert_array_equal(augment.erase(KEY, image, p=1.0, min_area=1.0, max_area=1.0), image)
+    np.testing.assert_array_equal(occlusion.erase(KEY, image, p=1.0, min_area=1.0, max_area=1.0), image)
 
 
 def test_noise_has_its_deviation_and_stays_in_range():
@@ -273,7 +295,7 @@ def test_noise_has_its_deviation_and_stays_in_range():
 
 
 def test_mask_blacks_out_whole_patches_at_its_fraction():
-    masked = batch(lambda key, image: augment.mask(key, image, fraction=0.3, patch=2), jnp.ones((5, 7, 3)), 2000)
+    masked = batch(lambda key, image: occlusion.mask(key, image, fraction=0.3, patch=2), jnp.ones((5, 7, 3)), 2000)
     corners = masked[:, ::2, ::2, :1]
     np.testing.assert_array_equal(masked, corners.repeat(2, 1).repeat(2, 2).repeat(3, 3)[:, :5, :7])
     share = 1 - corners.reshape(2000, 12)
@@ -304,7 +326,7 @@ def test_all_operations_together_keep_another_shape_and_type():
 
 def test_translate_shifts_by_every_whole_step_alike_and_mirrors_the_edges():
     image = np.asarray(picture())
-    moved = batch(lambda key, image: augment.translate(key, image, pixels=2), image, 2000)
+    moved = batch(lambda key, image: spatial.translate(key, image, pixels=2), image, 2000)
     mirrored = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="reflect")
     steps = [mirrored[down : down + 5, right : right + 7] for down in range(5) for right in range(5)]
     found = np.array([[np.array_equal(one, step) for step in steps] for one in moved])
@@ -317,7 +339,7 @@ def test_elastic_displaces_by_a_smooth_field_of_the_stated_deviation():
     size, displacement, smoothness = 40, 1.5, 3.0
     down, right = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
     places = np.stack([down, right], axis=-1) / size
-    came = batch(lambda key, image: augment.elastic(key, image, displacement=1.5, smoothness=3.0), places, 500)
+    came = batch(lambda key, image: spatial.elastic(key, image, displacement=1.5, smoothness=3.0), places, 500)
     # Away from the edges, where 0 comes in and the filter is cut off.
     field = size * (came - places)[:, 12:-12, 12:-12]
     np.testing.assert_allclose(field.std(axis=0), displacement, rtol=0.15)
@@ -331,7 +353,7 @@ def test_elastic_displaces_by_a_smooth_field_of_the_stated_deviation():
 
 def test_elastic_takes_the_pixels_that_scipy_takes():
     image = picture(12, 14)
-    moved = augment.elastic(KEY, image, displacement=2.0, smoothness=1.5)
+    moved = spatial.elastic(KEY, image, displacement=2.0, smoothness=1.5)
     source = np.meshgrid(np.arange(12), np.arange(14), indexing="ij") - field(KEY, 12, 14, 2.0, 1.5)
     for channel in range(3):
         expected = ndimage.map_coordinates(np.asarray(image[..., channel]), source, order=1, mode="grid-constant")
@@ -374,7 +396,12 @@ def test_probability_0_is_the_identity():
 
 @pytest.mark.parametrize("name", ["flip", "jitter", "greyscale", "erase"])
 def test_probability_is_the_share_of_changed_images(name):
-    sometimes = OPTIONS | dict(flip=0.3, jitter=(0.3, 0.4, 0.4, 0.4, 0.1), greyscale=0.3, erase=(0.3, 0.1, 0.3))
+    sometimes = OPTIONS | dict(
+        flip=dict(p=0.3),
+        jitter=dict(p=0.3, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+        greyscale=dict(p=0.3),
+        erase=dict(p=0.3, min_area=0.1, max_area=0.3),
+    )
     image = np.asarray(picture(12, 14))
     changed = np.any(batch(only(name, sometimes), image, 2000) != image, axis=(1, 2, 3))
     assert abs(changed.mean() - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
@@ -395,7 +422,7 @@ def test_no_operation_is_the_identity():
 def test_operations_run_in_one_order_whatever_the_configs():
     assert list(augment.OPERATIONS) == list(OPTIONS)
     # Noise after the mask would show, and so would noise before the grey.
-    options = dict(mask=(0.5, 2), noise=0.1, greyscale=1)
+    options = dict(mask=dict(fraction=0.5, patch=2), noise=dict(deviation=0.1), greyscale=dict(p=1))
     expected, *others = [
         augment.compose(section, what="config.augment")(KEY, picture())
         for section in (options, dict(reversed(options.items())), ConfigDict(options))
@@ -408,7 +435,7 @@ def test_operations_run_in_one_order_whatever_the_configs():
 
 @pytest.mark.parametrize("added", ["affine", "mask"])
 def test_adding_an_operation_leaves_what_the_others_draw(added):
-    still = dict(affine=(0, 0, 1, 1), mask=(0, 2))
+    still = dict(affine=dict(degrees=0, shift=0, min_scale=1, max_scale=1), mask=dict(fraction=0, patch=2))
     options = dict(crop=OPTIONS["crop"], noise=OPTIONS["noise"])
     without = augment.compose(options, what="config.augment")(KEY, picture())
     with_it = augment.compose(options | {added: still[added]}, what="config.augment")(KEY, picture())
@@ -418,7 +445,7 @@ def test_adding_an_operation_leaves_what_the_others_draw(added):
 def test_operations_draw_independently_of_each_other():
     # With one key for both they would come together.
     image = np.asarray(picture(12, 14))
-    options = dict(flip=0.5, greyscale=0.5)
+    options = dict(flip=dict(p=0.5), greyscale=dict(p=0.5))
     images = batch(augment.compose(options, what="config.augment"), image, 1000)
     greyed = np.all(images[..., :1] == images, axis=(1, 2, 3))
     sides = images.mean(-1)
@@ -429,34 +456,49 @@ def test_operations_draw_independently_of_each_other():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (dict(grayscale=0.1), "an operation of config.augment must be one of crop, .*'grayscale'.*'greyscale'"),
-        (dict(crop=0.2), r"config.augment.crop must be \(min_area, max_area\); got 0.2"),
-        (dict(flip=(0.5, 0.5)), r"config.augment.flip must be \(p\); got \(0.5, 0.5\)"),
-        (dict(flip=1.1), r"flip: p must be in \[0, 1\]; got 1.1"),
-        (dict(flip=-0.1), r"flip: p must be in \[0, 1\]; got -0.1"),
-        (dict(flip=math.nan), "flip: p must be .* got nan"),
-        (dict(flip=True), "flip: p must be .* got True"),
-        (dict(flip="0.5"), "flip: p must be .* got '0.5'"),
-        (dict(flip=None), "flip: p must be .* got None"),
-        (dict(crop=(0, 1)), r"crop: min_area must be in \(0, 1\]; got 0"),
-        (dict(crop=(0.5, 1.5)), r"crop: max_area must be in \(0, 1\]; got 1.5"),
-        (dict(crop=(0.8, 0.2)), "crop: min_area must be at most max_area; got 0.8 and 0.2"),
-        (dict(erase=(0.5, 0.4, 0.3)), "erase: min_area must be at most max_area; got 0.4 and 0.3"),
-        (dict(affine=(-5, 0.1, 1, 1)), r"affine: degrees must be in \[0, 180\]; got -5"),
-        (dict(affine=(5, 2, 1, 1)), r"affine: shift must be in \[0, 1\]; got 2"),
-        (dict(affine=(5, 0.1, 0, 1)), "affine: min_scale must be above 0 and finite; got 0"),
-        (dict(affine=(5, 0.1, 2, 1)), "affine: min_scale must be at most max_scale; got 2 and 1"),
-        (dict(jitter=(0.8, -0.4, 0.4, 0.4, 0.1)), "jitter: brightness must be at least 0 and finite; got -0.4"),
-        (dict(jitter=(0.8, 0.4, math.inf, 0.4, 0.1)), "jitter: contrast must be at least 0 and finite; got inf"),
-        (dict(jitter=(0.8, 0.4, 0.4, 0.4, 0.6)), r"jitter: hue must be in \[0, 0.5\]; got 0.6"),
-        (dict(noise=-0.1), "noise: deviation must be at least 0 and finite; got -0.1"),
-        (dict(mask=(0.5, 2.5)), "mask: patch must be a whole number of pixels, at least 1; got 2.5"),
-        (dict(translate=1.5), "translate: pixels must be a whole number, at least 0; got 1.5"),
-        (dict(translate=5), "translate: pixels must be less than the image's 5; got 5"),
-        (dict(elastic=(1.0, 0)), "elastic: smoothness must be above 0 and finite; got 0"),
-        (dict(mask=(0.5, 0)), "mask: patch must be .* got 0"),
+        (
+            dict(flop=dict(p=1)),
+            "an operation of config.augment must be one of crop, affine, .* got 'flop' .* 'flip'",
+        ),
+        (dict(flip=0.5), "flip must be a section with p; got 0.5"),
+        (dict(flip=(0.5, 0.5)), r"flip must be a section with p; got \(0.5, 0.5\)"),
+        (dict(flip=dict()), "flip lacks p; got nothing"),
+        (dict(flip=dict(q=0.5)), "flip has no option 'q'; it takes: p"),
+        (dict(flip=dict(p=math.nan)), "flip.p must be a finite number, got nan"),
+        (dict(flip=dict(p=True)), "flip.p must be a finite number, got True"),
+        (dict(flip=dict(p="0.5")), "flip.p must be a finite number, got '0.5'"),
+        (dict(flip=dict(p=1.1)), r"flip.p must be in \[0, 1\], got 1.1"),
+        (dict(flip=dict(p=-0.1)), r"flip.p must be in \[0, 1\], got -0.1"),
+        (dict(crop=dict(min_area=0, max_area=1)), r"crop.min_area must be in \(0, 1\], got 0"),
+        (dict(crop=dict(min_area=0.5, max_area=1.5)), r"crop.max_area must be in \(0, 1\], got 1.5"),
+        (dict(crop=dict(min_area=0.8, max_area=0.2)), "crop.min_area must be at most max_area, got 0.8 and 0.2"),
+        (dict(erase=dict(p=0.5, min_area=0.4, max_area=0.3)), "erase.min_area must be at most max_area"),
+        (
+            OPTIONS | dict(affine=OPTIONS["affine"] | dict(degrees=-5)),
+            r"affine.degrees must be in \[0, 180\], got -5",
+        ),
+        (OPTIONS | dict(affine=OPTIONS["affine"] | dict(shift=2)), r"affine.shift must be in \[0, 1\], got 2"),
+        (OPTIONS | dict(affine=OPTIONS["affine"] | dict(min_scale=0)), "affine.min_scale must be > 0, got 0"),
+        (
+            OPTIONS | dict(affine=OPTIONS["affine"] | dict(min_scale=2)),
+            "affine.min_scale must be at most max_scale",
+        ),
+        (
+            OPTIONS | dict(jitter=OPTIONS["jitter"] | dict(brightness=-0.4)),
+            "jitter.brightness must be >= 0, got -0.4",
+        ),
+        (
+            OPTIONS | dict(jitter=OPTIONS["jitter"] | dict(contrast=math.inf)),
+            "jitter.contrast must be a finite number",
+        ),
+        (OPTIONS | dict(jitter=OPTIONS["jitter"] | dict(hue=0.6)), r"jitter.hue must be in \[0, 0.5\], got 0.6"),
+        (dict(noise=dict(deviation=-0.1)), "noise.deviation must be >= 0, got -0.1"),
+        (dict(mask=dict(fraction=0.5, patch=0)), "mask.patch must be > 0, got 0"),
+        (dict(mask=dict(fraction=0.5, patch=2.5)), "mask.patch must be a whole number, got 2.5"),
+        (dict(translate=dict(pixels=1.5)), "translate.pixels must be a whole number, got 1.5"),
+        (dict(translate=dict(pixels=5)), "config.augment.translate.pixels must be less than the image's 5, got 5"),
+        (dict(elastic=dict(displacement=1.0, smoothness=0)), "elastic.smoothness must be > 0, got 0"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_used_is_said_in_one_line(options, message):
     with pytest.raises(InputError, match=message) as caught:

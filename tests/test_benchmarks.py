@@ -14,6 +14,7 @@ from test_configs import CONFIGS, SHAPES, load
 
 import jaxembed.run
 from jaxembed import augment, datasets, model, train
+from jaxembed.augment import colour, spatial
 from jaxembed.types import Batch
 
 torch = pytest.importorskip("torch")
@@ -55,7 +56,9 @@ def without_chance(config):
     for section in (config.encoder, config.objective):
         section.update({"dropout": 0.0} if "dropout" in section else {})
         if "corruption" in section:
-            section.corruption = {"noise": 0.0}  # assigned: `update` would leave the config's own beside it
+            section.corruption = {
+                "noise": {"deviation": 0.0}
+            }  # assigned: `update` would leave the config's own beside it
     return config
 
 
@@ -187,7 +190,8 @@ MOVES = np.array(
     ],
 )
 def test_from_our_draws_the_peers_images_are_ours(operation, draws):
-    mine = jax.vmap(getattr(augment, operation))(jnp.asarray(IMAGES), *draws.T)
+    module = colour if hasattr(colour, operation) else spatial
+    mine = jax.vmap(getattr(module, operation))(jnp.asarray(IMAGES), *draws.T)
     shape = {"adjust_hue": (5, 1, 1)}.get(operation, (5, 1, 1, 1) if operation.startswith("adjust") else (5,))
     knobs = [torch.tensor(knob).reshape(shape) for knob in draws.T]
     theirs = getattr(transforms, operation)(torch.tensor(IMAGES).permute(0, 3, 1, 2), *knobs)
@@ -197,15 +201,15 @@ def test_from_our_draws_the_peers_images_are_ours(operation, draws):
 @pytest.mark.parametrize(
     ("operation", "knobs"),
     [
-        ("crop", (0.2, 0.9)),
-        ("affine", (40.0, 0.2, 0.6, 1.2)),
-        ("flip", 0.3),
-        ("jitter", (0.8, 0.6, 0.5, 0.4, 0.1)),
-        ("greyscale", 0.3),
-        ("erase", (0.7, 0.1, 0.4)),
-        ("noise", 0.3),
-        ("translate", 2),
-        ("elastic", (1.5, 2.0)),
+        ("crop", {"min_area": 0.2, "max_area": 0.9}),
+        ("affine", {"degrees": 40.0, "shift": 0.2, "min_scale": 0.6, "max_scale": 1.2}),
+        ("flip", {"p": 0.3}),
+        ("jitter", {"p": 0.8, "brightness": 0.6, "contrast": 0.5, "saturation": 0.4, "hue": 0.1}),
+        ("greyscale", {"p": 0.3}),
+        ("erase", {"p": 0.7, "min_area": 0.1, "max_area": 0.4}),
+        ("noise", {"deviation": 0.3}),
+        ("translate", {"pixels": 2}),
+        ("elastic", {"displacement": 1.5, "smoothness": 2.0}),
     ],
 )
 def test_all_three_draw_alike(operation, knobs):

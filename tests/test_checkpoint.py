@@ -10,7 +10,7 @@ import pytest
 
 from jaxembed import mesh, train
 from jaxembed.checkpoint import Checkpoints
-from jaxembed.types import InputError
+from jaxembed.errors import InputError
 
 
 @pytest.fixture
@@ -18,14 +18,14 @@ def state(run, dataset):
     return train.init(run, dataset, seed=3)
 
 
-def save(folder, *states, keep=3):
-    with Checkpoints(folder, keep=keep) as checkpoints:
+def save(folder, *states):
+    with Checkpoints(folder) as checkpoints:
         for state in states:
             checkpoints.save(state)
 
 
 def restore(folder, like):
-    with Checkpoints(folder, keep=3) as checkpoints:
+    with Checkpoints(folder) as checkpoints:
         return checkpoints.restore(like)
 
 
@@ -48,7 +48,7 @@ def test_the_newest_state_comes_back_with_its_key_and_types(tmp_path, state):
 
 
 def test_only_the_newest_are_kept(tmp_path, state):
-    save(tmp_path, at(state, 1), at(state, 2), at(state, 3), keep=2)
+    save(tmp_path, at(state, 1), at(state, 2), at(state, 3))
     assert sorted(folder.name for folder in tmp_path.iterdir() if folder.name.isdigit()) == ["2", "3"]
 
 
@@ -88,7 +88,7 @@ logging.disable()  # launch.py filters what orbax logs
 weights = {str(n): jnp.array(np.random.rand(300, 300)) for n in range(40)}
 state = State(jnp.array(0), jnp.array(0), weights, {}, {})
 try:
-    with checkpoint.Checkpoints(Path("run"), keep=1) as checkpoints:
+    with checkpoint.Checkpoints(Path("run")) as checkpoints:
         checkpoints.save(state)
 except OSError as error:
     print(error.strerror)
@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path,
     save(folder, at(state, 2), at(state, 4))
     (tmp_path / "damaged-4").mkdir()
     damage(folder / "4")
-    with Checkpoints(folder, keep=3) as checkpoints:
+    with Checkpoints(folder) as checkpoints:
         assert int(checkpoints.restore(state).step) == 2
         # Training comes to this step again, and saves it again.
         checkpoints.save(at(state, 4))

@@ -16,7 +16,7 @@ from jaxembed.types import Batch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SUITES = sorted(CONFIGS.glob("suite_*.py"))
-FILES = sorted(set(CONFIGS.glob("*.py")) - set(SUITES))
+FILES = sorted(set(CONFIGS.glob("*.py")) - set(SUITES) - {CONFIGS / "protocols.py"})
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
 
@@ -56,8 +56,8 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
 @pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
 def test_a_suite_names_experiments_that_there_are_and_overrides_what_they_have(file, tmp_path):
     config = load(file).get_config()
-    members = options.call(suite.members, config, tmp_path, CONFIGS, what="config")
-    assert len(members) == len(config.experiments) * len(config.seeds)
+    jobs = options.call(suite.jobs, config, tmp_path, CONFIGS, None, False, what="config")
+    assert len(jobs) == len(config.experiments) * len(config.seeds)
 
 
 def test_what_is_learned_from_one_dataset_is_judged_in_one_way():

@@ -7,7 +7,7 @@ import pytest
 from conftest import ENCODERS
 
 from jaxembed import encoders, options
-from jaxembed.types import InputError
+from jaxembed.errors import InputError
 
 NAMES = options.names(encoders)
 
@@ -115,12 +115,12 @@ def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape
         (FC | {"name": "fcc"}, "one of cnn, conv, fc, resnet; got 'fcc' .did you mean 'fc'"),
         (FC | {"latent": 0}, "config.encoder.latent must be > 0, got 0"),
         (FC | {"widths": (256, -1)}, "config.encoder.widths must be > 0"),
-        (FC | {"dropout": 1.0}, "config.encoder.dropout must be at least 0 and below 1, got 1.0"),
+        (FC | {"dropout": 1.0}, "config.encoder.dropout must be in .0, 1., got 1.0"),
         (FC | {"latnet": 3}, "has no option 'latnet' .did you mean 'latent'"),
         ({"name": "fc", "latent": 3}, "config.encoder lacks widths, dropout"),
         ({"latent": 3}, "config.encoder lacks a name"),
         (CNN | {"stem": "padded"}, "config.encoder.stem must be one of pooled, strided; got 'padded'"),
-        (CONV | {"widths": ()}, "config.encoder.widths must have at least one convolution, got none"),
+        (CONV | {"widths": ()}, "config.encoder.widths must not be empty"),
         (CONV | {"decoder_widths": (8,)}, "decoder_widths must have as many as widths, 3, got .8,."),
         ({"name": "resnet", "depth": 19, "width": 64}, "config.encoder.depth must be one of 18, 34; got 19"),
     ],

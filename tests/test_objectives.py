@@ -8,7 +8,8 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
 from jaxembed import encoders, losses, model, objectives, options
-from jaxembed.types import Batch, InputError, Outputs, Task
+from jaxembed.errors import InputError
+from jaxembed.types import Batch, Outputs, Task
 
 NAMES = options.names(objectives)
 SHAPE = (9, 7, 1)
@@ -36,7 +37,7 @@ def test_every_objective_has_a_tiny_version_for_the_tests():
 @pytest.mark.parametrize("name", NAMES)
 def test_an_objective_scores_every_row_with_a_finite_loss_that_has_a_gradient(name, batch):
     encoder, objective = make(name)
-    embedder = model.Embedder(encoder, objective.head, objective.variants)
+    embedder = model.Embedder(encoder, objective.head)
     images, target = objective.views(jax.random.key(1), batch)
     params = embedder.init(jax.random.key(2), images, train=False)
 
@@ -63,7 +64,7 @@ def test_views_are_a_function_of_the_key_and_stay_in_range(name, batch):
 
 
 def test_reconstruct_corrupts_what_the_network_sees_but_not_what_it_is_scored_against(batch):
-    _, objective = make("reconstruct", augmentation={"flip": 1.0}, corruption={"noise": 0.2})
+    _, objective = make("reconstruct", augmentation={"flip": {"p": 1.0}}, corruption={"noise": {"deviation": 0.2}})
     seen, target = objective.views(jax.random.key(1), batch)
     assert_allclose(target.images, batch.images[:, :, ::-1])
     assert 0.05 < np.abs(seen - target.images).mean() < 0.3
@@ -92,7 +93,7 @@ def test_classify_predicts_one_logit_a_class_and_counts_what_is_right(batch):
 
 
 def test_ntxent_shows_every_image_twice_with_its_two_views_half_a_batch_apart(batch):
-    _, objective = make("ntxent", augmentation={"noise": 0.02})
+    _, objective = make("ntxent", augmentation={"noise": {"deviation": 0.02}})
     images, _ = objective.views(jax.random.key(1), batch)
     assert len(images) == 16
     assert (images[:8] != images[8:]).any()
@@ -158,11 +159,11 @@ def test_margin_takes_no_shift_for_a_collapse(batch):
         ("ntxent", {"temperature": 0.0}, "config.objective.temperature must be > 0, got 0.0"),
         ("margin", {"margin": -1.0}, "config.objective.margin must be > 0, got -1.0"),
         ("classify", {"hidden": (0,)}, "config.objective.hidden must be > 0"),
-        ("classify", {"dropout": -0.1}, "config.objective.dropout must be at least 0"),
+        ("classify", {"dropout": -0.1}, "config.objective.dropout must be in .0, 1., got -0.1"),
         ("classify", {"shifted": -1}, "config.objective.shifted must be >= 0, got -1"),
         ("classify", {"shifted": 7}, "config.objective.shifted must be less than the image's 7, got 7"),
         ("classify", {"augmentation": {"flop": 0.5}}, "did you mean 'flip'"),
-        ("reconstruct", {"corruption": {"noise": -1.0}}, "config.objective.corruption"),
+        ("reconstruct", {"corruption": {"noise": {"deviation": -1.0}}}, "config.objective.corruption"),
     ],
 )
 def test_an_objective_that_makes_no_sense_is_refused_in_one_line(name, options, message):

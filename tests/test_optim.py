@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from jaxembed import optim
-from jaxembed.types import InputError
+from jaxembed.errors import InputError
 
 COMMON = {"learning_rate": 0.4, "warmup_epochs": 2.0}
 OWN = {
@@ -105,12 +105,15 @@ def test_muon_takes_a_convolution_as_a_matrix_with_a_column_per_output():
     ("options", "message"),
     [
         ({"name": "adamw"}, "one of sgd, adam, lars, muon; got 'adamw' .did you mean 'adam'"),
-        ({"name": "adam", "momentum": 0.9}, "config.optimizer of adam has no option 'momentum'"),
+        (
+            {"name": "adam", "momentum": 0.9},
+            "config.optimizer has no option 'momentum'; it takes: learning_rate, warmup_epochs, weight_decay",
+        ),
         ({"name": "adam", "learning_rate": 0.0}, "config.optimizer.learning_rate must be > 0, got 0.0"),
-        ({"name": "muon", "momentum": 1.0}, "config.optimizer.momentum must be at least 0 and below 1, got 1.0"),
-        ({"name": "sgd", "momentum": -0.1}, "config.optimizer.momentum must be at least 0 and below 1, got -0.1"),
+        ({"name": "muon", "momentum": 1.0}, "config.optimizer.momentum must be in .0, 1., got 1.0"),
+        ({"name": "sgd", "momentum": -0.1}, "config.optimizer.momentum must be in .0, 1., got -0.1"),
         ({"name": "adam", "warmup_epochs": 10.0}, "less than the 10 epochs of training, got 10.0"),
-        ({"name": "adam", "warmup_epochs": -1.0}, "must be at least 0"),
+        ({"name": "adam", "warmup_epochs": -1.0}, "warmup_epochs must be >= 0, got -1.0"),
     ],
 )
 def test_an_optimizer_that_makes_no_sense_is_refused_in_one_line(options, message):

@@ -8,8 +8,9 @@ import finished_runs
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import commands, log, options, report, sample, suite
-from jaxembed.types import InputError
+from jaxembed import commands, options, report, sample, suite
+from jaxembed.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.runs import sample as stored
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -19,23 +20,27 @@ def config() -> ConfigDict:
     return runpy.run_path(str(CONFIGS / "suite_quickstart.py"))["get_config"]()
 
 
+def jobs(config, folder):
+    return options.call(suite.jobs, config, folder, CONFIGS, None, False, what="config")
+
+
 def run(config, folder, *, configs=CONFIGS):
-    suite.train(config, folder, configs=configs, data_dir=None, again=False)
+    suite.train(config, folder, configs=configs, data_dir=None, tensorboard=False, again=False)
 
 
 def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sample, "SHOWN", 40)
+    monkeypatch.setattr(sample, "SIZE", 40)
     probe = {"epochs": 1}
     config.overrides = {"train": {"epochs": 2}, "evaluate": {"linear": probe, "mlp": probe}}
-    run_one, started = commands.conduct, []
+    run_one, started = commands.train, []
 
-    def stopped_before_the_second(name, *arguments, **options):
-        started.append(name)
+    def stopped_before_the_second(job):
+        started.append(job.name)
         if len(started) == 2:
             raise KeyboardInterrupt
-        run_one(name, *arguments, **options)
+        run_one(job)
 
-    monkeypatch.setattr(commands, "conduct", stopped_before_the_second)
+    monkeypatch.setattr(commands, "train", stopped_before_the_second)
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path)
     assert not (tmp_path / "report").exists()
@@ -48,25 +53,25 @@ def test_a_suite_goes_on_where_it_stopped_and_ends_with_the_report(config, tmp_p
     result = json.loads((tmp_path / "quickstart_margin" / "seed0" / "result.json").read_text())
     options = "--config.evaluate.linear.epochs=1 --config.evaluate.mlp.epochs=1 --config.train.epochs=2"
     assert result["command"] == f"python launch.py --config={CONFIGS}/quickstart_margin.py {options} --seed=0"
-    samples = [sample.read(tmp_path / name / "seed0") for name in config.experiments]
+    samples = [stored.read(tmp_path / name / "seed0") for name in config.experiments]
     assert (samples[0].rows == samples[1].rows).all()
 
 
-@pytest.mark.parametrize("failure", [log.Diverged, commands.OutOfMemory])
+@pytest.mark.parametrize("failure", [Diverged, OutOfMemory])
 def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_report(
     failure, config, tmp_path, monkeypatch
 ):
     config.seeds = (0, 1)
     reported = []
 
-    def one_fails(name, config, folder, **options):
-        if (name, config.seed) == ("quickstart", 1):
-            raise failure("as the loss is nan")
-        finished_runs.make(folder, experiment=name, seed=config.seed)
+    def one_fails(job):
+        if (job.name, job.config.seed) == ("quickstart", 1):
+            raise failure("loss became nan")
+        finished_runs.make(job.folder, experiment=job.name, seed=job.config.seed)
 
-    monkeypatch.setattr(commands, "conduct", one_fails)
+    monkeypatch.setattr(commands, "train", one_fails)
     monkeypatch.setattr(report, "write", lambda runs, folder: reported.extend(runs) or [folder / "report.html"])
-    with pytest.raises(suite.Incomplete, match=r"1 of 4 runs failed: .*quickstart/seed1"):
+    with pytest.raises(Incomplete, match=r"1 of 4 runs failed: .*quickstart/seed1"):
         run(config, tmp_path)
     assert [run.name for run in reported] == [
         "quickstart, seed 0",
@@ -78,11 +83,11 @@ def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_repor
 def test_a_finished_run_that_the_report_could_not_read_is_refused_before_anything_is_trained(
     config, tmp_path, monkeypatch
 ):
-    (member, *_) = options.call(suite.members, config, tmp_path, CONFIGS, what="config")
-    finished_runs.make(member.folder, experiment="quickstart")
-    (member.folder / "config.json").write_text(member.config.to_json())
-    (member.folder / "sample.npz").unlink()
-    monkeypatch.setattr(commands, "conduct", lambda *_, **__: pytest.fail("trained"))
+    (job, *_) = jobs(config, tmp_path)
+    finished_runs.make(job.folder, experiment="quickstart")
+    (job.folder / "config.json").write_text(job.config.to_json())
+    (job.folder / "sample.npz").unlink()
+    monkeypatch.setattr(commands, "train", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match=r"has no sample\.npz"):
         run(config, tmp_path)
 
@@ -91,9 +96,9 @@ def test_an_empty_section_replaces_one_as_it_does_on_the_command_line(config, tm
     config = ConfigDict(
         {"experiments": ("margin_mnist",), "seeds": (0,), "overrides": {"objective": {"augmentation": {}}}}
     )
-    (member,) = options.call(suite.members, config, tmp_path, CONFIGS, what="config")
-    assert not member.config.objective.augmentation
-    assert "'--config.objective.augmentation={}'" in member.command
+    (job,) = jobs(config, tmp_path)
+    assert not job.config.objective.augmentation
+    assert "'--config.objective.augmentation={}'" in job.command
 
 
 @pytest.mark.parametrize("text", ["def get_config(:", "1 / 0", "x = 1", "def get_config(): return 3"])
@@ -116,7 +121,7 @@ def test_an_experiment_whose_file_makes_no_config_is_named(text, config, tmp_pat
             {"overrides": {"train": {"epoch": 1}}},
             "an option in config.overrides.train must be one of .*did you mean 'epochs'",
         ),
-        ({"overrides": {"train": 1}}, "config.overrides.train must be a section of its own, got 1"),
+        ({"overrides": {"train": 1}}, "config.overrides.train must be a section, got 1"),
         ({"overrides": {"train": {"epochs": "x"}}}, "config.overrides.train.epochs does not fit: .*x"),
         ({"overrides": {"train": {"batch_size": 60}}}, "must be a multiple of the 8 devices, got 60"),
         ({"overrides": {"seed": 1}}, "config.overrides has no seed"),

@@ -1,4 +1,4 @@
-"""The page of theory tells the truth: its examples run, and its tables and quotations are what is computed."""
+"""The theory page is correct: its examples run, and its tables and quoted results are what is computed."""
 
 import doctest
 import importlib.util
@@ -30,24 +30,24 @@ def metrics(name: str) -> dict[str, float]:
 
 
 def table(head: str) -> list[list[str]]:
-    """Read the cells of the one table that starts with this, below its first row."""
+    """Read the cells of the only table whose header starts with this, without the header."""
     (lines,) = re.findall(rf"^{re.escape(head)}.*\n\|[-|]+\|\n((?:\|.*\n)+)", TEXT, re.MULTILINE)
     return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines.splitlines()]
 
 
 def half_a_unit(number: str) -> float:
-    """Half a unit of a number's last digit, and a little for how a half is rounded."""
+    """Half a unit of a number's last digit, and a little more, because a half may be rounded either way."""
     return 0.501 * 10.0 ** -len(number.partition(".")[2])
 
 
 @pytest.fixture(scope="module")
 def names() -> dict:
-    """Run the page as `python -m doctest` does, and keep what its examples have defined."""
+    """Run the page as `python -m doctest` does, and keep the names that its examples define."""
     page = doctest.DocTestParser().get_doctest(TEXT, {"__name__": "__main__"}, PAGE.name, str(PAGE), 0)
-    said = []
-    failed, attempted = doctest.DocTestRunner(verbose=False).run(page, out=said.append, clear_globs=False)
+    output = []
+    failed, attempted = doctest.DocTestRunner(verbose=False).run(page, out=output.append, clear_globs=False)
     if failed:
-        pytest.fail(f"{failed} of {attempted} examples print something else:\n{''.join(said)}", pytrace=False)
+        pytest.fail(f"{failed} of {attempted} examples print something else:\n{''.join(output)}", pytrace=False)
     return page.globs
 
 
@@ -55,18 +55,18 @@ def test_every_example_prints_what_the_page_says(names):
     assert {"bound", "mean_ntxent", "table"} <= names.keys()
 
 
-def test_every_question_has_an_example_that_prints_and_no_example_is_out_of_sight():
+def test_every_question_has_an_example_that_prints_and_no_example_is_hidden():
     assert len(QUESTIONS) == 11
     for number, question in enumerate(QUESTIONS, start=1):
         assert question.startswith(f"{number}. ")
         assert any(example.want for example in doctest.DocTestParser().get_examples(question)), question[:80]
-    # One broken fence, and what lies behind it is text.
+    # After one broken fence, the examples are only text.
     assert 2 * len(FENCED) == TEXT.count("```")
     fenced = sum(block.count(">>> ") for block in FENCED)
     assert fenced == TEXT.count(">>> ") == len(doctest.DocTestParser().get_examples(TEXT))
 
 
-def test_every_link_leads_somewhere():
+def test_every_link_has_a_target():
     titles = re.findall(r"^## (.*)$", TEXT, re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
     for link in re.findall(r"\]\(([^)]+)\)", TEXT):
@@ -76,7 +76,7 @@ def test_every_link_leads_somewhere():
         assert address == f"https://arxiv.org/abs/{number}"
 
 
-def test_the_table_of_four_embeddings_is_what_is_measured(names):
+def test_the_table_of_four_embeddings_equals_the_measurements(names):
     measured = names["table"]
     assert list(measured) == ["collapsed", "rank 1", "noise", "clusters"]
     rows = table("| metric | collapsed | rank 1 | noise | clusters |")
@@ -84,22 +84,22 @@ def test_the_table_of_four_embeddings_is_what_is_measured(names):
     for metric, *cells, _ in rows:
         for (embedding, measures), cell in zip(measured.items(), cells, strict=True):
             value = f"{float(measures[metric.strip('`')]) + 0.0:.2f}"
-            assert cell == value, f"{metric} of {embedding} is {value}, the page says {cell}"
+            assert cell == value, f"{metric} of {embedding} is {value}, but the page has {cell}"
 
 
-def test_every_result_that_is_quoted_is_that_of_its_file():
-    quoted = re.findall(LINK + r"\s`([\w/]+)` (\d+\.\d+)", TEXT)
+def test_every_quoted_result_equals_that_in_its_file():
+    quoted = re.findall(LINK + r"\sended\swith\s`([\w/]+)` (\d+\.\d+)", TEXT)
     rows = [(re.fullmatch(LINK, link)[1], cells) for link, *cells in table("| run | kNN | linear | MLP |")]
-    # A result is linked with a number that is compared here, or not at all.
+    # Every link to a result comes with a number that is compared here.
     assert len(quoted) + len(rows) == TEXT.count("](results/") >= 7
     for name, metric, number in quoted:
         assert abs(metrics(name)[metric] - float(number)) <= half_a_unit(number), f"{name}: {metric}"
     for name, cells in rows:
-        accuracies = [metrics(name)[f"test/{judge}_accuracy"] for judge in ("knn", "linear", "mlp")]
+        accuracies = [metrics(name)[f"test/{classifier}_accuracy"] for classifier in ("knn", "linear", "mlp")]
         assert cells == [f"{100 * accuracy:.2f}" for accuracy in accuracies], name
 
 
-def test_simclr_mnist_is_held_against_the_bound_of_its_own_batch_and_temperature(names):
+def test_simclr_mnist_is_compared_with_the_bound_of_its_own_batch_and_temperature(names):
     simclr, loss = load("simclr_mnist"), metrics("simclr_mnist")["validation/loss"]
     assert (2 * simclr.train.batch_size, simclr.objective.temperature) == (512, 0.5)
     assert simclr.objective.projection[-1] == 64
@@ -116,6 +116,8 @@ def test_no_embedding_is_below_the_bound(names, temperature):
 
 def test_the_configs_are_as_the_page_says():
     for file in (ROOT / "configs").glob("*.py"):
+        if file.name == "protocols.py":  # what experiments share, not an experiment
+            continue
         if "objective" in (config := load(file.stem)):
             distance = "euclidean" if config.objective.name == "margin" else "cosine"
             assert config.evaluate.distance == distance, file.name

@@ -15,7 +15,8 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
 from jaxembed import evaluate, log, mesh, train
-from jaxembed.types import InputError
+from jaxembed.errors import Diverged, InputError, Stopped
+from jaxembed.runs import metrics
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -43,7 +44,7 @@ def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
 ):
     monkeypatch.setattr(train, "_speed", lambda *_: None)
     train.fit(run, dataset, tmp_path, seed=3)
-    rated = [line for line in log.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
+    rated = [line for line in metrics.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
     assert rated
     assert all("share_of_peak" not in line for line in rated)
     assert re.search(r"step 12/12: loss \d\.\d{4}, [\d,]+ images/s, 0 s left", capsys.readouterr().out)
@@ -111,10 +112,44 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     for stop, number in ((3, signal.SIGTERM), (8, signal.SIGINT)):
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, stop, number)
-            with pytest.raises(train.Stopped, match=f"{number.name} at step {stop} of 12, saved"):
+            with pytest.raises(Stopped, match=f"{number.name} at step {stop} of 12, saved"):
                 train.fit(run, dataset, tmp_path / "stopped", seed=3)
     assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+
+
+def test_a_second_signal_has_its_usual_effect(config, dataset, tmp_path, monkeypatch, capfd):
+    run = jaxembed.run.build(config, dataset)
+    add = log.Log.add
+
+    def add_and_stop_twice(self, step, count, scores):
+        add(self, step, count, scores)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(log.Log, "add", add_and_stop_twice)
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(run, dataset, tmp_path, seed=3)
+    assert "press Ctrl-C again to quit immediately" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_path, monkeypatch):
+    config.encoder, config.optimizer = ENCODERS["cnn"], SGD | {"learning_rate": 0.05}
+    whole = train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "eight", seed=3)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 6, signal.SIGTERM)
+        with pytest.raises(Stopped):
+            train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "begun", seed=3)
+    monkeypatch.setattr(mesh, "make", lambda: jax.sharding.Mesh(jax.devices()[:1], "data"))
+    run = jaxembed.run.build(config, dataset)
+    assert run.mesh.size == 1
+    resumed = train.fit(run, dataset, tmp_path / "begun", seed=3)
+    assert int(resumed.step) == 12
+    for a, b in zip(leaves(resumed), leaves(whole), strict=True):
+        assert_allclose(a, b, atol=1e-4)
+    steps = list(lines(tmp_path / "begun"))
+    assert steps == sorted(set(steps))
 
 
 def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
@@ -126,7 +161,7 @@ def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config,
         return init(*arguments, **options)
 
     monkeypatch.setattr(train, "init", init_and_stop)
-    with pytest.raises(train.Stopped, match=r"stopped by SIGTERM at step 0 of 12$"):
+    with pytest.raises(Stopped, match=r"stopped by SIGTERM at step 0 of 12; run the same command again to resume$"):
         train.fit(run, dataset, tmp_path, seed=3)
     assert not list((tmp_path / "checkpoint").iterdir())
 
@@ -170,7 +205,7 @@ def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_
 def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_path):
     config.train.log_every, config.train.validate_every = 4, 0
     each = config.copy_and_resolve_references()
-    each.train.log_every = each.train.steps_per_call = 1
+    each.train.log_every = 1
     train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "four", seed=3)
     train.fit(jaxembed.run.build(each, dataset), dataset, tmp_path / "one", seed=3)
     # A checkpoint every 5 steps writes what there is.
@@ -222,10 +257,10 @@ def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
 
 
 def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
-    with log.Log(tmp_path, run, step=0, speed=None) as journal:
+    with log.Log(tmp_path, run, step=0, speed=None, tensorboard=False) as journal:
         for step in (1, 2, 3, 4):
             journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
-    lines = log.read(tmp_path / "metrics.jsonl")
+    lines = metrics.read(tmp_path / "metrics.jsonl")
     assert [(line["step"], line["train/loss"]) for line in lines] == [(2, 1.5), (4, 3.5)]
 
 
@@ -329,22 +364,22 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
     # A checkpoint of every step, and nothing else that would look at the loss.
     config.train.checkpoint_every, config.train.log_every, config.train.validate_every = 1, 50, 0
     run = jaxembed.run.build(config, dataset)
-    # And says it again: nothing of it is saved as if it could be gone on from.
+    # And again: nothing of it is saved as if it could be resumed.
     for _ in range(2):
-        with pytest.raises(log.Diverged, match=r"the loss is (nan|inf) at step \d+: try a smaller rate"):
+        with pytest.raises(
+            Diverged, match=r"loss became (nan|inf) at step \d+; lower config.optimizer.learning_rate"
+        ):
             train.fit(run, dataset, tmp_path, seed=3)
 
 
 def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
-    config.train.tensorboard = True
-    train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path, seed=3)
+    train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path, seed=3, tensorboard=True)
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
-    config.train.tensorboard = True
     run = jaxembed.run.build(config, dataset)
-    with log.Log(tmp_path, run, step=4, speed=None):
+    with log.Log(tmp_path, run, step=4, speed=None, tensorboard=True):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")
     assert [event.step for event in events(file) if event.session_log.status == SessionLog.START] == [5]

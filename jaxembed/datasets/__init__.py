@@ -1,16 +1,20 @@
-"""A dataset's name becomes arrays: TFDS's ArrayRecord folders, decoded once, without TensorFlow."""
+"""Datasets: a name becomes arrays. The file is the name; any other name is a TFDS dataset.
 
-import os
-import re
-from pathlib import Path
+Each file has `load(name, data_dir, *, <options>)`, which takes the further options of config.data and returns what
+was published; the validation split is carved out here, in the same way for all.
+"""
+
+import importlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed import options
-from jaxembed.datasets.prepared import cache
-from jaxembed.datasets.prepared.records import Published
-from jaxembed.types import Batch, InputError
+from jaxembed import datasets, options
+from jaxembed.errors import InputError
+from jaxembed.types import Batch, Section
+
+# The source of every dataset that has no file of its own.
+OTHERS = "tfds"
 
 
 class Dataset(NamedTuple):
@@ -23,41 +27,34 @@ class Dataset(NamedTuple):
     test: Batch
 
 
-def load(name: str, *, data_dir: str | None, validation: int, seed: int) -> Dataset:
-    """Load a dataset by its TFDS name, preparing and decoding it where that has not been done.
+def load(section: Section, *, data_dir: str | None, seed: int) -> Dataset:
+    """Load the dataset that config.data names, preparing and decoding it where that has not been done.
 
     Args:
-      name: `digits` (inside scikit-learn; 8×8, no files), a name or name/config prepared under the data dir
-        as ArrayRecord, or one of download.SOURCES, which is then downloaded.
-      data_dir: where prepared datasets lie; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
-      validation: how many train images to carve out; the same seed picks the same ones.
-      seed: of that choice.
+      section: config.data: its name; `validation`, the number of train images to hold out; its source's options.
+      data_dir: where prepared datasets are; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
+      seed: of the choice of the validation images.
     Raises:
-      InputError: the name is unknown or its data cannot be had, is no image classification dataset or is
-        damaged, or `validation` is not between 1 and the train images less one.
+      InputError: if the name is unknown or its data is not available, it is no image classification dataset or is
+        damaged, or `validation` is not between 1 and the number of train images less one.
     """
-    if name == "digits":
-        splits = _digits()
-    else:
-        root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-        splits = cache.load(name, _find(name, Path(root).expanduser()))
-    train, held_out = _carve(splits.train, validation, seed)
-    return Dataset(name, splits.classes, train, held_out, splits.test)
+    what = "config.data"
+    name, given = options.named(section, what=what)
+    own = name in options.names(datasets) and name != OTHERS
+    source = importlib.import_module(f"{datasets.__name__}.{name if own else OTHERS}")
+    sourced, carved = options.divide(given, source.load, _carve, what=what)
+    published = source.load(name, data_dir, **sourced)
+    train, validation = _carve(published.train, seed, **carved)
+    return Dataset(name, published.classes, train, validation, published.test)
 
 
-def _digits() -> Published:
-    from sklearn import datasets
-
-    digits = datasets.load_digits()
-    batch = Batch(np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None], digits.target.astype(np.int32))
-    # No split is published. The rows are "apparently grouped by authors" (scikit-learn's test_split.py), so
-    # the tail holds hands that the rest mostly does not, where a random fifth would share them.
-    return Published(
-        tuple(map(str, digits.target_names)), _rows(batch, slice(-360)), _rows(batch, slice(-360, None))
-    )
+def sources() -> tuple[str, ...]:
+    """List the datasets that have a file of their own."""
+    return tuple(name for name in options.names(datasets) if name != OTHERS)
 
 
-def _carve(train: Batch, validation: int, seed: int) -> tuple[Batch, Batch]:
+def _carve(train: Batch, seed: int, *, validation: int) -> tuple[Batch, Batch]:
+    """Hold out as many train images: (the rest, those images)."""
     n = len(train.labels)
     if not 1 <= validation < n:
         raise InputError(f"config.data.validation must be between 1 and {n - 1}, got {validation}")
@@ -67,32 +64,3 @@ def _carve(train: Batch, validation: int, seed: int) -> tuple[Batch, Batch]:
 
 def _rows(batch: Batch, rows: Any) -> Batch:
     return Batch(batch.images[rows], batch.labels[rows])
-
-
-def _find(name: str, root: Path) -> Path:
-    """Return the version folder of a prepared dataset, preparing it first where we can."""
-    prepared = _prepared(root)
-    if name in prepared:
-        return prepared[name]
-    # Imported here because TFDS takes most of a second, and a cached dataset does without it.
-    import tensorflow_datasets as tfds
-
-    from jaxembed.datasets.prepared import download
-
-    known = dict.fromkeys(("digits", *download.SOURCES, *prepared))
-    if name not in known and name.split("/")[0] in tfds.list_builders(with_community_datasets=False):
-        raise InputError(
-            f"{name} is not prepared in {root} (there is: {', '.join(prepared) or 'nothing'}); prepare it with "
-            f"`tfds build {name} --file_format=array_record --data_dir={root}`, which needs TensorFlow"
-        )
-    options.choose(name, known, what="config.data.name")
-    return download.prepare(name, root)
-
-
-def _prepared(root: Path) -> dict[str, Path]:
-    """Map each name or name/config to its latest version; TFDS writes in another folder and renames it last."""
-    files = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
-    folders = [file.parent for file in files if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
-    folders.sort(key=lambda folder: [int(number) for number in folder.name.split(".")])
-    latest = {folder.parent.relative_to(root).as_posix(): folder for folder in folders}
-    return dict(sorted(latest.items()))

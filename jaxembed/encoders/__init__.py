@@ -1,7 +1,9 @@
-"""Encoders, one a file: image -> embedding. The file is the name, its `make` takes the config's options.
+"""Encoders, one a file: image -> embedding. The file is the name.
 
-Each file has a module `Encoder`. One that can be undone has a method `decoder(image_shape)`: the module from
-its embedding back to images in [0, 1], which the objective `reconstruct` trains as its head.
+Its `make(*, <options>)` takes the options of config.encoder and returns a Flax module, called with images [n, h, w,
+c] and `train`. A module with a method `decoder(image_shape)` can be inverted: it returns the module from the
+embedding back to images in [0, 1], which the objective `reconstruct` trains as its head. `SMALLEST` are options for
+the tests.
 """
 
 from flax import linen as nn
@@ -18,10 +20,6 @@ def make(section: Section) -> nn.Module:
 
 
 def with_decoder() -> tuple[str, ...]:
-    """List the names of the encoders that can be undone."""
-    known = options.names(encoders)
-    return tuple(
-        name
-        for name in known
-        if hasattr(options.find(encoders, name, what="config.encoder.name").Encoder, "decoder")
-    )
+    """List the names of the encoders that can be inverted."""
+    modules = {name: options.find(encoders, name, what="an encoder") for name in options.names(encoders)}
+    return tuple(name for name, module in modules.items() if hasattr(module.make(**module.SMALLEST), "decoder"))

@@ -1,4 +1,4 @@
-"""Convolutional encoder that can be undone: strided convolutions in, sub-pixel convolutions out."""
+"""Convolutional encoder with a decoder: strided convolutions down, sub-pixel convolutions up."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,19 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import block, options
+from jaxembed import model
+from jaxembed.errors import InputError
 from jaxembed.kernels import convolution, norm
-from jaxembed.types import Images, InputError
+from jaxembed.options import Positive, SomeWidths, Widths
+from jaxembed.types import Images
 
 
 class Encoder(nn.Module):
     """Blocks of convolutions with BatchNorm and ReLU; then the means of the last map's quarters and a linear code.
 
-    Each block halves the height and the width by a 4×4 convolution of stride 2; 3×3 ones follow. The quarters, of
-    which an odd size has overlapping ones, keep roughly where in the image a feature is: a classifier on the code
-    has less to unlearn.
+    Each block halves the height and the width by a 4×4 convolution of stride 2; 3×3 ones follow. The quarters,
+    which overlap where a size is odd, keep roughly where in the image a feature is: a classifier on the code has
+    less to unlearn.
     32×32×3 images, widths (64, 128, 128), depth 1, latent 512: 659,584 parameters.
 
     Attributes:
@@ -36,12 +38,12 @@ class Encoder(nn.Module):
         """Embed n images [n, h, w, c] as [n, latent]."""
         x = images
         for width in self.widths:
-            x = block.complete(convolution.Conv(width, (4, 4), strides=2)(x), self.depth, train=train)
+            x = model.complete_block(convolution.Conv(width, (4, 4), strides=2)(x), self.depth, train=train)
         return nn.Dense(self.latent)(_quarters(x))
 
     @nn.nowrap
     def decoder(self, image_shape: tuple[int, int, int]) -> nn.Module:
-        """Make the way back to images of a shape (h, w, c)."""
+        """Make the decoder to images of a shape (h, w, c)."""
         return Decoder(self.decoder_widths, image_shape)
 
 
@@ -49,7 +51,7 @@ class Decoder(nn.Module):
     """A code as a small map, then 3×3 convolutions whose channels become 2×2 pixels; a sigmoid at the end.
 
     Sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158) instead of a transposed one: the same family of
-    maps, no chequerboard, and a kernel gradient that XLA does not do tens of times slower on a CPU.
+    maps, no checkerboard, and a kernel gradient that is not tens of times slower on a CPU.
     32×32×3 images, widths (64, 64, 32), latent 512: 750,348 parameters.
     """
 
@@ -61,7 +63,7 @@ class Decoder(nn.Module):
         """Reconstruct n images [n, h, w, c] in [0, 1]."""
         height, width, colours = self.image_shape
         scale = 2 ** len(self.widths)
-        # Rounded up, as the encoder's padding does; what is too much is cut off at the end.
+        # Rounded up, as the encoder's padding does; the excess is cut off at the end.
         rows, columns = -(-height // scale), -(-width // scale)
         x = nn.relu(nn.Dense(rows * columns * self.widths[0])(embedding))
         x = x.reshape(-1, rows, columns, self.widths[0])
@@ -84,12 +86,11 @@ def _upscale(x: Float[Array, "n h w k"]) -> Float[Array, "n H W c"]:
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * height, 2 * width, depth // 4)
 
 
-def make(*, widths: tuple[int, ...], depth: int, latent: int, decoder_widths: tuple[int, ...]) -> Encoder:
-    """Check the options of config.encoder and make the encoder."""
-    sizes = {"widths": widths, "depth": depth, "latent": latent, "decoder_widths": decoder_widths}
-    options.bounded("config.encoder", "> 0", **sizes)
-    if not widths:
-        raise InputError("config.encoder.widths must have at least one convolution, got none")
+SMALLEST = dict(widths=(4, 8), depth=2, latent=6, decoder_widths=(8, 4))
+
+
+def make(*, widths: SomeWidths, depth: Positive, latent: Positive, decoder_widths: Widths) -> Encoder:
+    """Make the encoder from the options of config.encoder."""
     if len(decoder_widths) != len(widths):
         raise InputError(
             f"config.encoder.decoder_widths must have as many as widths, {len(widths)}, got {decoder_widths}"

@@ -1,4 +1,4 @@
-"""Fully connected encoder and its mirror image, for small images."""
+"""Fully connected encoder, and its mirror image as decoder, for small images."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import model, options
+from jaxembed import model
+from jaxembed.options import Dropout, Positive, Widths
 from jaxembed.types import Images
 
 
@@ -17,7 +18,7 @@ class Encoder(nn.Module):
     28×28 pixels, widths (256, 128), latent 32: 237,984 parameters.
 
     Attributes:
-      widths: of the hidden layers, from the image inwards.
+      widths: of the hidden layers, from the image to the code.
       latent: d, the size of the embedding.
       dropout: probability of dropping a hidden unit.
     """
@@ -34,14 +35,14 @@ class Encoder(nn.Module):
 
     @nn.nowrap
     def decoder(self, image_shape: tuple[int, int, int]) -> nn.Module:
-        """Make the mirror image: the same widths outwards, without dropout."""
+        """Make the mirror image: the same widths in reverse, without dropout."""
         return Decoder(self.widths[::-1], image_shape)
 
 
 class Decoder(nn.Module):
     """Code -> hidden layers with ReLU -> pixels through a sigmoid.
 
-    The sigmoid keeps pixels in [0, 1]; it starts at grey, outside the all-black trap that MNIST is for L1.
+    The sigmoid keeps pixels in [0, 1]; it starts at grey, away from the all-black image that traps L1 on MNIST.
     28×28 pixels, widths (128, 256), latent 32: 238,736 parameters.
     """
 
@@ -56,8 +57,9 @@ class Decoder(nn.Module):
         return nn.sigmoid(pixels.astype(jnp.float32)).reshape(-1, *self.image_shape)
 
 
-def make(*, widths: tuple[int, ...], latent: int, dropout: float) -> Encoder:
-    """Check the options of config.encoder and make the encoder."""
-    options.bounded("config.encoder", "> 0", widths=widths, latent=latent)
-    options.bounded("config.encoder", "at least 0 and below 1", dropout=dropout)
+SMALLEST = dict(widths=(16,), latent=6, dropout=0.1)
+
+
+def make(*, widths: Widths, latent: Positive, dropout: Dropout) -> Encoder:
+    """Make the encoder from the options of config.encoder."""
     return Encoder(widths, latent, dropout)

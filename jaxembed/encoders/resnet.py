@@ -1,13 +1,14 @@
 """ResNet with basic blocks and the stem for small images: no decoder."""
 
 from functools import partial
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import options
 from jaxembed.kernels import convolution, norm
+from jaxembed.options import Positive
 from jaxembed.types import Images
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -41,7 +42,7 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, which is a strided 1×1 convolution where the shape changes."""
+    """Two 3×3 convolutions plus a shortcut, which is a strided 1×1 convolution where the shape changes."""
 
     features: int
     strides: int
@@ -59,8 +60,9 @@ class Block(nn.Module):
         return nn.relu(x + y)
 
 
-def make(*, depth: int, width: int) -> Encoder:
-    """Check the options of config.encoder and make the encoder."""
-    options.choose(depth, BLOCKS, what="config.encoder.depth")
-    options.bounded("config.encoder", "> 0", width=width)
+SMALLEST = dict(depth=18, width=2)
+
+
+def make(*, depth: Literal[18, 34], width: Positive) -> Encoder:
+    """Make the encoder from the options of config.encoder."""
     return Encoder(depth, width)

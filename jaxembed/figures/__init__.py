@@ -1,4 +1,4 @@
-"""Figures of one run, drawn from what lies in its folder: no model and no dataset is needed."""
+"""Figures of one run, drawn from its folder: neither its model nor its dataset is needed."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,23 +6,26 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxembed.figures import plots
+from jaxembed.figures import plots, style
+from jaxembed.runs import metrics
 from jaxembed.runs.finished import Finished
 
 FOLDER = "figures"
+# What the axis of distances shows, by the distance of a run.
+AXES = {"cosine": "distance on the unit sphere", "euclidean": "Euclidean distance"}
 
 
 def draw(run: Finished) -> None:
-    """Draw all the figures that there is something to show in, into the run's folder."""
+    """Draw every figure that has something to show into the run's folder."""
     folder = run.folder / FOLDER
     folder.mkdir(exist_ok=True)
     for name, make in FIGURES.items():
         file = folder / f"{name}.png"
-        with plots.style():
+        with style.style():
             if figure := make(run):
-                plots.save(figure, file)
+                style.save(figure, file)
             else:
-                file.unlink(missing_ok=True)  # of an earlier evaluation
+                file.unlink(missing_ok=True)  # from an earlier evaluation
 
 
 def drawn(run: Finished) -> dict[str, Path]:
@@ -32,35 +35,35 @@ def drawn(run: Finished) -> dict[str, Path]:
 
 
 def loss(run: Finished) -> Figure:
-    """Draw the loss on train, smoothed over raw, and on validation; beside it what kNN makes of the embedding."""
-    figure, [[left, right]] = plots.figure(8, 3, columns=2, width_ratios=(3, 2))
-    epochs, losses = plots.series(run.lines, "train/loss")
-    plots.curve(left, epochs, losses, colour=plots.PALETTE[0], label="train")
-    style = {"color": plots.PALETTE[1], "marker": "o", "markersize": 4}
+    """Draw the loss on train, smoothed over raw, and on validation; next to it the kNN accuracy."""
+    figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
+    epochs, losses = metrics.series(run.lines, "train/loss")
+    plots.curve(left, epochs, losses, colour=style.PALETTE[0], label="train")
+    dots = {"color": style.PALETTE[1], "marker": "o", "markersize": 4}
     after, held_out = validation(run, "loss")
-    left.plot(after, held_out, label="validation", **style)
-    # The first steps fall from so high that nothing after them could be seen.
+    left.plot(after, held_out, label="validation", **dots)
+    # The first steps start so high that nothing after them could be seen.
     left.set_ylim(top=1.05 * np.nanmax([np.quantile(losses, 0.98), *held_out]))
     epochs, accuracies = validation(run, "knn_accuracy")
-    right.plot(epochs, 100 * accuracies, **style)
+    right.plot(epochs, 100 * accuracies, **dots)
     left.set(title=f"{run.name}: loss", xlabel="epoch", ylabel="loss")
-    right.set(title="kNN on validation, %", xlabel="epoch")
+    right.set(title="kNN accuracy on validation, %", xlabel="epoch")
     plots.to_100(right)
     left.legend()
     return figure
 
 
 def validation(run: Finished, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Take a validation series, its end included, which is in the result and not among the lines."""
-    epochs, values = plots.series(run.lines, f"validation/{name}")
+    """Return a validation series, its end included, which is in the result rather than among the lines."""
+    epochs, values = metrics.series(run.lines, f"validation/{name}")
     return np.append(epochs, run.record["epochs"]), np.append(values, run.measured(f"validation/{name}"))
 
 
 def embeddings(run: Finished) -> Figure:
     """Draw the t-SNE picture of the sample, coloured by class."""
-    figure, [[axes]] = plots.figure(6.6, 5.2)
+    figure, [[axes]] = style.figure(6.6, 5.2)
     plots.scatter(axes, run.sample.points, run.sample.labels, run.sample.classes.tolist())
-    trust = f"neighbourhoods kept {run.measured('test/trustworthiness'):.3f} of 1"
+    trust = f"trustworthiness {run.measured('test/trustworthiness'):.3f}"
     axes.set_title(f"{run.name}: t-SNE of {len(run.sample.rows):,} test images\n{trust}")
     if len(run.sample.classes) <= 20:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, handletextpad=0.2)
@@ -69,12 +72,12 @@ def embeddings(run: Finished) -> Figure:
 
 def distances(run: Finished) -> Figure:
     """Draw the distributions of the distances within and between classes."""
-    figure, [[axes]] = plots.figure(6.6, 3.2)
+    figure, [[axes]] = style.figure(6.6, 3.2)
     plots.distances(axes, run.sample.edges, run.sample.same, run.sample.different)
     overlap = run.measured("test/distance_overlap")
     axes.set(
-        title=f"{run.name}: distances of two test images, {100 * overlap:.0f}% overlap",
-        xlabel=f"distance of the embeddings ({run.record['distance']})",
+        title=f"{run.name}: distances between test images, {100 * overlap:.0f}% overlap",
+        xlabel=AXES[run.record["distance"]],
         ylabel="pairs, %",
     )
     axes.legend()
@@ -82,49 +85,49 @@ def distances(run: Finished) -> Figure:
 
 
 def neighbours(run: Finished) -> Figure:
-    """Draw a test image of each class and its nearest train images; those of another class are framed."""
+    """Draw a test image of each class and its nearest train images; those in a different class are framed."""
     sample = run.sample
     grid = np.concatenate([sample.queries[:, None], sample.found], axis=1)
     wrong = sample.found_labels != sample.query_labels[:, None]
-    figure, [[axes]] = plots.figure(6.6, 0.62 * len(grid) + 0.6)
+    figure, [[axes]] = style.figure(6.6, 0.62 * len(grid) + 0.6)
     plots.images(axes, grid, framed=np.pad(wrong, ((0, 0), (1, 0))))
     plots.rows_of(axes, sample.classes[sample.query_labels], grid.shape[2])
-    outcome = f"{wrong.sum()} of {wrong.size} of another class (framed)"
-    axes.set_title(f"{run.name}: first a test image, then its nearest train images\n{outcome}")
+    outcome = f"{wrong.sum()} of {wrong.size} in a different class (framed)"
+    axes.set_title(f"{run.name}: a test image (first column) and its nearest train images\n{outcome}")
     return figure
 
 
 def confusion(run: Finished) -> Figure:
     """Draw the confusion matrix of the MLP probe."""
-    figure, [[axes]] = plots.figure(6, 5.4)
+    figure, [[axes]] = style.figure(6, 5.4)
     plots.confusion(axes, run.sample.confusion, run.sample.classes.tolist())
-    right = 100 * run.measured("test/mlp_accuracy")
-    axes.set_title(f"{run.name}\nMLP probe on the test split, {right:.2f}%")
+    accuracy = 100 * run.measured("test/mlp_accuracy")
+    axes.set_title(f"{run.name}\nMLP probe on the test split, {accuracy:.2f}%")
     return figure
 
 
 def views(run: Finished) -> Figure | None:
-    """Draw what the augmentation shows the network, below the train images that it was made from."""
+    """Draw the augmented views that the network is trained on, below the train images they were made from."""
     seen = run.sample.seen
     if seen is None:
         return None
-    figure, [[axes]] = plots.figure(6.6, 0.75 * len(seen) + 0.5)
+    figure, [[axes]] = style.figure(6.6, 0.75 * len(seen) + 0.5)
     plots.images(axes, seen)
     plots.rows_of(axes, ["image", *(f"view {view}" for view in range(1, len(seen)))], seen.shape[2])
-    axes.set_title(f"{run.name}: what the network sees in training")
+    axes.set_title(f"{run.name}: augmented views in training")
     return figure
 
 
 def reconstructions(run: Finished) -> Figure | None:
-    """Draw test images over their reconstructions: the best, those at the median, and the worst."""
+    """Draw test images above their reconstructions: the best, those at the median, and the worst."""
     sample = run.sample
     if sample.reconstructions is None:
         return None
-    figure, axes = plots.figure(6.6, 5.6, rows=3)
+    figure, axes = style.figure(6.6, 5.6, rows=3)
     shown = (axes, ("best", "at the median", "worst"), sample.errors, sample.originals, sample.reconstructions)
     for [axis], name, errors, *grid in zip(*shown, strict=True):
         plots.images(axis, np.stack(grid))
-        plots.rows_of(axis, ("image", "decoded"), grid[0].shape[1])
+        plots.rows_of(axis, ("image", "reconstruction"), grid[0].shape[1])
         axis.set_title(f"{name}: L1 {errors.min():.3f} to {errors.max():.3f}")
     title = f"{run.name}: test images and their reconstructions, mean L1 {run.measured('test/l1'):.4f}"
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
@@ -142,11 +145,11 @@ FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
 }
 
 CAPTIONS = {
-    "loss": "Loss on the train split (raw, faint, and its running mean) and on validation; kNN on validation.",
+    "loss": "Loss on train (raw, faint, and its running mean) and on validation; kNN accuracy on validation.",
     "embeddings": "t-SNE (scikit-learn) of up to 2,000 test images, coloured by class.",
-    "distances": "Distances of all pairs of those images, of one class and of different classes.",
-    "neighbours": "Test images of up to ten classes, each with its nearest train images; wrong ones are framed.",
-    "confusion": "What the MLP probe on the frozen embedding takes the test images for.",
-    "reconstructions": "Test images over what the decoder makes of their codes: best, median and worst by L1.",
-    "views": "Train images and what the augmentation makes of them: all that the network sees in training.",
+    "distances": "Distances of all pairs of those images, in the same class and in different classes.",
+    "neighbours": "Test images of up to ten classes with their nearest train images; a frame: different class.",
+    "confusion": "Confusion matrix of the MLP probe on the frozen embedding, test split.",
+    "reconstructions": "Test images above their reconstructions: best, median and worst by L1.",
+    "views": "Train images and their augmented views, which are all that the network sees in training.",
 }

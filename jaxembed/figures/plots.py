@@ -1,82 +1,22 @@
-"""Plots: what one matplotlib axes shows. The same class always has the same colour, in every figure."""
+"""Plots: what one matplotlib axes shows."""
 
-import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import matplotlib
 import matplotlib.patheffects
 import numpy as np
-from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 
-from jaxembed.runs import workdir
-
-# Petroff 2021 (arXiv:2107.02270): ten colours told apart with any colour vision.
-PALETTE = matplotlib.color_sequences["petroff10"]
-SAME, DIFFERENT, WRONG = PALETTE[0], PALETTE[1], PALETTE[2]
-INK, FAINT = "#222222", "#8a8a8a"
-NAME = "name"  # marks a class's name in a scatter plot
-
-STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "figure.dpi": 130,
-}
-
-
-def style() -> contextlib.AbstractContextManager[None]:
-    """Draw in the project's style inside this context; matplotlib's own settings stay as they are."""
-    return matplotlib.rc_context(STYLE)
-
-
-def figure(
-    width: int | float, height: int | float, rows: int = 1, columns: int = 1, **options: Any
-) -> tuple[Figure, np.ndarray]:
-    """Make a figure of rows × columns axes, width × height inches, outside pyplot and its global state."""
-    drawn = Figure(figsize=(width, height), layout="constrained")
-    return drawn, drawn.subplots(rows, columns, squeeze=False, **options)
-
-
-def save(figure: Figure, file: Path) -> None:
-    """Write a figure as PNG, with the names in scatter plots moved apart."""
-    # The layout makes room for labels beside axes of a fixed aspect only at its second go.
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-        names = [text for text in axes.texts if text.get_gid() == NAME]
-        # Not as long as a time allows, which would make the picture depend on the machine.
-        options = dict(avoid_self=False, ensure_inside_axes=False, force_explode=0, only_move="y", iter_lim=1000)
-        adjust_text(names, ax=axes, **options)
-    with workdir.replacing(file.name, file.parent) as partial:
-        figure.savefig(partial, format="png")
-
-
-def colours(classes: int) -> list[Any]:
-    """Give each class its colour: the palette for up to ten, beyond that a hue each."""
-    if classes <= len(PALETTE):
-        return list(PALETTE[:classes])
-    return [matplotlib.colormaps["turbo"](value) for value in np.linspace(0.03, 0.97, classes)]
+from jaxembed.figures.style import DIFFERENT, INK, NAME, PALETTE, SAME, WRONG, colours
 
 
 def curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, *, colour: Any, label: str) -> None:
     """Draw a noisy curve: itself, faint, and its running mean over 1/25 of it."""
     kernel = np.ones(max(1, len(values) // 25))
-    # At the ends fewer values are there to be averaged.
+    # At the ends there are fewer values to average.
     smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
     marker = "o" if len(values) == 1 else None  # one point has no line
     axes.plot(epochs, values, color=colour, alpha=0.25, linewidth=0.8)
@@ -87,8 +27,10 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequenc
     """Draw points [n, 2] coloured by class, each class's name where it is purest; scales would mean nothing."""
     size = min(20, 10_000 / len(points))
     for label, colour in enumerate(colours(len(classes))):
-        mine = points[labels == label]
-        axes.scatter(*mine.T, s=size, color=colour, linewidths=0, alpha=0.8, label=classes[label], rasterized=True)
+        members = points[labels == label]
+        axes.scatter(
+            *members.T, s=size, color=colour, linewidths=0, alpha=0.8, label=classes[label], rasterized=True
+        )
     if len(classes) <= len(PALETTE):
         outline = [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="white")]
         for label, name in enumerate(classes):
@@ -108,7 +50,7 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequenc
 
 
 def distances(axes: Axes, edges: np.ndarray, same: np.ndarray, different: np.ndarray) -> None:
-    """Draw the distributions of the distances of same-class and of different-class pairs over each other."""
+    """Draw the distributions of the distances of same-class and of different-class pairs on top of each other."""
     for shares, colour, label in ((same, SAME, "same class"), (different, DIFFERENT, "different classes")):
         axes.stairs(100 * shares, edges, fill=True, color=colour, alpha=0.45)
         axes.stairs(100 * shares, edges, color=colour, linewidth=1.5, label=label)
@@ -147,14 +89,14 @@ def images(axes: Axes, grid: np.ndarray, *, framed: np.ndarray | None = None) ->
 
 
 def rows_of(axes: Axes, names: Iterable[str], height: int) -> None:
-    """Name the rows of a grid of images at its left; `height` is that of one image in pixels."""
+    """Name the rows of a grid of images at its left; `height` is that of one image, in pixels."""
     names = list(names)
     axes.set_yticks([row * (height + _gap(height)) + height / 2 for row in range(len(names))], names)
     axes.tick_params(axis="y", length=0)
 
 
 def plain_ticks(axis: Axis) -> None:
-    """Mark a logarithmic scale at 0.2, 0.5, 1, 2, 5, 10 and so on, not at powers of ten and products of them."""
+    """Mark a logarithmic scale at 0.2, 0.5, 1, 2, 5, 10 and so on, rather than at powers of ten."""
     low, high = axis.get_view_interval()
     if high < 5 * low:  # fewer than two of these may be on it
         axis.set_major_locator(AutoLocator())
@@ -165,25 +107,19 @@ def plain_ticks(axis: Axis) -> None:
 
 
 def to_100(axes: Axes) -> None:
-    """Let a scale of per cent end at 100: there is nothing above it."""
+    """End a scale of percentages at 100: there is nothing above it."""
     axes.set_ylim(top=min(100, axes.get_ylim()[1]))
 
 
-def series(lines: Iterable[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Take one series out of a run's metrics.jsonl: (epochs, values)."""
-    found = np.array([(line["epoch"], line[name]) for line in lines if name in line], float).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+def _purest(points: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Find the point of a class that has the most of its class around it, of equal ones the nearest to its median.
 
-
-def _purest(points: np.ndarray, mine: np.ndarray) -> np.ndarray:
-    """Find the point of a class that has the most of its class around it, of equal ones the nearest to its middle.
-
-    The middles themselves would fall together where classes are mixed.
+    The medians themselves would coincide where classes are mixed.
     """
-    own = points[mine]
+    own = points[members]
     squares = np.square(own[:, None] - points[None]).sum(axis=2)
     nearest = np.argsort(squares, axis=1)[:, :30]
-    shares = mine[nearest].mean(axis=1)
+    shares = members[nearest].mean(axis=1)
     pure = own[shares == shares.max()]
     return pure[np.square(pure - np.median(own, axis=0)).sum(axis=1).argmin()]
 

@@ -1,4 +1,4 @@
-"""Convolution: XLA's own, except on a CPU, where it is made of what is fast there."""
+"""Convolution: XLA's own, except on a CPU, where it is built from operations that are fast there."""
 
 import contextlib
 import contextvars
@@ -27,17 +27,19 @@ def convolve(
     padding: str | Sequence[tuple[int, int]],
     **options: Any,
 ) -> Float[Array, "n H W o"]:
-    """Convolve as `jax.lax.conv_general_dilated` does, with a gradient that is fast on a CPU, too.
+    """Convolve as `jax.lax.conv_general_dilated` does, with a gradient that is also fast on a CPU.
 
-    XLA's CPU compiler has no fast gradient of a convolution inside a loop (jax-ml/jax#12868), nor of a strided one
-    by its input, and no Winograd convolution. What is told here goes through its fast ones, in a loop or not.
+    XLA's CPU compiler has no fast gradient of a convolution inside a loop (jax-ml/jax#12868), no fast gradient of a
+    strided convolution with respect to its input, and no Winograd convolution. Here all of them are written as
+    operations for which it does have fast code, inside a loop or not.
 
     Args:
       images: [n, h, w, i].
       kernel: [p, q, i, o].
       strides: along h and w.
       padding: "SAME", "VALID", or (before, after) along h and w.
-      **options: the others of `conv_general_dilated`; with dilations or groups it is called as it is.
+      **options: the other arguments of `conv_general_dilated`, which is called directly if there are dilations or
+        groups.
     """
     dilations = (options["lhs_dilation"], options["rhs_dilation"])
     plain = all(set(dilation) == {1} for dilation in dilations) and options["feature_group_count"] == 1
@@ -50,7 +52,7 @@ def convolve(
 
 @contextlib.contextmanager
 def defined() -> Iterator[None]:
-    """Within, what is traced convolves as `conv_general_dilated` says, everywhere: for counting operations."""
+    """Trace every convolution in this context as a plain `conv_general_dilated`, for counting operations."""
     token = _AS_DEFINED.set(True)
     try:
         yield
@@ -58,7 +60,7 @@ def defined() -> Iterator[None]:
         _AS_DEFINED.reset(token)
 
 
-# Of flax, with the gradient above; where a bias is wanted, `channels.Bias` has the faster one.
+# Flax's layer, with the gradient above; for a bias, use `norm.Bias`, whose gradient is faster.
 Conv = partial(nn.Conv, use_bias=False, conv_general_dilated=convolve)
 
 
@@ -73,8 +75,8 @@ def _forward(images: Array, kernel: Array, strides: Strides, pads: Pads) -> tupl
     return _convolve(images, kernel, strides, pads), (images, kernel)
 
 
-def _backward(strides: Strides, pads: Pads, given: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    images, kernel = given
+def _backward(strides: Strides, pads: Pads, residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    images, kernel = residuals
     arguments = (images, kernel, strides, pads, gradient)
     return _image_gradient(*arguments), _kernel_gradient(*arguments)
 
@@ -83,57 +85,60 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _is_for_winograd(kernel: Array, strides: Strides, dtype: Any) -> bool:
-    # With fewer channels the maps cost more than the multiplications that they save.
+    # With fewer channels the transforms cost more than the multiplications that they save.
     return kernel.shape[:2] == (3, 3) and strides == (1, 1) and min(kernel.shape[2:]) >= 64 and dtype == jnp.float32
 
 
 def _image_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:
-    """Convolve the gradient with the turned kernel: each pixel with those of its weights that met it.
+    """Convolve the gradient with the flipped kernel: each pixel is reached through the weights applied to it.
 
-    Pixels whose places differ by a multiple of the stride met the same weights, so each of the stride's places is
-    a channel of its own, and they are put side by side in the end: no multiplications by the zeros of a dilation.
+    Pixels whose positions differ by a multiple of the stride had the same weights applied to them. So each phase, a
+    position modulo the stride, becomes a channel, and the phases are interleaved at the end: nothing is multiplied
+    by the zeros of a dilated gradient.
     """
     n, height, width, inputs = images.shape
     (rows, columns), (down, right) = kernel.shape[:2], strides
-    places = jnp.pad(kernel, ((0, -rows % down), (0, -columns % right), (0, 0), (0, 0)))
-    places = places.reshape(-(-rows // down), down, -(-columns // right), right, inputs, -1)
-    turned = places.transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
-    turned = turned.reshape(*turned.shape[:3], -1)
-    around = tuple(map(_around, turned.shape[:2], strides, pads, images.shape[1:3], gradient.shape[1:3]))
-    met = _convolve(gradient, turned, (1, 1), around)
-    met = met.reshape(n, *met.shape[1:3], down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
-    met = met.reshape(n, met.shape[1] * down, -1, inputs)
-    # Whole strides of padding were left out by `around`; what is left of it goes here.
+    phases = jnp.pad(kernel, ((0, -rows % down), (0, -columns % right), (0, 0), (0, 0)))
+    phases = phases.reshape(-(-rows // down), down, -(-columns // right), right, inputs, -1)
+    flipped = phases.transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
+    flipped = flipped.reshape(*flipped.shape[:3], -1)
+    padding = tuple(
+        map(_gradient_padding, flipped.shape[:2], strides, pads, images.shape[1:3], gradient.shape[1:3])
+    )
+    pixels = _convolve(gradient, flipped, (1, 1), padding)
+    pixels = pixels.reshape(n, *pixels.shape[1:3], down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
+    pixels = pixels.reshape(n, pixels.shape[1] * down, -1, inputs)
+    # `_gradient_padding` removed whole strides of the images' padding; the remainder is removed here.
     top, left = pads[0][0] % down, pads[1][0] % right
-    return met[:, top : top + height, left : left + width]
+    return pixels[:, top : top + height, left : left + width]
 
 
-def _around(places: int, stride: int, pad: tuple[int, int], size: int, steps: int) -> tuple[int, int]:
-    """Return how far a gradient of `steps` is padded along an axis, so that each of the `size` pixels is met.
+def _gradient_padding(taps: int, stride: int, pad: tuple[int, int], size: int, outputs: int) -> tuple[int, int]:
+    """Return how far a gradient of size `outputs` is padded along an axis, so that all `size` pixels are covered.
 
-    `places` is what is left of the kernel where each of the stride's places is a channel.
+    `taps` is the size of the kernel along the axis once each phase of the stride is a channel.
     """
     before, _ = pad
-    return places - 1 - before // stride, -(-(size + before) // stride) - steps
+    return taps - 1 - before // stride, -(-(size + before) // stride) - outputs
 
 
 def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:
-    """Convolve the images with the gradient: channels as images, images as channels."""
+    """Convolve the images with the gradient, with channels in the role of images and images as channels."""
     if _is_for_winograd(kernel, strides, images.dtype):
         return winograd.kernel_gradient(images, gradient, pads)
-    # What no place of the kernel reached is left out.
-    reached = [
-        (pad, place + stride * (steps - 1) - size - pad)
-        for size, (pad, _), place, stride, steps in zip(
+    # Negative at the end where the kernel did not reach the last pixels.
+    padding = [
+        (before, taps + stride * (outputs - 1) - size - before)
+        for size, (before, _), taps, stride, outputs in zip(
             images.shape[1:3], pads, kernel.shape[:2], strides, gradient.shape[1:3], strict=True
         )
     ]
-    # The layout that XLA calls a library for, told in transposes: its own way to it does not reach into loops.
+    # Transposed explicitly to the layout for which XLA calls a library; XLA's own conversion to it skips loops.
     weights = lax.conv_general_dilated(
         images.transpose(3, 1, 2, 0),
         gradient.transpose(1, 2, 0, 3),
         (1, 1),
-        reached,
+        padding,
         rhs_dilation=strides,
         dimension_numbers=LAYOUT,
     )

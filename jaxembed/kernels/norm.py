@@ -1,7 +1,7 @@
-"""What a network keeps for each channel of its images: BatchNorm and a bias, with sums that are fast on a CPU.
+"""Layers with parameters per channel: BatchNorm and a bias, with sums that are fast on a CPU.
 
-XLA's CPU compiler sums [n, h, w, c] over all axes but the last up to nine times slower than over h first, which
-leaves its loops whole rows to go through, and then over the others.
+XLA's CPU compiler is up to nine times slower when it sums [n, h, w, c] over all axes except the last at once than
+when it sums over h first, so that its loops run over whole rows, and then over the other axes.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,14 @@ Maps = Float[Array, "n h w c"]
 class BatchNorm(nn.Module):
     """Normalise each channel by its mean and variance over images and pixels, then scale and shift it.
 
-    Parameters, statistics and numbers are those of flax's `nn.BatchNorm` over the last axis.
+    Parameters, statistics and results are those of flax's `nn.BatchNorm` over the last axis.
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
 
     Attributes:
-      train: whether to use, and to update, the statistics of this batch, or else the running ones.
-      momentum: of the running statistics.
-      scale_init: of the scale.
+      train: whether to normalise by this batch's statistics and update the running ones; if not, normalise by the
+        running ones.
+      momentum: weight of the old value in each update of the running statistics.
+      scale_init: initializer of the scale.
     """
 
     train: bool
@@ -33,7 +34,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
-        """Normalise n maps [n, h, w, c] in float32; the result has their own type."""
+        """Normalise n maps [n, h, w, c] in float32; the result has the dtype of x."""
         channels, maps = (x.shape[-1],), x.astype(jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
@@ -54,7 +55,7 @@ class BatchNorm(nn.Module):
 
 
 class Bias(nn.Module):
-    """Add a learned number to each channel; it starts at 0."""
+    """Add a learned number, initially 0, to each channel."""
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -65,14 +66,14 @@ class Bias(nn.Module):
 def average(x: Maps) -> Float[Array, " c"]:
     """Return the mean of each channel over images and pixels."""
     if jax.default_backend() != "cpu":
-        # A GPU would write the sums over h and read them again: a step of ResNet18 takes a fifth longer.
+        # A GPU would write the sums over h to memory and read them back: a step of ResNet18 takes a fifth longer.
         return jnp.mean(x, axis=(0, 1, 2))
     return jnp.mean(jnp.mean(x, axis=1), axis=(0, 1))
 
 
 def spread(numbers: Float[Array, " c"], shape: tuple[int, int, int, int]) -> Maps:
-    """Repeat a number of each channel at every pixel of images of a shape (n, h, w, c)."""
-    # Its gradient is a sum: on a CPU one of our own, elsewhere XLA's.
+    """Broadcast one number per channel to every pixel of images of shape (n, h, w, c)."""
+    # The gradient is a sum: our own on a CPU, XLA's elsewhere.
     return (_spread if jax.default_backend() == "cpu" else jnp.broadcast_to)(numbers, shape)
 
 
@@ -83,6 +84,6 @@ def _spread(numbers: Float[Array, " c"], shape: tuple[int, int, int, int]) -> Ma
 
 _spread.defvjp(
     lambda numbers, shape: (jnp.broadcast_to(numbers, shape), None),
-    # Not a sum: XLA would make one of a sum of sums again.
+    # Not written as a sum of sums, which XLA would merge into one sum again.
     lambda shape, _, gradient: (average(gradient) * (shape[0] * shape[1] * shape[2]),),
 )

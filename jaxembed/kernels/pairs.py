@@ -1,26 +1,24 @@
-"""Pairs: every row of an embedding against every other, a chunk at a time."""
+"""Pairs: every row of an embedding with every other, a chunk at a time."""
 
 from collections.abc import Iterator
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool, Float, Int
 
-# Distances held at a time: 2**22 float32 are 16 MB, and what is made of them a few times that.
+# Distances held at a time: 2**22 float32 are 16 MB, and what is computed from them a few times that.
 HELD = 2**22
-# Of |x|² + |y|² - 2 x·y, as a share of |x|² + |y|²: 8 units in the last place of float32.
-ROUNDING = 1e-6
+# Rows of which a copy in float64 is held at a time.
+CHUNK = 4096
 # Beyond this the squares of a few thousand dimensions do not fit float32.
 LARGEST = 1e15
 
 
 def space(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.ndarray, "n d"]:
-    """Put embeddings where the Euclidean distance is the one asked for.
+    """Map embeddings to a space in which the Euclidean distance is the one asked for.
 
     Args:
       embeddings: [n, d] float.
-      distance: "euclidean", or "cosine", which puts them on the unit sphere: there the squared distance is
+      distance: "euclidean", or "cosine", which maps them to the unit sphere: there the squared distance is
         2 - 2 cos, which orders pairs as the cosine does.
 
     Returns:
@@ -39,8 +37,8 @@ def space(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.nd
 
 
 def is_usable(embeddings: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-    """Say of each row whether all its numbers are finite, and within LARGEST."""
-    # Extremes rather than absolute values, which would be a copy of all rows; a NaN is no extreme, and not within.
+    """Return for each row whether all its numbers are finite, and within LARGEST."""
+    # Extremes rather than absolute values, which would be a copy of all rows; a NaN fails both comparisons.
     return (embeddings.max(axis=1) <= LARGEST) & (embeddings.min(axis=1) >= -LARGEST)
 
 
@@ -55,24 +53,35 @@ def squared_distances(
 ) -> Iterator[tuple[np.ndarray, Float[np.ndarray, "c n"]]]:
     """Yield (the c rows' indices, their squared Euclidean distances to all n rows), in order.
 
-    The distances come from one matmul a chunk on the device. What its rounding cannot tell from 0 is 0: a row is at
-    exactly 0 from itself and from its copies.
+    The distances come from one matmul per chunk on the device. What its rounding cannot tell from 0 is 0: a row is
+    at exactly 0 from itself and from its copies.
 
     Args:
-      points: [n, d] float32 round the origin, as `space` puts them.
+      points: [n, d] float32 around the origin, as `space` returns them.
     """
+    import jax  # here, because reports import measures without it
+
+    from jaxembed.kernels import distance
+
     n = len(points)
     # Not jnp.asarray, which holds two copies of all rows for a while.
     everything, size = jax.device_put(points), max(1, HELD // n)
     for start in range(0, n, size):
         rows = np.arange(start, min(start + size, n))
-        yield rows, np.asarray(_squared(everything[start : start + size], everything))
+        yield rows, np.asarray(distance.squared(everything[start : start + size], everything))
 
 
-@jax.jit
-def _squared(chunk: Float[Array, "c d"], points: Float[Array, "n d"]) -> Float[Array, "c n"]:
-    # Full float32: TF32 or bfloat16 would reorder near neighbours on a GPU or a TPU.
-    products = jnp.matmul(chunk, points.T, precision="highest")
-    lengths = jnp.sum(jnp.square(chunk), axis=1)[:, None] + jnp.sum(jnp.square(points), axis=1)[None, :]
-    squared = lengths - 2 * products
-    return jnp.where(squared > ROUNDING * lengths, squared, 0)
+def moments(
+    points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
+    """Return each class's mean [k, d], and its mean squared distance from it [k], in float64."""
+    present, member, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means, variances = np.zeros((len(present), points.shape[1])), np.zeros(len(present))
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(points), CHUNK)]
+    for chunk in chunks:
+        means += (labels[chunk][None, :] == present[:, None]) @ points[chunk].astype(np.float64)
+    means /= counts[:, None]
+    for chunk in chunks:
+        apart = np.square(points[chunk] - means[member[chunk]]).sum(axis=1)
+        variances += np.bincount(member[chunk], apart, len(present))
+    return means, variances / counts

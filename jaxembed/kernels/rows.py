@@ -1,4 +1,4 @@
-"""Rows by the chunk: a compiled function over more rows than it should see at once."""
+"""Rows in chunks: apply a compiled function to more rows than it should process at once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,17 +8,17 @@ import numpy as np
 
 
 def chunked(function: Callable[[Any], Any], rows: Any, *, size: int) -> Any:
-    """Apply a function to rows in chunks of one size and join what comes out, exactly one row for each.
+    """Apply a function to rows in chunks of equal size and concatenate the results, exactly one for each row.
 
-    The last chunk is filled up with copies of the last row, whose results are dropped: one shape, one
-    compilation, no row lost.
+    The last chunk is padded with copies of the last row, whose results are dropped: one shape, one compilation, no
+    row lost.
 
     Args:
-      function: arrays of [size, ...] -> arrays of [size, ...], row by row.
-      rows: an array [n, ...] or a tree of such, on the host.
-      size: > 0.
+      function: arrays [size, ...] -> arrays [size, ...], row by row.
+      rows: an array [n, ...] or a tree of such arrays, on the host.
+      size: rows in a chunk, > 0.
     Returns:
-      NumPy arrays of [n, ...].
+      NumPy arrays [n, ...].
     """
     n = len(jax.tree.leaves(rows)[0])
     chunks = [np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)]

@@ -1,4 +1,4 @@
-"""Speed: how much arithmetic a step is, and how much of what the machine can do that makes."""
+"""Speed: how many floating-point operations a step needs, and what share of the machine's peak it reaches."""
 
 import functools
 import time
@@ -14,44 +14,44 @@ REPEATS = 5
 
 
 class Speed(NamedTuple):
-    """What turns images a second into a share of the machine's peak.
+    """Converts images per second into a share of the machine's peak.
 
     Attributes:
-      flops: floating-point operations of an image, forward and backward, as `flops` counts them.
-      peak: those that the machine can do in a second, as `peak` measures it.
+      flops: floating-point operations per image, forward and backward, as counted by `flops`.
+      peak: floating-point operations per second that the machine can do, as measured by `peak`.
     """
 
     flops: float
     peak: float
 
     def share(self, images_per_second: float) -> float:
-        """Return the share of the peak: 1 would be a step that is nothing but a large matmul."""
+        """Return the share of the peak: 1 would mean that a step is nothing but a large matmul."""
         return images_per_second * self.flops / self.peak
 
 
 def flops(step: Callable[..., Any], *arguments: Any) -> float | None:
-    """Count the floating-point operations of a function of arrays by XLA's cost analysis, without compiling it.
+    """Count the floating-point operations of a function of arrays with XLA's cost analysis, without compiling it.
 
-    A multiplication and an addition are two. Convolutions count as they are defined, whatever they are made of.
-    None where XLA does not tell, which it does of programs for a CPU alone.
+    A multiplication and an addition count as two. Convolutions are counted by their definition, however they are
+    implemented. None where XLA does not report the count; it does so only for CPU programs.
     """
-    # Without their places: the function may be for other devices than its arguments are on.
+    # Without their sharding: the function may run on different devices from those that hold its arguments.
     shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
     with convolution.defined():
-        # Of the program before compilation: of the libraries that this calls, the analysis knows nothing.
+        # The program before compilation: the analysis cannot look into the libraries that the compiled one calls.
         costs = jax.jit(step).lower(*shapes).cost_analysis()
     return costs["flops"] if costs else None
 
 
 @functools.cache
 def peak(dtype: str) -> float:
-    """Measure the floating-point operations a second of a large matmul, on all devices together; half a second."""
+    """Measure a large matmul in floating-point operations per second, over all devices; takes half a second."""
     on_cpu = jax.default_backend() == "cpu"
     size = 2048 if on_cpu else 8192
-    # Not ones: a GPU, which turns fewer bits there, multiplies them faster than it ever will the numbers of a step.
+    # Not ones: they flip fewer bits, so a GPU multiplies them faster than it ever could the numbers in a step.
     numbers = jax.random.normal(jax.random.key(0), (size, size), dtype)
     matmul = jax.jit(jnp.matmul)
-    # On an H200 to start one takes a fifth as long as the product itself: there the next ones wait in line.
+    # On an H200, launching a product takes a fifth as long as the product itself, so several are queued.
     products = 1 if on_cpu else 8
 
     def multiply() -> None:
@@ -64,7 +64,7 @@ def peak(dtype: str) -> float:
 
 
 def fastest(work: Callable[[], Any]) -> float:
-    """Return the seconds of the fastest of a few calls, after one that compiles and warms up."""
+    """Return the time in seconds of the fastest of a few calls, after one that compiles and warms up."""
     work()
     seconds = []
     for _ in range(REPEATS):

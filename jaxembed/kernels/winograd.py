@@ -1,8 +1,8 @@
 """Winograd's minimal filtering: 3×3 convolutions of stride 1 with a quarter of the multiplications.
 
-Tiles of 6×6 pixels and kernels are mapped to 36 numbers each, by a few additions a number; there a convolution is
-36 matmuls over the channels, and what comes out is mapped to 4×4 outputs. The maps lose one digit: in float32 an
-output is off by about 1e-5 of the largest, and bfloat16 has none to lose.
+Tiles of 6×6 pixels and kernels are each transformed to 36 numbers, with a few additions per number. In that
+form a convolution is 36 matmuls over the channels, whose results are transformed to 4×4 outputs. The transforms
+lose one digit: in float32 an output's error is about 1e-5 of the largest one, and bfloat16 has no digit to spare.
 
 Source: Lavin & Gray 2016, arXiv:1509.09308, F(4×4, 3×3), section 4.3.
 """
@@ -15,11 +15,11 @@ from jax import lax
 from jaxtyping import Array, Float
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
-# Of the points of one chunk of images, in and out, together: they stay in a processor's cache. But no fewer tiles
-# than make a matmul worth while.
+# The size of the points of one chunk of images, inputs and outputs together, such that they stay in a processor's
+# cache; and the smallest number of tiles in a chunk for which a matmul is efficient.
 CHUNK_BYTES, CHUNK_TILES = 12e6, 256
 
-# Rows: one of the 6 points; columns: one of the 6 pixels of a tile, the 3 of a kernel.
+# Rows: the 6 points; columns: the 6 pixels of a tile, or the 3 of a kernel.
 PIXELS = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -31,7 +31,7 @@ PIXELS = np.array(
     ]
 )
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32) / 24
-# Rows: one of the 4 outputs of a tile; columns: one of the 6 points.
+# Rows: the 4 outputs of a tile; columns: the 6 points.
 OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
@@ -55,7 +55,7 @@ def convolve(
 def kernel_gradient(
     images: Float[Array, "n h w i"], gradient: Float[Array, "n H W o"], pads: Pads
 ) -> Float[Array, "3 3 i o"]:
-    """Return the gradient of a sum of outputs by the kernel, from that by the outputs of `convolve`."""
+    """Return the gradient with respect to the kernel, given that with respect to the outputs of `convolve`."""
     n, height, width, outputs = gradient.shape
     inputs = images.shape[-1]
 
@@ -72,33 +72,33 @@ def kernel_gradient(
 
 
 def _chunks(n: int, pixels: int, channels: int) -> int:
-    """Return into how many equal parts n images go."""
+    """Return the number of equal chunks into which to divide n images."""
     tiles = max(CHUNK_TILES, CHUNK_BYTES / (4 * 36 * channels))
     fitting = tiles / (pixels / 16)
     return next(chunks for chunks in range(1, n + 1) if n % chunks == 0 and (n // chunks <= fitting or chunks == n))
 
 
 def _points(images: Float[Array, "n h w c"], pads: Pads, height: int, width: int) -> Float[Array, "6 6 n y x c"]:
-    """Cut padded images into tiles of 6×6 pixels, 4 apart, that cover the outputs; map them to their points."""
+    """Cut padded images into tiles of 6×6 pixels, 4 apart, that cover the outputs; transform them to points."""
     (top, bottom), (left, right) = pads
     return _tiles(_pad(images, ((top, bottom - height % -4), (left, right - width % -4))), PIXELS)
 
 
 def _tiles(images: Float[Array, "n h w c"], matrix: np.ndarray) -> Float[Array, "6 6 n y x c"]:
-    """Map the pixels of each tile, 4 from the next, by the matrix: first along y, then along x."""
+    """Multiply the pixels of all tiles, which are 4 apart, by the matrix: first along y, then along x."""
     for axis in (1, 3):
         images = _mix(matrix, _every_fourth(images, matrix.shape[1], axis))
     return images
 
 
 def _every_fourth(images: Array, count: int, axis: int) -> list[Array]:
-    """Return pixel 0, 1, ... of all tiles along an axis."""
+    """Return pixels 0, 1, ... of all tiles along an axis."""
     tiles = (images.shape[axis] - (count - 4)) // 4
     return [lax.slice_in_dim(images, start, start + 4 * tiles - 3, 4, axis) for start in range(count)]
 
 
 def _outputs(products: Float[Array, "6 6 n y x c"]) -> Float[Array, "n h w c"]:
-    """Map the points of each tile to its 4×4 outputs and put the tiles together."""
+    """Transform the points of each tile to its 4×4 outputs, and join the tiles."""
     columns = _mix(OUTPUTS, list(products))
     pixels = _mix(OUTPUTS, [columns[:, point] for point in range(6)])
     four, _, n, rows, tiles, channels = pixels.shape
@@ -106,14 +106,14 @@ def _outputs(products: Float[Array, "6 6 n y x c"]) -> Float[Array, "n h w c"]:
 
 
 def _mix(matrix: np.ndarray, arrays: Sequence[Array]) -> Array:
-    """Multiply a small matrix, most of which is 0 or 1, by a column of arrays."""
+    """Multiply a small matrix, whose entries are mostly 0 or 1, by a column of arrays."""
     rows = []
     for row in matrix.tolist():
         terms = [
             array if factor == 1 else factor * array for factor, array in zip(row, arrays, strict=True) if factor
         ]
         rows.append(sum(terms[1:], terms[0]))
-    # Put together, as XLA fuses nothing with that: else each of 36 points would be made from all pixels anew.
+    # Stacked, because XLA fuses nothing into a stack; otherwise it recomputes each of 36 points from all pixels.
     return jnp.stack(rows)
 
 
@@ -121,6 +121,6 @@ def _pad(images: Float[Array, "n h w c"], pads: Pads) -> Float[Array, "n H W c"]
     return lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
 
 
-def _matmul(first: Array, second: Array, one: int, other: int) -> Array:
-    """Multiply 36 matrices by 36 others, over one axis of each."""
-    return lax.dot_general(first, second, (((one,), (other,)), ((0,), (0,))))
+def _matmul(first: Array, second: Array, first_axis: int, second_axis: int) -> Array:
+    """Multiply 36 matrices by 36 others, contracting one axis of each."""
+    return lax.dot_general(first, second, (((first_axis,), (second_axis,)), ((0,), (0,))))

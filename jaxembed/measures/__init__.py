@@ -1,1 +1,82 @@
-"""Measures of an embedding: arrays in, numbers out."""
+"""Measures of an embedding, one a file: arrays in, numbers out; they know no run.
+
+A file has `COLUMNS`, the metrics that it measures and what they mean, and `POSITION`, which orders the columns of
+all files in a report. Most have `fit(train, *, <options>)`: it takes the train split's embedding and those options
+of config.evaluate that it names, and returns a function of a split's embedding, which measures that split. A metric
+that is measured elsewhere has no `fit` in its file, only its columns. Importing a measure does not import jax:
+reports read the columns without it.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Column(NamedTuple):
+    """A metric, and how a report shows it.
+
+    Attributes:
+      name: of the metric, without its split.
+      label: at the head of the column.
+      better: 1 if more is better, -1 if less is, 0 where experiments must not be compared by it.
+      percent: whether the fraction is shown as a percentage.
+      table: of the report: "accuracy" or "geometry"; "" for none.
+      meaning: in a sentence.
+    """
+
+    name: str
+    label: str
+    better: int
+    percent: bool
+    table: str
+    meaning: str
+
+
+class Rows(NamedTuple):
+    """The embedding of a split: its points and their labels.
+
+    Attributes:
+      points: [n, d], a row for each image.
+      labels: [n] in 0..classes-1.
+      classes: the number of classes.
+      views: the embeddings of augmented views of the images, each [n, d]; of the train split, if the protocol has
+        any.
+    """
+
+    points: Float[np.ndarray, "n d"]
+    labels: Int[np.ndarray, " n"]
+    classes: int
+    views: Sequence[Float[np.ndarray, "n d"]] = ()
+
+
+class Measured(NamedTuple):
+    """What a measure returns for a split: metric -> number and, from classifiers, [n] predicted classes by name."""
+
+    numbers: dict[str, float]
+    predictions: dict[str, Int[np.ndarray, " n"]] = {}  # noqa: RUF012 (never changed)
+
+
+Measure = Callable[[Rows], Measured]
+
+
+def modules() -> list[ModuleType]:
+    """Import all measures, in the order of their columns."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted((importlib.import_module(f"{__name__}.{name}") for name in names), key=lambda each: each.POSITION)
+
+
+def columns() -> list[Column]:
+    """List the columns of all measures, in order."""
+    return [column for module in modules() for column in module.COLUMNS]
+
+
+def fit(module: ModuleType, train: Rows, protocol: Any) -> Measure:
+    """Fit a measure to the train split, with those attributes of the protocol that it asks for."""
+    parameters = inspect.signature(module.fit).parameters.values()
+    return module.fit(train, **{p.name: getattr(protocol, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY})

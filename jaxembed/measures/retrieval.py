@@ -1,11 +1,28 @@
-"""Retrieval: each row of an embedding asks for the others of its class."""
+"""Retrieval: each row of an embedding is a query for the other rows in its class."""
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from jaxembed.kernels import pairs
+from jaxembed.measures import Column, Measure, Measured, Rows
 
+POSITION = 50
+COLUMNS = (
+    Column(
+        "recall_at_1", "R@1 %", 1, True, "accuracy", "Test images whose nearest other test image has their class."
+    ),
+    Column("recall_at_5", "R@5 %", 1, True, "accuracy", "Test images with one of their class among the 5 nearest."),
+    Column(
+        "recall_at_10", "R@10 %", 1, True, "accuracy", "Test images with one of their class among the 10 nearest."
+    ),
+    Column("map_at_r", "MAP@R %", 1, True, "accuracy", "How purely an image's nearest others share its class."),
+)
 RECALLS = (1, 5, 10)
+
+
+def fit(train: Rows, *, distance: str) -> Measure:
+    """Make the measure of a split's retrieval; the train split is not used."""
+    return lambda rows: Measured(measure(rows.points, rows.labels, distance=distance))
 
 
 def measure(
@@ -13,14 +30,14 @@ def measure(
 ) -> dict[str, float]:
     """Measure recall@1, recall@5, recall@10 and MAP@R over all rows as queries among all other rows.
 
-    recall@k is the share of queries with one of their class among the k nearest. For a query whose class has
-    R other rows, AP@R is the sum over the R nearest, at places i, of precision@i where the row there is of its
-    class, divided by R; MAP@R is its mean. Equal distances count against, as far as float32 tells: of rows that
-    are equally near those of other classes come first, so an embedding that has collapsed earns nothing.
+    recall@k is the share of queries with a row in their class among the k nearest. For a query whose class has
+    R other rows, AP@R is the sum over ranks i = 1..R of precision@i where the row at that rank is in its class,
+    divided by R; MAP@R is its mean. Ties count against, as far as float32 can tell: of equally near rows, those in
+    other classes come first, so a collapsed embedding scores 0.
 
     Args:
       embeddings: [n, d] float.
-      labels: [n] int; a row that is alone in its class is found by others but asks nothing.
+      labels: [n] int; a row that is alone in its class can be retrieved, but is not a query.
       distance: "cosine" or "euclidean".
 
     Returns:
@@ -34,20 +51,20 @@ def measure(
     _, class_of, counts = np.unique(labels, return_inverse=True, return_counts=True)
     wanted = counts[class_of] - 1
     if not wanted.any():
-        raise ValueError("retrieval needs two rows of one class, got none")
+        raise ValueError("retrieval needs two rows in the same class, got none")
     ranks = np.arange(1, wanted.max() + 1)
     precisions, hits = [], []
     for rows, squared in pairs.squared_distances(pairs.space(embeddings, distance=distance)):
-        right = labels[rows][:, None] == labels[None, :]
-        # Sorting (distance, right) in one number each: a float32 >= 0 orders as its bits do, as an integer.
-        order = squared.view(np.int32).astype(np.int64) * 2 + right
-        order[np.arange(len(rows)), rows] = np.iinfo(np.int64).max - 1  # itself comes last, and is not right
+        relevant = labels[rows][:, None] == labels[None, :]
+        # Sorting (distance, relevant) as one number each: a float32 >= 0 orders as its bits do, as an integer.
+        order = squared.view(np.int32).astype(np.int64) * 2 + relevant
+        order[np.arange(len(rows)), rows] = np.iinfo(np.int64).max - 1  # itself comes last, and is not relevant
         found = np.sort(order, axis=1)[:, : max(len(ranks), *RECALLS)] & 1
         hits.append(np.stack([found[:, :k].any(axis=1) for k in RECALLS], axis=1))
         found = found[:, : len(ranks)] * (ranks[None, :] <= wanted[rows][:, None])
         precision = np.cumsum(found, axis=1) / ranks[None, :]
         precisions.append(np.sum(precision * found, axis=1) / np.maximum(wanted[rows], 1))
-    asking = wanted > 0
-    recalls = np.concatenate(hits)[asking].mean(axis=0)
+    asked = wanted > 0
+    recalls = np.concatenate(hits)[asked].mean(axis=0)
     measures = {f"recall_at_{k}": float(recall) for k, recall in zip(RECALLS, recalls, strict=True)}
-    return measures | {"map_at_r": float(np.concatenate(precisions)[asking].mean())}
+    return measures | {"map_at_r": float(np.concatenate(precisions)[asked].mean())}

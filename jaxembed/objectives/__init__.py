@@ -1,7 +1,8 @@
-"""Objectives, one a file: what to learn from. The file is the name, its `make` takes the config's options.
+"""Objectives, one a file: what to learn from. The file is the name, and its docstring is its description in
+reports.
 
-`make(task, *, <options>)` returns an `Objective`: how a batch becomes views, what the
-head predicts from the embedding, and how that is scored.
+Its `make(task, *, <options>)` takes the options of config.objective and returns an `Objective`: how a batch becomes
+views, what the head predicts from the embedding, and how that is scored. `SMALLEST` are options for the tests.
 """
 
 from collections.abc import Callable
@@ -30,5 +31,5 @@ def single_view(augmentation: Section) -> Callable[[Key, Batch], tuple[Images, B
 
 
 def view(augmented: Augment, key: Key, images: Images) -> Images:
-    """Augment each of n images [n, h, w, c] with a key of its own."""
+    """Augment each of n images [n, h, w, c] with its own key."""
     return jax.vmap(augmented)(jax.random.split(key, len(images)), images)

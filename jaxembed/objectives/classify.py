@@ -1,40 +1,46 @@
-"""Encoder and classifier trained jointly with cross-entropy."""
+"""The encoder and a classifier are one network, trained with cross-entropy to predict the class of an augmented
+image. The embedding is the classifier's input. With test-time variants (the options mirrored and shifted), the
+classifier's own accuracy is measured on the mean embedding of an image and its variants.
+"""
 
 from functools import partial
 from itertools import product
 
 import jax.numpy as jnp
 
-from jaxembed import losses, model, objectives, options
-from jaxembed.types import Batch, Images, InputError, Objective, Outputs, Scores, Section, Task
+from jaxembed import losses, model, objectives
+from jaxembed.errors import InputError
+from jaxembed.options import Count, Dropout, Share, Widths
+from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Section, Task
+
+SMALLEST = dict(
+    hidden=(8,), dropout=0.1, smoothing=0.0, mirrored=False, shifted=0, augmentation=dict(flip=dict(p=0.5))
+)
 
 
 def make(
     task: Task,
     *,
-    hidden: tuple[int, ...],
-    dropout: float,
-    smoothing: float,
+    hidden: Widths,
+    dropout: Dropout,
+    smoothing: Share,
     mirrored: bool,
-    shifted: int,
+    shifted: Count,
     augmentation: Section,
 ) -> Objective:
     """Make the objective; the head is an MLP classifier on the embedding.
 
     Args:
-      task: its classes are what is predicted.
-      hidden: widths of the classifier's hidden layers; none makes it linear.
+      task: its classes are predicted.
+      hidden: widths of the classifier's hidden layers; with none it is linear.
       dropout: probability of dropping one of their units.
-      smoothing: share of the target's probability that goes to all classes alike (Szegedy et al. 2016, section 7).
-      mirrored: after training, classify an image by the mean of its embedding and its mirror image's, for twice the
-        work; the embedding itself stays the image's own.
-      shifted: so, too, with the image moved by every number of whole pixels up to this, for (2·shifted + 1)² times
-        the work; what lies beyond an edge is mirrored.
-      augmentation: what is done to each training image.
+      smoothing: share of the target's probability that is spread over all classes (Szegedy et al. 2016, section 7).
+      mirrored: whether an image's mirror image is a test-time variant of it, for twice the work; the embedding
+        remains the image's own.
+      shifted: pixels; the image moved by every whole number of pixels up to this is a test-time variant as well,
+        for (2·shifted + 1)² times the work; beyond an edge the image is mirrored.
+      augmentation: applied to each training image.
     """
-    options.bounded("config.objective", "> 0", hidden=hidden)
-    options.bounded("config.objective", "at least 0 and below 1", dropout=dropout, smoothing=smoothing)
-    options.bounded("config.objective", ">= 0", shifted=shifted)
     if shifted >= (side := min(task.image_shape[:2])):
         raise InputError(f"config.objective.shifted must be less than the image's {side}, got {shifted}")
     head = model.MLP((*hidden, task.classes), dropout)
@@ -44,22 +50,22 @@ def make(
 
 
 def _variants(images: Images, *, mirrored: bool, shifted: int) -> list[Images]:
-    """Mirror and move the images in every way, but for the one that leaves them as they are."""
+    """Mirror and move the images in every way, except the one that leaves them unchanged."""
     _, height, width, _ = images.shape
     padding = (0, 0), (shifted, shifted), (shifted, shifted), (0, 0)
     sides = [images, images[:, :, ::-1]] if mirrored else [images]
     padded = [jnp.pad(side, padding, mode="reflect") for side in sides]
-    places = range(2 * shifted + 1)
+    offsets = range(2 * shifted + 1)
     return [
         each[:, down : down + height, right : right + width]
-        for each, down, right in product(padded, places, places)
+        for each, down, right in product(padded, offsets, offsets)
         if each is not padded[0] or (down, right) != (shifted, shifted)
     ]
 
 
 def _score(outputs: Outputs, target: Batch, *, smoothing: float) -> Scores:
-    right = jnp.argmax(outputs.prediction, axis=-1) == target.labels
+    correct = jnp.argmax(outputs.prediction, axis=-1) == target.labels
     return {
         "loss": losses.cross_entropy(outputs.prediction, target.labels, smoothing=smoothing),
-        "accuracy": right.astype(jnp.float32),
+        "accuracy": correct.astype(jnp.float32),
     }

@@ -1,30 +1,35 @@
-"""Margin contrastive learning: same-class pairs together, different-class pairs a margin apart."""
+"""All pairs of a batch are compared: two images in the same class are pulled together, two in different classes are
+pushed apart until they are a margin away from each other (Hadsell et al. 2006). Labels only say which images share
+a class; same-class and different-class pairs have equal weight in total.
+"""
 
 from functools import partial
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxembed import collapse, losses, model, objectives, options
+from jaxembed import collapse, losses, model, objectives
+from jaxembed.options import PositiveFloat, Widths
 from jaxembed.types import Batch, Objective, Outputs, Scores, Section, Task
+
+SMALLEST = dict(margin=1.0, projection=(), augmentation=dict(erase=dict(p=0.5, min_area=0.1, max_area=0.3)))
 
 
 def make(
     task: Task,
     *,
-    margin: float,
-    projection: tuple[int, ...],
+    margin: PositiveFloat,
+    projection: Widths,
     augmentation: Section,
 ) -> Objective:
-    """Make the objective: every pair inside the batch, the two kinds of pair with equal weight.
+    """Make the objective: every pair in the batch, the two kinds of pairs with equal weight.
 
     Args:
       task: not used: only whether two labels are equal counts.
-      margin: > 0, Euclidean.
-      projection: widths of an MLP whose outputs are paired; none pairs the embeddings themselves.
-      augmentation: what is done to each training image.
+      margin: Euclidean, in the units of the embedding.
+      projection: widths of an MLP whose outputs are paired; with none, the embeddings themselves are.
+      augmentation: applied to each training image.
     """
-    options.bounded("config.objective", "> 0", margin=margin, projection=projection)
     head = model.MLP(tuple(projection), dropout=0.0)
     return Objective(head, objectives.single_view(augmentation), partial(_score, margin=margin), reports=())
 
@@ -35,17 +40,17 @@ def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
     itself = jnp.eye(len(z), dtype=bool)
     same, different = equal & ~itself, ~equal
     loss = losses.margin_pairs(z, equal, margin=margin)
-    # With k classes only one pair in k is of one class: each kind gets half the weight, or the first drowns.
+    # With k classes only one pair in k is in the same class: without equal weights those would be drowned out.
     weight = _share(same) / 2 + _share(different) / 2
     active = different & (loss > 0)
     return {
         "loss": jnp.sum(weight * loss, axis=1),
         "active": jnp.sum(active * _share(different), axis=1),
-        # In margins: the loss says nothing of where the origin lies, so lengths are no unit.
+        # In margins: the loss does not fix the origin, so lengths are no unit.
         "spread": collapse.spread(z, jnp.asarray(margin)),
     }
 
 
 def _share(pairs: Bool[Array, "n n"]) -> Float[Array, "n n"]:
-    """Weigh pairs [n, n] so that their sum over a row, averaged over the n rows, is their mean."""
+    """Weight pairs [n, n] so that their sum over a row, averaged over the n rows, is their mean."""
     return pairs * (len(pairs) / jnp.maximum(jnp.sum(pairs), 1))

@@ -1,33 +1,38 @@
-"""SimCLR: make two views of one image agree and all others differ; no labels."""
+"""SimCLR (Chen et al. 2020): two random views of each image have to find each other among all views in the batch,
+by the cosine similarity of projections that are discarded after training. No labels are used: the augmentation
+alone defines what two views of an image have in common.
+"""
 
 from functools import partial
 
 import jax.numpy as jnp
 
-from jaxembed import augment, collapse, losses, model, objectives, options
+from jaxembed import augment, collapse, losses, model, objectives
+from jaxembed.options import PositiveFloat, Widths
 from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
+
+SMALLEST = dict(temperature=0.5, projection=(8, 4), augmentation=dict(crop=dict(min_area=0.5, max_area=1.0)))
 
 
 def make(
     task: Task,
     *,
-    temperature: float,
-    projection: tuple[int, ...],
+    temperature: PositiveFloat,
+    projection: Widths,
     augmentation: Section,
 ) -> Objective:
-    """Make the objective; the head is the projection, which is thrown away after training.
+    """Make the objective; the head is the projection, which is discarded after training.
 
     Args:
       task: not used: SimCLR sees no labels.
-      temperature: > 0; the smaller, the more the nearest negatives weigh.
+      temperature: dimensionless; the smaller, the more weight the nearest negatives have.
       projection: widths of the MLP whose outputs are compared.
-      augmentation: what is done to each image, twice, to make its two views.
+      augmentation: applied to each image twice, to make its two views.
     """
-    options.bounded("config.objective", "> 0", temperature=temperature, projection=projection)
     augmented = augment.compose(augmentation, what="config.objective.augmentation")
 
     def views(key: Key, batch: Batch) -> tuple[Images, Batch]:
-        # Rows i and i + b are the two views of image i: the order that losses.ntxent wants.
+        # Rows i and i + b are the two views of image i: the order that losses.ntxent expects.
         twice = jnp.concatenate([batch.images, batch.images])
         return objectives.view(augmented, key, twice), batch
 

@@ -1,10 +1,17 @@
-"""Autoencoder: reconstruct the image from its code, scored by L1; no labels."""
+"""An autoencoder: the encoder reduces an image to a short code, and a decoder reconstructs the image from it,
+scored by the mean absolute error (L1). No labels are used. With a corruption in the config, the network sees a
+corrupted copy and reconstructs the clean image (a denoising autoencoder, Vincent et al. 2008).
+"""
 
 import jax
 import jax.numpy as jnp
 
 from jaxembed import augment, collapse, encoders, losses, objectives
-from jaxembed.types import Batch, Images, InputError, Key, Objective, Outputs, Scores, Section, Task
+from jaxembed.augment import spatial
+from jaxembed.errors import InputError
+from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
+
+SMALLEST = dict(augmentation=dict(), corruption=dict(noise=dict(deviation=0.1)))
 
 
 def make(
@@ -17,9 +24,8 @@ def make(
 
     Args:
       task: its encoder must have a decoder.
-      augmentation: what is done to the image before it is reconstructed.
-      corruption: what is done on top to the image that the network sees, but not to the one it has to
-        reconstruct: with any, this is a denoising autoencoder (Vincent et al. 2008).
+      augmentation: applied to each training image before it is reconstructed.
+      corruption: applied after that to the image that the network sees, but not to the one it has to reconstruct.
 
     Raises:
       InputError: if the encoder has no decoder.
@@ -37,9 +43,9 @@ def make(
         augmentation_key, corruption_key = jax.random.split(key)
         target = objectives.view(augmented, augmentation_key, batch.images)
         if "affine" in augmentation:
-            # The network and the loss both look at it: for the two, the four corners of every moved pixel would be
+            # Both the network and the loss read it: without this, the four corners of every moved pixel would be
             # written to memory.
-            target = augment.once(target)
+            target = spatial.once(target)
         return objectives.view(corrupted, corruption_key, target), batch._replace(images=target)
 
     return Objective(task.encoder.decoder(task.image_shape), views, _score, reports=("l1",))
@@ -47,6 +53,6 @@ def make(
 
 def _score(outputs: Outputs, target: Batch) -> Scores:
     error = losses.l1(outputs.prediction, target.images)
-    # Of pixels that are mostly 0, black is a stationary point of L1: a run that falls in has no spread.
+    # Where most pixels are 0, black is a stationary point of L1: a run that is stuck there has no spread.
     images = jnp.mean(collapse.deviation(target.images))
     return {"loss": error, "l1": error, "spread": collapse.spread(outputs.prediction, images)}

@@ -1,19 +1,19 @@
-"""The report: finished runs laid side by side as a page, a text for a repository, and a paper."""
+"""The report: finished runs side by side, as a page, a text for a repository, and a paper."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxembed.errors import InputError
 from jaxembed.runs.finished import Finished
-from jaxembed.types import InputError
 
 
 def write(runs: Iterable[Finished], folder: Path) -> list[Path]:
-    """Write report.html, report.md, report.pdf and the figures that compare into a folder; return their files.
+    """Write report.html, report.md, report.pdf and the comparison figures into a folder; return their files.
 
     Raises:
       InputError: if the folder cannot be written.
     """
-    # Imported here: the command looks at its arguments first, and answers at once if they are wrong.
+    # Imported here: the command checks its arguments first, and answers at once if they are wrong.
     from jaxembed.report import comparison, experiments, markdown, page, paper
 
     datasets = experiments.group(runs)

@@ -1,9 +1,9 @@
-"""Compare finished runs: which way of learning gave the better embedding, and how do we know?
+"""Compare finished runs: which way of learning gave the better embedding, and how sure is that?
 
   python -m jaxembed.report checkpoints/autoencoder_mnist checkpoints/margin_mnist
   python -m jaxembed.report checkpoints --output=docs/results/report
 
-Each argument is the folder of a run, or a folder of such folders. Runs of one experiment with several seeds
+Each argument is a run's folder, or a folder of such folders. Runs of an experiment that differ only in the seed
 become one row, mean ± standard deviation; each dataset has its own comparison.
 """
 
@@ -13,9 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxembed import report
+from jaxembed.errors import InputError
+from jaxembed.report import experiments
 from jaxembed.runs import finished
 from jaxembed.runs.finished import Finished
-from jaxembed.types import InputError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,16 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m jaxembed.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, or of runs")
-    parser.add_argument(
-        "--output", type=Path, default=Path("report"), help="folder to write into (default: report)"
-    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, or of runs' folders")
+    parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write to (default: report)")
     options = parser.parse_args(arguments)
     runs, problems = collect(options.folders)
     for problem in problems:
         print(f"report: left out: {problem}", file=sys.stderr)
     if not runs:
-        print("report: there is no finished run to report on", file=sys.stderr)
+        print("report: found no finished run to report on", file=sys.stderr)
         return 2
     try:
         files = report.write(runs, options.output)
@@ -44,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def collect(folders: Iterable[Path]) -> tuple[list[Finished], list[str]]:
-    """Read the runs in the folders, each once: (runs, what is wrong with those that cannot be read)."""
+    """Read the runs in the folders, each once: (runs, a line on each that cannot be read)."""
     runs: dict[str, Finished] = {}
     problems = []
     for folder in {found.resolve(): found for given in folders for found in _found(given)}.values():
@@ -53,14 +52,14 @@ def collect(folders: Iterable[Path]) -> tuple[list[Finished], list[str]]:
         except InputError as error:
             problems.append(str(error))
             continue
-        same = runs.setdefault(str(run.config), run)
+        same = runs.setdefault(str(sorted(experiments.options_of(run).items())), run)
         if same is not run:
-            problems.append(f"{folder} holds a run of the same config and seed as {same.folder}")
+            problems.append(f"{folder} holds a run with the same config and seed as {same.folder}")
     return list(runs.values()), problems
 
 
 def _found(folder: Path) -> list[Path]:
-    """List the folders of runs in a folder; itself where it is one, or holds none."""
+    """List the runs' folders in a folder; the folder itself if it is one, or holds none."""
     if (folder / "config.json").exists():
         return [folder]
     return sorted(file.parent for file in folder.rglob("config.json")) or [folder]

@@ -1,4 +1,4 @@
-"""Comparison: the figures that lay the experiments on one dataset side by side."""
+"""Comparison: the figures that show the experiments on one dataset side by side."""
 
 import re
 import textwrap
@@ -9,10 +9,11 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from jaxembed import figures
-from jaxembed.figures import plots
+from jaxembed.figures import plots, style
 from jaxembed.report.experiments import Experiment
+from jaxembed.runs import metrics
 
-# Okabe & Ito 2008: told apart with any colour vision, and not the colours of the classes.
+# Okabe & Ito 2008: distinct for any colour vision, and different from the colours of the classes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 # For experiments beyond the colours.
 DASHES = ("-", "--", ":", "-.")
@@ -29,11 +30,11 @@ class Picture(NamedTuple):
 def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[Picture]:
     """Draw the comparisons of the experiments on a dataset, as <name>_<dataset>.png in the folder."""
     pictures = []
-    plain = re.sub(r"[^\w.-]+", "_", dataset)  # of several that are named alike it tells the classes as well
+    plain = re.sub(r"[^\w.-]+", "_", dataset)  # several with the same name have their classes in it as well
     for name, (make, title, how) in COMPARISONS.items():
         file = folder / f"{name}_{plain}.png"
-        with plots.style():
-            plots.save(make(experiments), file)
+        with style.style():
+            style.save(make(experiments), file)
         pictures.append(Picture(file, f"{dataset}: {title}", how))
     return pictures
 
@@ -42,7 +43,7 @@ def embeddings(experiments: Sequence[Experiment]) -> Figure:
     """Draw each experiment's t-SNE picture, of its first seed."""
     columns = min(4, len(experiments))
     rows = -(-len(experiments) // columns)
-    figure, axes = plots.figure(3.1 * columns, 3.3 * rows + 0.3, rows, columns)
+    figure, axes = style.figure(3.1 * columns, 3.3 * rows + 0.3, rows, columns)
     for axis, experiment in zip(axes.flat, experiments, strict=False):
         run = experiment.runs[0]
         plots.scatter(axis, run.sample.points, run.sample.labels, run.sample.classes.tolist())
@@ -55,11 +56,11 @@ def embeddings(experiments: Sequence[Experiment]) -> Figure:
 
 def distances(experiments: Sequence[Experiment]) -> Figure:
     """Draw each experiment's distances within and between classes, in units of the mean between classes."""
-    figure, axes = plots.figure(7.5, 1.5 * len(experiments) + 0.7, len(experiments), sharex=True)
+    figure, axes = style.figure(7.5, 1.5 * len(experiments) + 0.7, len(experiments), sharex=True)
     for [axis], experiment in zip(axes, experiments, strict=True):
         run = experiment.runs[0]
         between = run.measured("test/between_distance")
-        unit = between if between > 0 else 1  # a collapse leaves none
+        unit = between if between > 0 else 1  # after a collapse there is none
         plots.distances(axis, run.sample.edges / unit, run.sample.same, run.sample.different)
         ratio, overlap = (run.measured(f"test/distance_{name}") for name in ("ratio", "overlap"))
         name = textwrap.fill(experiment.name, 80)
@@ -71,19 +72,19 @@ def distances(experiments: Sequence[Experiment]) -> Figure:
 
 
 def curves(experiments: Sequence[Experiment]) -> Figure:
-    """Draw how kNN on validation rises and the loss falls over the training, each seed a line."""
-    figure, [[left, right]] = plots.figure(10, 3.4, columns=2)
+    """Draw how kNN accuracy on validation rises and the loss falls during training, a line for each seed."""
+    figure, [[left, right]] = style.figure(10, 3.4, columns=2)
     for index, experiment in enumerate(experiments):
-        repeated, place = divmod(index, len(COLOURS))
-        colour, dashes = COLOURS[place], DASHES[repeated % len(DASHES)]
+        repeated, position = divmod(index, len(COLOURS))
+        colour, dashes = COLOURS[position], DASHES[repeated % len(DASHES)]
         for run in experiment.runs:
             epochs, accuracies = figures.validation(run, "knn_accuracy")
             line = left.plot(epochs, 100 * accuracies, dashes, marker="o", color=colour, markersize=3)
-            epochs, losses = plots.series(run.lines, "train/loss")
+            epochs, losses = metrics.series(run.lines, "train/loss")
             right.plot(epochs / run.record["epochs"], losses / losses[0], dashes, color=colour, linewidth=0.8)
         line[0].set_label(textwrap.fill(experiment.name, 34))
-    left.set(title="kNN on validation, %", xlabel="epoch", xscale="log")
-    right.set(title="train loss, of its first value", xlabel="share of the training", yscale="log")
+    left.set(title="kNN accuracy on validation, %", xlabel="epoch", xscale="log")
+    right.set(title="train loss, relative to its first value", xlabel="share of training", yscale="log")
     plots.to_100(left)
     for axis in (left.xaxis, right.yaxis):
         plots.plain_ticks(axis)
@@ -96,19 +97,19 @@ COMPARISONS = {
         embeddings,
         "the embeddings side by side",
         "t-SNE (scikit-learn) of the same test images in each experiment's embedding, first seed. "
-        "What is near is near; the sizes of clusters and the gaps between them mean little.",
+        "Neighbours are meaningful; the sizes of clusters and the gaps between them mean little.",
     ),
     "distance_comparison": (
         distances,
         "distances within and between classes",
         "All pairs of the same test images, first seed. Distances are divided by the mean distance between "
         "classes, so that embeddings of different scale can be compared: the less overlap, the better the classes "
-        "are apart.",
+        "are separated.",
     ),
     "learning_curves": (
         curves,
         "learning curves",
-        "Left: nearest neighbours on the validation split while training went on. Right: the training loss as a "
-        "share of its first value; losses of different objectives have no common scale. Each line is a seed.",
+        "Left: kNN accuracy on the validation split during training. Right: the training loss relative to its "
+        "first value; losses of different objectives have no common scale. Each line is a seed.",
     ),
 }

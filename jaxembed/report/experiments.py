@@ -1,4 +1,4 @@
-"""Experiments: finished runs that differ in nothing but the seed, and what they come to together."""
+"""Experiments: finished runs that differ only in the seed, and their means."""
 
 import math
 from collections import defaultdict
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed.runs import workdir
+from jaxembed.runs import identity
 from jaxembed.runs.finished import Finished
 
 
@@ -19,10 +19,10 @@ class Value(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """Runs of one dataset and one config that differ in the seed alone.
+    """Runs on one dataset with one config that differ only in the seed.
 
     Attributes:
-      name: the config's, with the options in which it differs from another experiment of that name.
+      name: of the config, with the options in which it differs from another experiment of that name.
       runs: by seed.
     """
 
@@ -37,9 +37,9 @@ class Experiment(NamedTuple):
 
 
 def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
-    """Gather runs into experiments, by dataset: dataset -> its experiments, in the order in which they came.
+    """Group runs into experiments, by dataset: dataset -> its experiments, in the order of the runs.
 
-    A name that stands for different classes is as many datasets.
+    A dataset's name with different classes counts as different datasets.
     """
     alike: dict[tuple, list[Finished]] = defaultdict(list)
     classes: dict[str, set[tuple[str, ...]]] = defaultdict(set)
@@ -50,26 +50,31 @@ def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
         alike[dataset, names, run.record["experiment"], *sorted(options.items())].append(run)
     names = _names([members[0] for members in alike.values()])
     datasets: dict[str, list[Experiment]] = defaultdict(list)
-    for (dataset, its, *_), name, members in zip(alike, names, alike.values(), strict=True):
-        label = dataset if len(classes[dataset]) == 1 else f"{dataset} ({len(its)} classes, {its[0]} to {its[-1]})"
+    for (dataset, present, *_), name, members in zip(alike, names, alike.values(), strict=True):
+        label = (
+            dataset
+            if len(classes[dataset]) == 1
+            else f"{dataset} ({len(present)} classes, {present[0]} to {present[-1]})"
+        )
         datasets[label].append(Experiment(name, tuple(sorted(members, key=lambda run: run.record["seed"]))))
     return {dataset: tuple(experiments) for dataset, experiments in datasets.items()}
 
 
 def options_of(run: Finished) -> dict[str, Any]:
-    """Flatten a run's config: `config.section.key` -> value."""
-    return workdir.flatten(run.config)
+    """Flatten a run's config, without what says only how often to log or save: `config.section.key` -> value."""
+    kept = {name: value for name, value in run.config["train"].items() if name in identity.TRAIN}
+    return identity.flatten({**run.config, "train": kept})
 
 
 def differing(flat: Iterable[Mapping[str, Any]]) -> list[str]:
-    """List the keys whose values are not the same in all flattened configs, the seed left out."""
+    """List the keys whose values are not the same in all flattened configs, except the seed."""
     flat = list(flat)
     keys = dict.fromkeys(key for options in flat for key in options if key != "config.seed")
     return [key for key in keys if len({str(options.get(key)) for options in flat}) > 1]
 
 
 def _names(firsts: list[Finished]) -> list[str]:
-    """Name each experiment by its config, and where that is not enough, by what makes the difference."""
+    """Name each experiment by its config, and where that is not enough, by the options that differ."""
     names = []
     for run in firsts:
         rivals = [

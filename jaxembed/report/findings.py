@@ -1,65 +1,68 @@
-"""Findings: which experiment's embedding is the better one, and how sure that is, in sentences."""
+"""Findings: which experiment's embedding is better, and how sure that is, in sentences."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from jaxembed import measures
+from jaxembed.measures import Column
+from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
-from jaxembed.report.measures import ACCURACIES, GEOMETRY, Measure
 
-# The p-value from which on a difference may be chance.
-CHANCE = 0.05
-ASKED = {"knn_accuracy": "nearest neighbours", "mlp_accuracy": "an MLP on the frozen embedding"}
-SEEN = {
-    "distance_overlap": "Distances in a class and between classes overlap least",
-    "cdnv": "Classes vary least for the distance between them",
+# A difference with a smaller p-value is significant.
+LEVEL = 0.05
+RANKED = {"knn_accuracy": "kNN accuracy", "mlp_accuracy": "MLP accuracy on the frozen embedding"}
+GEOMETRY = {
+    "distance_overlap": "Distances within and between classes overlap least",
+    "cdnv": "Classes vary least, relative to the distance between them,",
 }
 
 
 def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
-    """Say who is ahead on a dataset by each kind of measure, and whether chance could have done it."""
+    """Say which experiment is best on a dataset by each kind of measure, and whether that is significant."""
+    columns = {column.name: column for column in measures.columns()}
     found = []
-    for measure in ACCURACIES:
-        rivals = [each for each in experiments if not math.isnan(each.value(f"test/{measure.name}").mean)]
-        if measure.name in ASKED and len(rivals) > 1:
-            found.append(_ahead(measure, dataset, rivals))
-    for measure in GEOMETRY:
+    for name, words in RANKED.items():
+        rivals = [each for each in experiments if not math.isnan(each.value(f"test/{name}").mean)]
+        if len(rivals) > 1:
+            found.append(_ranking(columns[name], words, dataset, rivals))
+    for name, words in GEOMETRY.items():
         for best in experiments:
-            if measure.name in SEEN and best.name in measure.best(experiments):
-                shown = measure.show(best.value(f"test/{measure.name}"))
-                found.append(f"{SEEN[measure.name]} in the embedding of {best.name}: {measure.label} {shown}.")
+            if best.name in tables.best(columns[name], experiments):
+                value = tables.show(columns[name], best.value(f"test/{name}"))
+                found.append(f"{words} in the embedding of {best.name}: {columns[name].label} {value}.")
     collapsed = [each.name for each in experiments if any(run.record["collapsed"] for run in each.runs)]
     if collapsed:
-        found.append(f"Collapsed, so that different images look all but the same: {', '.join(collapsed)}.")
+        found.append(f"Collapsed, with nearly identical outputs for different images: {', '.join(collapsed)}.")
     return found
 
 
-def _ahead(measure: Measure, dataset: str, experiments: Sequence[Experiment]) -> str:
-    metric = f"test/{measure.name}"
+def _ranking(column: Column, words: str, dataset: str, experiments: Sequence[Experiment]) -> str:
+    metric = f"test/{column.name}"
     ranked = sorted(experiments, key=lambda each: each.value(metric).mean, reverse=True)
     values = [[run.measured(metric) for run in each.runs] for each in ranked]
-    (first, shown), (second, behind) = ((each.name, measure.show(each.value(metric))) for each in ranked[:2])
-    by = f"By {ASKED[measure.name]}"
-    if shown == behind:
-        return f"{by}, {first} and {second} are level on {dataset}, at {shown}."
-    return f"{by}, {first} is ahead on {dataset}: {shown} against {behind} of {second}{_judged(values)}."
+    first, second = (each.name for each in ranked[:2])
+    best, other = (tables.show(column, each.value(metric)) for each in ranked[:2])
+    if best == other:
+        return f"{first} and {second} have the same {words} on {dataset}: {best}."
+    return f"{first} has the highest {words} on {dataset} ({best} vs {other} for {second}){_significance(values)}."
 
 
-def _judged(values: Sequence[Sequence[float]]) -> str:
-    """Say whether seeds alone could part the first two, by the Games-Howell test; of one seed nothing can be said.
+def _significance(values: Sequence[Sequence[float]]) -> str:
+    """Say whether the first two differ significantly, by the Games-Howell test; one seed does not tell.
 
-    That is Welch's t-test, corrected for the first two having been picked out of all pairs by their means.
+    That is Welch's t-test, corrected for having picked the first two out of all pairs by their means.
     """
     # Imported here: SciPy's statistics take most of a second.
     from scipy import stats
 
     if min(map(len, values[:2])) < 2:
-        return "; one seed does not tell whether chance did it"
+        return "; with one seed, significance cannot be tested"
     if not any(len(set(each)) > 1 for each in values[:2]):
-        return ", the same with every seed"
-    # Between two others that never vary it is 0 / 0, which nobody reads.
+        return "; no variation between seeds"
+    # For a pair that never varies it is 0 / 0, which is not used.
     with np.errstate(invalid="ignore", divide="ignore"):
         p = stats.tukey_hsd(*(each for each in values if len(each) > 1), equal_var=False).pvalue[0, 1]
-    verdict = "which chance could do" if p > CHANCE else "more than chance"
-    return f", {verdict} (Games-Howell test over seeds, p = {p:.2g})"
+    verdict = "significant" if p <= LEVEL else "not significant"
+    return f"; {verdict} (Games-Howell test over seeds, p = {p:.2g})"

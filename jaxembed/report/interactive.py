@@ -1,4 +1,4 @@
-"""Interactive: the embeddings of a dataset's runs, laid side by side to be explored in a browser, offline."""
+"""Interactive: the embeddings of a dataset's runs side by side, to be explored in a browser, offline."""
 
 import json
 import textwrap
@@ -15,17 +15,17 @@ from bokeh.transform import linear_cmap
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxembed.figures import plots
+from jaxembed.figures import style
 from jaxembed.report import webp
 from jaxembed.runs.finished import Finished
-from jaxembed.sample import Sample
+from jaxembed.runs.sample import Sample
 
 # Points of a run that are drawn: more make the page slow, and hide each other.
 LIMIT = 1000
 SIDE = 420
-WRONG = matplotlib.colors.to_hex(plots.WRONG)
+WRONG = matplotlib.colors.to_hex(style.WRONG)
 
-# `value` is what stands in the column: a class, or a row of the source.
+# `value` is the column's value: a class, or a row of the source.
 LOOK_UP = """
 const labels = source.data.label, own = labels[special_vars.index]
 switch (format) {
@@ -48,21 +48,21 @@ LEGEND = """
 """
 PIXELS = "image-rendering: pixelated; object-fit: contain; display: block"
 NOTES = """<b>{counts} sampled test images</b>, coloured by class; dark outline: kNN is wrong. {apart}<br>
-<b>Point</b> at an image to see it, what kNN says, and its nearest others in the embedding (not in the picture), out
-of the whole sample, framed in red if of another class; the other plots ring the image.<br>
-<b>Click</b> a class above to hide it in all plots. <b>Select</b> by a click, or a box (below each plot), to keep
-the same images bright in all plots; Esc ends it. The wheel zooms, dragging moves, reset goes back."""
+<b>Point</b> at an image to see it, its kNN prediction, and its nearest neighbours in the embedding (not in the
+picture) from the whole sample, in a red frame if in a different class; the other plots mark the image.<br>
+<b>Click</b> a class above to hide it in all plots. <b>Select</b> images by a click, or a box (below each plot), to
+highlight them in all plots; Esc clears it. The wheel zooms, dragging moves, reset restores the view."""
 
 
 def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
-    """Lay out the embeddings of a dataset's runs: a legend that acts on all, a scatter plot each, and what they do.
+    """Arrange the embeddings of a dataset's runs: a legend for all, a scatter plot for each, and instructions.
 
     Args:
-      runs: (name, run), at least one; all have the same classes. Those whose samples hold the same images stand
-        together and share them, what is selected and what is pointed at.
+      runs: (name, run), at least one; all have the same classes. Those whose samples hold the same images are
+        linked: they share the images, the selection and the pointer.
     """
     classes = runs[0][1].sample.classes.tolist()
-    colours = [matplotlib.colors.to_hex(colour) for colour in plots.colours(len(classes))]
+    colours = [matplotlib.colors.to_hex(colour) for colour in style.colours(len(classes))]
     dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
     legend = models.CheckboxButtonGroup(labels=classes, active=list(range(len(classes))), margin=0)
     legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
@@ -81,7 +81,7 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
         drawn += [_plot(name, run, source, shows, colours, look_up) for run, (name, _) in enumerate(group)]
     row = models.Row(*drawn, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "gap": "20px"})
     counts = dict.fromkeys(f"{len(s.labels[:LIMIT]):,} of {len(s.labels):,}" for [(_, s), *_] in groups.values())
-    apart = "Not all plots show the same images; those that do act together." if len(groups) > 1 else ""
+    apart = "Not all plots show the same images; those that do are linked." if len(groups) > 1 else ""
     text = NOTES.format(counts=" or ".join(counts), apart=apart)
     styles = {"color": "#555", "font-size": "13px", "line-height": "1.55"}
     notes = models.Div(text=text, sizing_mode="stretch_width", margin=0, styles=styles)
@@ -101,12 +101,12 @@ def resources() -> str:
 
 
 def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
-    """Gather samples of the same n images: each image once, and what each run makes of it.
+    """Combine samples of the same n images: each image once, and its position and neighbours in each run.
 
     Returns:
-      n rows: `label`, `image` (a data URI; empty where none of the first LIMIT is it or has it as a neighbour), and
-      of run r `x<r>`, `y<r>` in [-1, 1], `predicted<r>`, `wrong<r>` (1 or 0) and `near<r>_<i>`, the row of the i-th
-      nearest other.
+      n rows: `label`, `image` (a data URI; empty if it is not shown, as a point or as a neighbour of one), and
+      for run r `x<r>`, `y<r>` in [-1, 1], `predicted<r>`, `wrong<r>` (1 or 0) and `near<r>_<i>`, the row of the
+      i-th nearest other.
     """
     labels = samples[0].labels
     used = set(range(len(labels))[:LIMIT]).union(*(sample.nearest[:LIMIT].flat for sample in samples))
@@ -138,7 +138,7 @@ def _plot(
     look_up: models.CustomJSHover,
 ) -> figure:
     plot = figure(
-        # Plain, as Bokeh takes a name between dollars for mathematics.
+        # Plain, because Bokeh takes a name between dollars for mathematics.
         title=models.Title(text=models.PlainText(textwrap.fill(name, 54)), text_font_size="14px"),
         # The frame is a square, however many lines the title has.
         width=SIDE,
@@ -164,7 +164,7 @@ def _plot(
         size=7,
         fill_color=linear_cmap("label", colours, low=-0.5, high=len(colours) - 0.5),
         fill_alpha=0.85,
-        line_color=plots.INK,
+        line_color=style.INK,
         line_width=1.6,
         line_alpha=f"wrong{run}",
         nonselection_fill_alpha=0.12,
@@ -176,7 +176,7 @@ def _plot(
     near = [column for column in source.data if column.startswith(f"near{run}_")]
     hover = models.HoverTool(tooltips=_tooltip(run, near), renderers=[points])
     hover.formatters = {f"@{column}": look_up for column in ("label", f"predicted{run}", *near)}
-    # Of points that lie upon each other, the one on top.
+    # Of points on top of each other, the topmost one.
     hover.update(limit=1, sort_by=[("$index", "descending")])
     plot.add_tools(hover)
     return plot
@@ -186,7 +186,7 @@ def _tooltip(run: int, near: list[str]) -> str:
     """Write the HTML that a point shows; Bokeh escapes what it puts in."""
     frame = f"width: 42px; height: 42px; {PIXELS}; border: 3px solid"
     others = "".join(f'<img src="@{column}{{image}}" style="{frame} @{column}{{frame}}">' for column in near)
-    return f"""<div style="padding: 6px; font-size: 13px; color: {plots.INK}">
+    return f"""<div style="padding: 6px; font-size: 13px; color: {style.INK}">
 <div style="display: flex; gap: 12px; align-items: center">
 <img src="@image" style="width: 84px; height: 84px; {PIXELS}">
 <div style="line-height: 1.6">

@@ -1,12 +1,13 @@
-"""The text for a repository: report.md, with the comparisons as pictures beside it."""
+"""The text for a repository: report.md, with the comparisons as separate pictures."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jaxembed.report import findings
+from jaxembed import files
+from jaxembed.report import findings, tables
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment
-from jaxembed.report.measures import ACCURACIES, GEOMETRY, Table, shown, tables
+from jaxembed.report.tables import Table
 
 FILE = "report.md"
 
@@ -16,7 +17,7 @@ def write(
 ) -> Path:
     """Write the text into the folder, and return its file."""
     file = folder / FILE
-    file.write_text("\n".join(_lines(datasets, pictures)) + "\n")
+    files.write_text(file, "\n".join(_lines(datasets, pictures)) + "\n")
     return file
 
 
@@ -24,12 +25,12 @@ def _lines(
     datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]]
 ) -> Iterator[str]:
     yield "# Which way of learning gave the better embedding?"
-    yield "\nThe encoders are frozen and judged on the test split, each in the distance that its config names for"
-    yield "nearest neighbours. Mean ± standard deviation over seeds; the best of a column is bold."
+    yield "\nFrozen encoders, evaluated on the test split, each with the distance that its config uses for nearest"
+    yield "neighbours. Mean ± standard deviation over seeds; the best in each column is bold."
     for dataset, experiments in datasets.items():
         yield f"\n## {dataset}\n"
         yield from (f"- {_escape(sentence)}" for sentence in findings.sentences(dataset, experiments))
-        for table in tables(experiments):
+        for table in tables.make(experiments):
             yield ""
             yield from _table(table)
         for picture in pictures[dataset]:
@@ -39,11 +40,11 @@ def _lines(
     yield from (run.record["command"] for each in datasets.values() for one in each for run in one.runs)
     yield "```\n\n## The measures\n"
     everything = [one for experiments in datasets.values() for one in experiments]
-    yield from (f"- **{m.head}**: {m.meaning}" for m in shown((*ACCURACIES, *GEOMETRY), everything))
+    yield from (f"- **{tables.head(column)}**: {column.meaning}" for column in tables.shown(everything))
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield _row(["experiment", "seeds", *(measure.head for measure in table.columns)])
+    yield _row(["experiment", "seeds", *map(tables.head, table.columns)])
     yield _row(["---", *["---:"] * (len(table.columns) + 1)])
     for each, cells in table.rows:
         values = (f"**{text}**" if best else text for text, best in cells)
@@ -55,5 +56,5 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    """Keep Markdown from taking a name's characters for its own."""
+    """Escape what Markdown would take for markup in a name."""
     return "".join(f"\\{character}" if character in "\\`*|<[#" else character for character in text)

@@ -1,4 +1,4 @@
-"""The page: report.html, complete in one file, works offline."""
+"""The page: report.html, a single file that works offline."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,12 @@ from typing import NamedTuple
 import jinja2
 from PIL import Image
 
-from jaxembed import figures
-from jaxembed.report import findings, interactive, webp
+from jaxembed import figures, files
+from jaxembed.errors import InputError
+from jaxembed.report import findings, interactive, tables, webp
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of
-from jaxembed.report.measures import ACCURACIES, GEOMETRY, shown, tables
 from jaxembed.runs.finished import Finished
-from jaxembed.types import InputError
 
 FILE = "report.html"
 # Of a WebP: the text in a figure stays sharp, at a third of the PNG's size.
@@ -22,7 +21,7 @@ QUALITY = 80
 
 
 class Row(NamedTuple):
-    """One option in which experiments differ: its name; of each experiment, its value and whether it is unusual."""
+    """An option in which experiments differ: its name; for each experiment, its value and whether it is unusual."""
 
     name: str
     values: list[tuple[str, bool]]
@@ -46,8 +45,9 @@ def write(
         experiments=len(everything),
         runs=sum(len(each.runs) for each in everything),
         pictures=pictures,
-        tables={dataset: tables(experiments) for dataset, experiments in datasets.items()},
-        measures=shown((*ACCURACIES, *GEOMETRY), everything),
+        tables={dataset: tables.make(experiments) for dataset, experiments in datasets.items()},
+        measures=tables.shown(everything),
+        head=tables.head,
         sentences={dataset: findings.sentences(dataset, each) for dataset, each in datasets.items()},
         options={dataset: options(experiments) for dataset, experiments in datasets.items()},
         captions=figures.CAPTIONS,
@@ -58,12 +58,12 @@ def write(
         interactive=views,
         scripts=interactive.resources(),
     )
-    file.write_text(page)
+    files.write_text(file, page)
     return file
 
 
 def facts(run: Finished) -> list[str]:
-    """List what a reader wants to know of a run first."""
+    """List what a reader wants to know about a run first."""
     record = run.record
     parameters = ", ".join(f"{part} {count:,}" for part, count in record["parameters"].items())
     return [

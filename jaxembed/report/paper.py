@@ -1,4 +1,4 @@
-"""The paper: report.pdf, with what was done, what came out, and how to do it again."""
+"""The paper: report.pdf, with what was done, the results, and how to reproduce them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,36 +8,21 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from jaxembed import figures
-from jaxembed.report import findings, measures
+from jaxembed.report import findings, methods, tables
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of
-from jaxembed.report.measures import ACCURACIES, GEOMETRY
 from jaxembed.report.typeset import MONO, Story
 from jaxembed.runs.finished import Finished
 
 FILE = "report.pdf"
-METHODS = {
-    "reconstruct": "An autoencoder: the encoder reduces an image to a short code, and a decoder has to restore the "
-    "image from it, scored by the mean absolute error. No label is used; where the config names a corruption, the "
-    "network sees a corrupted copy and has to restore the clean image.",
-    "classify": "Encoder and classifier are one network, trained with cross-entropy to tell the class of an "
-    "augmented image. The embedding is what the encoder hands to the classifier. Where the config says so "
-    "(mirrored, shifted), the trained classifier gets the mean over the embeddings of an image and its variants.",
-    "ntxent": "SimCLR (Chen et al. 2020): two random views of an image have to find each other among all views of "
-    "the batch, by the cosine of projections that are thrown away afterwards. No label is used: the augmentation "
-    "alone says what two views of one image have in common.",
-    "margin": "All pairs of a batch are compared: two images of one class are pulled together, two of different "
-    "classes pushed apart until a margin lies between them (Hadsell et al. 2006). Labels only say which images are "
-    "of one class; both kinds of pair weigh the same.",
-}
-JUDGED = (
+EVALUATION = (
     "After training, the encoder is frozen and all images are embedded. Three classifiers learn from the "
-    "embeddings of the train split alone: the majority of the k nearest train images, where nothing is trained; a "
-    "linear classifier; and one with hidden layers (MLP). The last two, the probes, get standardised embeddings "
-    "and are trained by AdamW, the learning rate falling to 0 as half a cosine, from the same initial weights "
-    "whatever the seed of the run. Retrieval and geometry are measured on the embeddings of the test split."
+    "embeddings of the train split only: a majority vote of the k nearest train images, with no training; a linear "
+    "classifier; and one with hidden layers (MLP). The last two, the probes, get standardised embeddings and are "
+    "trained by AdamW, with a learning rate that falls to 0 as half a cosine, from the same initial weights for "
+    "every seed of a run. Retrieval and geometry are measured on the embeddings of the test split."
 )
-# Figures that can be read at half the page's width, in an order in which two of a height meet.
+# Figures that can be read at half the page's width, in an order in which two of equal height are neighbours.
 HALF = ("embeddings", "confusion", "neighbours", "reconstructions", "views", "distances")
 
 
@@ -69,39 +54,39 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
     ways = ", ".join(_unique(run.record["objective"] for run in runs))
     story.text(
         f"An encoder turns an image into a vector, its embedding. Here {_count(experiments, 'experiment')} trained "
-        f"one on {escape(_listed(datasets))}, to learn in these ways: {escape(ways)}. Each encoder was then "
-        "frozen and judged on the test split: by classifiers that see nothing but its embeddings, by "
-        "retrieval, and by how its classes lie. A number is the mean over the seeds of an experiment, ± their "
-        "standard deviation where there are several."
+        f"one on {escape(_listed(datasets))}, with these objectives: {escape(ways)}. Each encoder was then frozen "
+        "and evaluated on the test split: by classifiers that see only its embeddings, by retrieval, and by the "
+        "geometry of its classes. A number is the mean over the seeds of an experiment, ± their standard deviation "
+        "where there are several."
     )
     for dataset, group in datasets.items():
-        said = findings.sentences(dataset, group) or [f"{group[0].name} stands alone: nothing is compared."]
-        story.text(f"<b>{escape(dataset)}.</b> {escape(' '.join(said))}")
+        nothing = f"{group[0].name} is the only experiment: nothing is compared."
+        found = findings.sentences(dataset, group) or [nothing]
+        story.text(f"<b>{escape(dataset)}.</b> {escape(' '.join(found))}")
 
 
 def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
     story.heading("Method")
     story.heading("Experiments", 1)
-    head = ["experiment", "objective", "encoder", "device", "encoder's parameters", "head's"]
+    head = ["experiment", "objective", "encoder", "device", "parameters of the encoder", "of the head"]
     head += ["epochs", "batch size", "seconds", "seeds"]
     for dataset, group in datasets.items():
         story.table(f"The experiments on {escape(dataset)}.", head, map(_trained, group), texts=4)
     story.heading("Ways of learning", 1)
     for objective in _unique(each.runs[0].record["objective"] for group in datasets.values() for each in group):
-        method = METHODS.get(objective, f"Defined in jaxembed/objectives/{objective}.py.")
-        story.text(f"<b>{escape(objective)}.</b> {escape(method)}")
+        story.text(f"<b>{escape(objective)}.</b> {escape(methods.describe(objective))}")
     story.heading("Evaluation", 1)
-    story.text(JUDGED)
+    story.text(EVALUATION)
     head = ["dataset", "experiments", "k", "distance", "views", "linear probe", "MLP probe"]
     caption = (
-        "How the embeddings are judged: k nearest neighbours, by which distance; the augmented views of each train "
-        "image that the probes learn from, besides the image itself; and the probes."
+        "How the embeddings are evaluated: the number k of nearest neighbours and their distance; the augmented "
+        "views of each train image that the probes learn from, in addition to the image itself; and the probes."
     )
-    story.table(caption, head, _judged(datasets), texts=7)
+    story.table(caption, head, _evaluated(datasets), texts=7)
 
 
 def _trained(experiment: Experiment) -> list[str]:
-    """Say how an experiment was trained: a line of the table of experiments."""
+    """Describe how an experiment was trained: a row of the table of experiments."""
     records = [run.record for run in experiment.runs]
     cells = (
         experiment.name,
@@ -118,15 +103,15 @@ def _trained(experiment: Experiment) -> list[str]:
     return list(map(escape, cells))
 
 
-def _judged(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
-    """Say how experiments were judged: a line for all those on a dataset whose settings are the same."""
+def _evaluated(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
+    """Describe how experiments were evaluated: a row for all those on a dataset with the same settings."""
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for dataset, group in datasets.items():
         for each in group:
             options = each.runs[0].config["evaluate"]
             probes = (_named_values(options[name]) for name in ("linear", "mlp"))
-            views = options.get("views", 0)  # runs from before there were any lack the key
-            seen = f"{views}: {_named_values(options['augmentation'])}" if views else "none"
+            views = options["views"]
+            seen = f"{views}: {_augmentation(options['augmentation'])}" if views else "none"
             alike[dataset, str(options["neighbours"]), options["distance"], seen, *probes].append(each.name)
     rows = ((dataset, ", ".join(names), *settings) for (dataset, *settings), names in alike.items())
     return [list(map(escape, row)) for row in rows]
@@ -136,18 +121,22 @@ def _named_values(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items() if value != [])
 
 
+def _augmentation(options: Mapping[str, Mapping[str, Any]]) -> str:
+    return "; ".join(f"{operation} ({_named_values(knobs)})" for operation, knobs in options.items())
+
+
 def _results(
     story: Story, datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]]
 ) -> None:
     story.heading("Results")
     for dataset, experiments in datasets.items():
         story.heading(dataset, 1)
-        for what, table in zip(("Accuracy and retrieval", "Geometry"), measures.tables(experiments), strict=True):
+        for table in tables.make(experiments):
             caption = (
-                f"{what} on the test split of {escape(dataset)}. ↑: more is better, ↓: less is better; experiments "
-                "may not be compared by a column without an arrow. Bold: the best of a column."
+                f"{table.caption} on the test split of {escape(dataset)}. ↑: more is better, ↓: less is better; "
+                "columns without an arrow must not be used to compare experiments. Bold: the best in a column."
             )
-            head = ["experiment", *(escape(measure.head) for measure in table.columns)]
+            head = ["experiment", *(escape(tables.head(column)) for column in table.columns)]
             rows = [[escape(each.name), *(_number(*cell) for cell in cells)] for each, cells in table.rows]
             story.table(caption, head, rows, texts=1)
         for picture in pictures[dataset]:
@@ -155,7 +144,7 @@ def _results(
 
 
 def _number(text: str, best: bool) -> str:
-    """Write the deviation below the mean, so that a page is wide enough for all columns."""
+    """Write the deviation below the mean, so that the page is wide enough for all columns."""
     mean, _, deviation = text.partition(" ± ")
     return (f"<b>{mean}</b>" if best else mean) + (f"<br/>±\N{NO-BREAK SPACE}{deviation}" if deviation else "")
 
@@ -169,12 +158,12 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
             story.heading(f"{experiment.name} on {dataset}", 1)
             for pictures in _drawn(run, name):
                 story.figure(*pictures)
-            caption = f"The config of {escape(name)}. Bold: not the same in all experiments on the dataset."
+            caption = f"The config of {escape(name)}. Bold: different between experiments on the dataset."
             story.table(caption, ["option", "value"] * 2, _options(options_of(run), different), texts=4)
 
 
 def _drawn(run: Finished, title: str) -> list[list[Picture]]:
-    """Lay out the figures that a run has, line by line."""
+    """Arrange the figures that a run has, row by row."""
     files = figures.drawn(run).items()
     drawn = {name: Picture(file, title, figures.CAPTIONS[name]) for name, file in files}
     whole = [[picture] for name, picture in drawn.items() if name not in HALF]
@@ -183,7 +172,7 @@ def _drawn(run: Finished, title: str) -> list[list[Picture]]:
 
 
 def _options(options: Mapping[str, Any], different: Sequence[str]) -> list[list[str]]:
-    """Lay out options as names and values, twice beside each other, to be read downwards."""
+    """Arrange options as names and values in two columns, to be read downwards."""
     pairs = []
     for key, value in options.items():
         cells = [escape(key.removeprefix("config.")), escape(str(value))]
@@ -199,7 +188,7 @@ def _reproduction(story: Story, experiments: Sequence[Experiment]) -> None:
     names = [name for each in experiments for name in _named(each)]
     commands = [f'<font name="{MONO}">{escape(run.record["command"])}</font>' for run in runs]
     rows = zip(map(escape, names), commands, strict=True)
-    caption = "The command of each run: it trains one encoder, judges it and draws its figures."
+    caption = "The command of each run: it trains an encoder, evaluates it and draws its figures."
     story.table(caption, ["run", "command"], rows, texts=2)
     story.heading("Versions", 1)
     packages = _unique(package for run in runs for package in run.record["versions"])
@@ -207,13 +196,12 @@ def _reproduction(story: Story, experiments: Sequence[Experiment]) -> None:
     rows = [list(map(escape, pair)) for pair in zip(packages, versions, strict=True)]
     story.table("The packages that the runs used.", ["package", "version"], rows, texts=2)
     story.heading("Measures", 1)
-    shown = measures.shown((*ACCURACIES, *GEOMETRY), experiments)
-    rows = [[escape(measure.head), escape(measure.meaning)] for measure in shown]
-    story.table("What the measures say.", ["measure", "meaning"], rows, texts=2)
+    rows = [[escape(tables.head(column)), escape(column.meaning)] for column in tables.shown(experiments)]
+    story.table("What the measures mean.", ["measure", "meaning"], rows, texts=2)
 
 
 def _named(experiment: Experiment) -> list[str]:
-    """Name the runs of an experiment, apart from those of all others."""
+    """Name the runs of an experiment, distinct from those of all others."""
     return [f"{experiment.name}, seed {run.record['seed']}" for run in experiment.runs]
 
 

@@ -1,7 +1,8 @@
-"""Typesetting: the pages of a PDF, and what fills them, its headings, tables and figures numbered as they come."""
+"""Typesetting: the pages of a PDF and their contents, with headings, tables and figures numbered in order."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from xml.sax.saxutils import escape
 
 import matplotlib
@@ -14,18 +15,19 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
-from jaxembed.figures import plots
+from jaxembed import files
+from jaxembed.figures import style
 from jaxembed.report.comparison import Picture
 
 MARGIN, GAP = 18 * mm, 6  # around a page, and between two columns of it
 WIDTH = A4[0] - 2 * MARGIN
 HEIGHT = 190 * mm  # of a figure at most: leaves room for headings above it and a caption below
 # Points a pixel: the text in a figure that has the page's width becomes as large as that of its caption.
-SCALE = 0.75 * 72 / plots.STYLE["figure.dpi"]
+SCALE = 0.75 * 72 / style.STYLE["figure.dpi"]
 
 FONT, BOLD, MONO = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono"
 FAMILY = (FONT, BOLD, f"{FONT}-Oblique", f"{FONT}-BoldOblique")
-TEXT = ParagraphStyle("text", fontName=FONT, fontSize=9, leading=13.5, spaceAfter=6, textColor=plots.INK)
+TEXT = ParagraphStyle("text", fontName=FONT, fontSize=9, leading=13.5, spaceAfter=6, textColor=style.INK)
 TITLE = ParagraphStyle("title", TEXT, fontName=BOLD, fontSize=19, leading=25, spaceAfter=8)
 HEADINGS = (
     ParagraphStyle("section", TEXT, fontName=BOLD, fontSize=14, leading=18, spaceBefore=16, keepWithNext=1),
@@ -41,9 +43,9 @@ CELL = ParagraphStyle("cell", TEXT, fontSize=7, leading=8.5, spaceAfter=0)
 NUMBER = ParagraphStyle("number", CELL, alignment=TA_RIGHT)
 ALL = ((0, 0), (-1, -1))
 RULED = [
-    ("LINEABOVE", (0, 0), (-1, 0), 0.9, plots.INK),
-    ("LINEBELOW", (0, 0), (-1, 0), 0.5, plots.INK),
-    ("LINEBELOW", (0, -1), (-1, -1), 0.9, plots.INK),
+    ("LINEABOVE", (0, 0), (-1, 0), 0.9, style.INK),
+    ("LINEBELOW", (0, 0), (-1, 0), 0.5, style.INK),
+    ("LINEBELOW", (0, -1), (-1, -1), 0.9, style.INK),
     ("VALIGN", *ALL, "TOP"),
     ("VALIGN", (0, 0), (-1, 0), "BOTTOM"),
     *((f"{side}PADDING", *ALL, GAP / 2) for side in ("LEFT", "RIGHT")),
@@ -53,10 +55,10 @@ BESIDE = [("VALIGN", *ALL, "TOP"), *((f"{side}PADDING", *ALL, 0) for side in ("L
 
 
 class Story(list[Flowable]):
-    """What fills the pages, from top to bottom; numbers headings, tables and figures as they come."""
+    """The contents of the pages, from top to bottom; numbers headings, tables and figures in order."""
 
     def __init__(self, title: str) -> None:
-        """Begin with the title, plain text."""
+        """Start with the title, plain text."""
         _register_fonts()
         super().__init__([Paragraph(escape(title), TITLE)])
         self.title, self.numbers, self.tables, self.figures = title, [0], 0, 0
@@ -100,17 +102,18 @@ class Story(list[Flowable]):
         self.append(TableOfContents(levelStyles=CONTENTS, dotsMinLevel=0))
 
     def write(self, file: Path) -> None:
-        """Write the pages to a file; the same story makes the same bytes."""
-        _Pages(file, self.title).multiBuild(self)
+        """Write the pages to a file, whole or not at all; the same story makes the same bytes."""
+        with files.replacing(file) as stream:
+            _Pages(stream, self.title).multiBuild(self)
 
 
 class _Pages(SimpleDocTemplate):
     """The pages: each has its number, and the outline and the contents lead to the headings."""
 
-    def __init__(self, file: Path, title: str) -> None:
+    def __init__(self, file: BinaryIO, title: str) -> None:
         # The frame takes the other 6 points.
         margins = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), MARGIN - 6)
-        super().__init__(str(file), pagesize=A4, title=title, author="jaxembed", lang="en", invariant=1, **margins)
+        super().__init__(file, pagesize=A4, title=title, author="jaxembed", lang="en", invariant=1, **margins)
 
     def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 (reportlab's name)
         if getattr(flowable, "style", None) in HEADINGS:
@@ -122,19 +125,19 @@ class _Pages(SimpleDocTemplate):
 
     def afterPage(self) -> None:  # noqa: N802 (reportlab's name)
         self.canv.setFont(FONT, 7.5)
-        self.canv.setFillColor(plots.FAINT)
+        self.canv.setFillColor(style.FAINT)
         self.canv.drawRightString(A4[0] - MARGIN, MARGIN / 2, str(self.page))
 
 
 def _widths(cells: Sequence[Sequence[Paragraph]]) -> list[float]:
-    """Share out the page's width as a browser does: words stay whole, longer texts get more of what is left."""
+    """Divide the page's width as a browser does: words stay whole, longer texts get more of what is left."""
     columns = list(zip(*cells, strict=True))
-    # One point more: a text exactly as wide as its cell can be broken.
+    # One point more: a text exactly as wide as its cell may be broken.
     wanted = [1 + GAP + max(_length(cell) for cell in column) for column in columns]
     if sum(wanted) <= WIDTH:
         return wanted
     words = [1 + GAP + max(cell.minWidth() for cell in column) for column in columns]
-    # A name can be a word too long for the page: then the longest words are broken, so that no other need be.
+    # A name may be a word too long for the page: then the longest words are broken, so that no others need to be.
     limit = next(limit for limit in range(int(WIDTH), 0, -1) if sum(min(word, limit) for word in words) <= WIDTH)
     least = [min(word, limit) for word in words]
     share = (WIDTH - sum(least)) / (sum(wanted) - sum(least))

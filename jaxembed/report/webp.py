@@ -1,4 +1,4 @@
-"""WebP: pictures as text in a page, small and without a file beside it."""
+"""WebP: pictures as text in a page, small and without a separate file."""
 
 import base64
 import io

@@ -1,1 +1,4 @@
-"""A run's folder: what its files are called, what they hold, and who may write them."""
+"""A run's folder as files -> values, with NumPy alone: what making a run writes, and showing it reads.
+
+config.json  metrics.jsonl  result.json  sample.npz  figures/*.png  checkpoint/<step>/
+"""

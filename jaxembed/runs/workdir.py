@@ -1,15 +1,18 @@
-"""The folder of a run, which belongs to one config and to one process at a time."""
+"""The folder of a run, which belongs to one run and to one process at a time."""
 
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from ml_collections import ConfigDict
 
-from jaxembed.types import InputError
+from jaxembed import files
+from jaxembed.errors import InputError
+from jaxembed.runs import identity
+
+CONFIG, METRICS, RESULT, CHECKPOINT = "config.json", "metrics.jsonl", "result.json", "checkpoint"
 
 
 @contextlib.contextmanager
@@ -28,68 +31,44 @@ def opened(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise InputError(f"--workdir {folder} is in use by another run; take another --workdir") from error
+            raise InputError(f"--workdir {folder} is in use by another run; use a different --workdir") from error
         except OSError as error:  # of a file system without locks
-            raise InputError(f"--workdir {folder} cannot be locked: {error.strerror}; take another disk") from error
+            reason = f"cannot be locked: {error.strerror}; use a --workdir on a different disk"
+            raise InputError(f"--workdir {folder} {reason}") from error
         yield
 
 
 def check(config: ConfigDict, folder: Path) -> None:
-    """Raise an InputError if the folder holds a run of another config; the keys that differ are named.
+    """Raise an InputError if the folder holds a different run; the options that differ are named.
 
-    A folder in which nothing was trained yet is nobody's.
+    Options that do not determine a run's parameters may differ, and a folder in which nothing was trained yet is
+    free.
     """
-    file = folder / "config.json"
-    log = folder / "metrics.jsonl"
-    logged = log.exists() and log.stat().st_size > 0
-    if not (logged or (folder / "result.json").exists() or any((folder / "checkpoint").glob("[0-9]*"))):
+    if not _holds_a_run(folder):
         return
+    file = folder / CONFIG
     if not file.exists():
-        raise InputError(f"--workdir {folder} holds a run without its config.json; take another --workdir")
-    theirs = flatten(read(file))
-    ours = flatten(json.loads(config.to_json()))
-    keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-    if keys:
-        differences = ", ".join(f"{key} is {theirs.get(key)!r} there, {ours.get(key)!r} here" for key in keys)
-        raise InputError(f"--workdir {folder} holds a run of another config: {differences}; take another --workdir")
+        raise InputError(f"--workdir {folder} holds a run without its {CONFIG}; use a different --workdir")
+    there, here = (identity.identity(each) for each in (files.read_json(file), json.loads(config.to_json())))
+    if differing := sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key)):
+        differences = ", ".join(
+            f"{key} is {_value(there, key)} there, {_value(here, key)} here" for key in differing
+        )
+        raise InputError(
+            f"--workdir {folder} was trained with a different config: {differences}; use a different --workdir"
+        )
 
 
-def read(file: Path) -> dict[str, Any]:
-    """Read a JSON file that holds one record.
-
-    Raises:
-      InputError: if it is damaged, or cannot be read.
-    """
-    try:
-        record = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is damaged: {error}") from error
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    if not isinstance(record, dict):
-        raise InputError(f"{file} is damaged: it must hold a record, got {type(record).__name__}")
-    return record
+def write_config(config: ConfigDict, folder: Path) -> None:
+    """Write a run's config.json."""
+    files.write_text(folder / CONFIG, config.to_json(indent=2) + "\n")
 
 
-def write(name: str, text: str, folder: Path) -> None:
-    """Write a text file of the folder, whole or not at all."""
-    with replacing(name, folder) as partial:
-        partial.write(text.encode())
+def _holds_a_run(folder: Path) -> bool:
+    metrics = folder / METRICS
+    logged = metrics.exists() and metrics.stat().st_size > 0
+    return logged or (folder / RESULT).exists() or any((folder / CHECKPOINT).glob("[0-9]*"))
 
 
-@contextlib.contextmanager
-def replacing(name: str, folder: Path) -> Iterator[BinaryIO]:
-    """Open a file of the folder that takes its name once it is whole."""
-    partial = folder / f"{name}.partial"
-    with partial.open("wb") as file:
-        yield file
-    partial.replace(folder / name)
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "config") -> dict[str, Any]:
-    """Flatten nested sections to `config.section.key` -> value."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}.{key}"
-        flat |= flatten(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return flat
+def _value(options: dict, key: str) -> str:
+    return repr(options[key]) if key in options else "not set"

@@ -13,10 +13,11 @@ from sklearn.datasets import load_digits
 
 from jaxembed import datasets
 from jaxembed.datasets.prepared import records
-from jaxembed.types import InputError
+from jaxembed.errors import InputError
 
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "unset").expanduser().resolve()
 IMAGE, KIND = tfds.features.Image(shape=(5, 7, 3)), tfds.features.ClassLabel(names=["ash", "beech", "cedar"])
+TREES_SECTION = {"name": "trees", "validation": 2}
 TREES = {"image": IMAGE, "label": KIND, "supervised": ("picture", "kind"), "splits": ("train", "test")}
 
 
@@ -60,7 +61,8 @@ def warnings(monkeypatch):
 
 
 def load(data_dir: Path, name: str = "trees", *, validation: int = 2, seed: int = 0) -> datasets.Dataset:
-    return datasets.load(name, data_dir=str(data_dir), validation=validation, seed=seed)
+    section = {"name": name, "validation": validation}
+    return datasets.load(section, data_dir=str(data_dir), seed=seed)
 
 
 def refusal(data_dir: Path, name: str = "trees", *, validation: int = 2) -> str:
@@ -144,19 +146,19 @@ def test_the_latest_version_and_a_config_are_found(data_dir, folder):
 
 def test_the_data_dir_defaults_to_tfdss_variable_and_expands_home(data_dir, folder, monkeypatch):
     monkeypatch.setenv("HOME", str(data_dir.parent))
-    assert datasets.load("trees", data_dir="~/data", validation=2, seed=0).test.labels.size
+    assert datasets.load(TREES_SECTION, data_dir="~/data", seed=0).test.labels.size
     monkeypatch.setenv("TFDS_DATA_DIR", "~/data")
-    assert datasets.load("trees", data_dir=None, validation=2, seed=0).test.labels.size
+    assert datasets.load(TREES_SECTION, data_dir=None, seed=0).test.labels.size
     monkeypatch.delenv("TFDS_DATA_DIR")
     data_dir.rename(data_dir.with_name("tensorflow_datasets"))
-    assert datasets.load("trees", data_dir=None, validation=2, seed=0).test.labels.size
+    assert datasets.load(TREES_SECTION, data_dir=None, seed=0).test.labels.size
 
 
 def test_a_cached_dataset_needs_no_tfds(data_dir, folder):
     load(data_dir)
     code = (
         "import sys; from jaxembed import datasets; "
-        f"datasets.load('trees', data_dir={str(data_dir)!r}, validation=2, seed=0); "
+        f"datasets.load({TREES_SECTION}, data_dir={str(data_dir)!r}, seed=0); "
         "sys.exit('tensorflow_datasets' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from jaxembed import datasets
 from jaxembed.datasets.prepared import download
-from jaxembed.types import InputError
+from jaxembed.errors import InputError
 
 CLASSES = {
     "mnist": tuple("0123456789"),
@@ -74,7 +74,7 @@ def expect(name: str, folder: Path, server: str, monkeypatch: pytest.MonkeyPatch
 
 def check(name: str, data_dir: Path, made: dict[str, archives.Arrays]) -> None:
     """Stock TFDS reads the made images with their labels, and load() gives what stock TFDS reads."""
-    dataset = datasets.load(name, data_dir=str(data_dir), validation=1, seed=0)
+    dataset = datasets.load({"name": name, "validation": 1}, data_dir=str(data_dir), seed=0)
     stock = {split: tfds.data_source(name, split=split, data_dir=data_dir) for split in made}
     for split, (images, labels) in made.items():
         read = sorted(((e["image"], e["label"]) for e in stock[split]), key=lambda pair: pair[0][0, 0, 0])
@@ -89,7 +89,7 @@ def check(name: str, data_dir: Path, made: dict[str, archives.Arrays]) -> None:
 def refusal(name: str, data_dir: Path) -> str:
     """Return the error of loading, which is one line and leaves nothing that counts as prepared."""
     with pytest.raises(InputError) as caught:
-        datasets.load(name, data_dir=str(data_dir), validation=1, seed=0)
+        datasets.load({"name": name, "validation": 1}, data_dir=str(data_dir), seed=0)
     assert "\n" not in str(caught.value)
     assert not list(data_dir.glob(f"{name}/*"))
     return str(caught.value)

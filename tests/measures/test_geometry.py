@@ -7,12 +7,19 @@ from scipy.stats import ortho_group
 from sklearn.metrics import silhouette_score
 
 from jaxembed.kernels import pairs
-from jaxembed.measures import geometry
+from jaxembed.measures import geometry, sphere
+from jaxembed.measures import rank as ranks
 
 DISTANCES = ["cosine", "euclidean"]
 SIZES = {1: 23, 4: 9, 7: 41, 30: 1}
 # What is measured in the space of the distance asked for.
 SPATIAL = ("silhouette", "within_distance", "between_distance", "distance_ratio", "cdnv")
+
+
+def measure(rows: np.ndarray, labels: np.ndarray, *, distance: str) -> dict[str, float]:
+    """Everything that is measured on points and labels alone."""
+    measured = geometry.measure(rows, labels, distance=distance) | sphere.measure(rows, labels)
+    return measured | {"rankme": ranks.rankme(rows)}
 
 
 def blobs(offset: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +73,7 @@ def test_silhouette_is_scikit_learns(offset, distance):
     rows, labels = blobs(offset)
     expected = silhouette_score(in_space(rows, distance), labels)
     assert abs(expected) > 0.05
-    assert geometry.measure(rows, labels, distance=distance)["silhouette"] == pytest.approx(expected, abs=1e-5)
+    assert measure(rows, labels, distance=distance)["silhouette"] == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -76,7 +83,7 @@ def test_distances_within_and_between_classes_are_scipys(offset, distance):
     distances = pdist(in_space(rows, distance))
     same = np.array([a == b for i, a in enumerate(labels) for b in labels[i + 1 :]])
     within, between = distances[same].mean(), distances[~same].mean()
-    measures = geometry.measure(rows, labels, distance=distance)
+    measures = measure(rows, labels, distance=distance)
     assert measures["within_distance"] == pytest.approx(within, rel=1e-5)
     assert measures["between_distance"] == pytest.approx(between, rel=1e-5)
     assert measures["distance_ratio"] == pytest.approx(within / between, rel=1e-5)
@@ -87,14 +94,14 @@ def test_distances_within_and_between_classes_are_scipys(offset, distance):
 def test_cdnv_follows_the_paper(offset, distance):
     rows, labels = blobs(offset)
     expected = cdnv_from_the_paper(in_space(rows, distance), labels)
-    assert geometry.measure(rows, labels, distance=distance)["cdnv"] == pytest.approx(expected, rel=1e-5)
+    assert measure(rows, labels, distance=distance)["cdnv"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("offset", [0, 5, 50])
 def test_alignment_and_uniformity_follow_the_paper_whatever_the_distance(offset, distance):
     rows, labels = blobs(offset)
-    measures = geometry.measure(rows, labels, distance=distance)
+    measures = measure(rows, labels, distance=distance)
     assert measures["alignment"] == pytest.approx(alignment_from_the_paper(unit(rows), labels), rel=1e-5)
     expected = np.log(np.mean(np.exp(-2 * pdist(unit(rows)) ** 2)))
     assert measures["uniformity"] == pytest.approx(expected, rel=1e-5)
@@ -104,7 +111,7 @@ def test_alignment_and_uniformity_follow_the_paper_whatever_the_distance(offset,
 @pytest.mark.parametrize("offset", [0, 5, 50])
 def test_rankme_and_dimension_spread_are_numpys_whatever_the_distance(offset, distance):
     rows, labels = blobs(offset)
-    measures = geometry.measure(rows, labels, distance=distance)
+    measures = measure(rows, labels, distance=distance)
     assert measures["rankme"] == pytest.approx(rankme_from_the_paper(rows), rel=1e-5)
     spread = np.sqrt(6) * np.std(unit(rows), axis=0).mean()
     assert measures["dimension_spread"] == pytest.approx(spread, rel=1e-5)
@@ -114,29 +121,29 @@ def test_rankme_and_dimension_spread_are_numpys_whatever_the_distance(offset, di
 def test_rankme_of_wide_tall_and_flat_embeddings_follows_the_paper(n, d, rank):
     random = np.random.default_rng(4)
     rows = (random.normal(size=(n, rank)) @ random.normal(size=(rank, d))).astype(np.float32)
-    assert geometry.rankme(rows) == pytest.approx(rankme_from_the_paper(rows), rel=1e-5)
+    assert ranks.rankme(rows) == pytest.approx(rankme_from_the_paper(rows), rel=1e-5)
 
 
 def test_rankme_counts_the_dimensions_that_are_used():
     axes = np.eye(8, dtype=np.float32)
-    assert geometry.rankme(np.tile(axes, (3, 1))) == pytest.approx(8, rel=1e-5)
-    assert geometry.rankme(np.tile(axes[:3], (5, 1))) == pytest.approx(3, rel=1e-4)
+    assert ranks.rankme(np.tile(axes, (3, 1))) == pytest.approx(8, rel=1e-5)
+    assert ranks.rankme(np.tile(axes[:3], (5, 1))) == pytest.approx(3, rel=1e-4)
 
 
 def test_directions_that_fill_the_sphere_have_a_spread_of_one_and_the_uniformity_of_right_angles():
     rows = np.random.default_rng(4).normal(size=(400, 300)).astype(np.float32)
-    assert geometry.dimension_spread(rows) == pytest.approx(1, abs=0.01)
-    assert geometry.uniformity(rows) == pytest.approx(-4, abs=0.05)
+    assert sphere.dimension_spread(rows) == pytest.approx(1, abs=0.01)
+    assert sphere.uniformity(rows) == pytest.approx(-4, abs=0.05)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("held", [1, 7 * 74, 74 * 74 - 1])
 def test_chunks_of_any_size_measure_the_same(held, distance, monkeypatch):
     rows, labels = blobs()
-    whole = geometry.measure(rows, labels, distance=distance)
+    whole = measure(rows, labels, distance=distance)
     monkeypatch.setattr(pairs, "HELD", held)
-    monkeypatch.setattr(geometry, "CHUNK", 7)
-    assert geometry.measure(rows, labels, distance=distance) == pytest.approx(whole, rel=1e-5)
+    monkeypatch.setattr(pairs, "CHUNK", 7)
+    assert measure(rows, labels, distance=distance) == pytest.approx(whole, rel=1e-5)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -144,14 +151,14 @@ def test_it_does_not_matter_what_classes_are_called_or_in_which_order_rows_come(
     rows, labels = blobs()
     order = np.random.default_rng(1).permutation(len(rows))
     renamed = (100 - labels)[order].astype(np.int32)
-    expected = geometry.measure(rows, labels, distance=distance)
-    assert geometry.measure(rows[order], renamed, distance=distance) == pytest.approx(expected, rel=1e-5)
+    expected = measure(rows, labels, distance=distance)
+    assert measure(rows[order], renamed, distance=distance) == pytest.approx(expected, rel=1e-5)
 
 
 def test_euclidean_geometry_stays_where_embeddings_are_moved_and_turned():
     rows, labels = blobs()
     moved = (rows @ ortho_group.rvs(6, random_state=3) + np.array([30, -20, 7, 0, 12, -40])).astype(np.float32)
-    before, after = (geometry.measure(each, labels, distance="euclidean") for each in (rows, moved))
+    before, after = (measure(each, labels, distance="euclidean") for each in (rows, moved))
     assert [after[name] for name in SPATIAL] == pytest.approx([before[name] for name in SPATIAL], rel=1e-4)
     assert after["rankme"] != pytest.approx(before["rankme"], rel=0.05)
 
@@ -159,7 +166,7 @@ def test_euclidean_geometry_stays_where_embeddings_are_moved_and_turned():
 def test_every_measure_but_the_spread_of_single_dimensions_stays_where_embeddings_are_turned():
     rows, labels = blobs()
     turned = (rows @ ortho_group.rvs(6, random_state=3)).astype(np.float32)
-    before, after = (geometry.measure(each, labels, distance="cosine") for each in (rows, turned))
+    before, after = (measure(each, labels, distance="cosine") for each in (rows, turned))
     assert after.pop("dimension_spread") != pytest.approx(before.pop("dimension_spread"), rel=1e-3)
     assert after == pytest.approx(before, rel=1e-4)
 
@@ -167,17 +174,17 @@ def test_every_measure_but_the_spread_of_single_dimensions_stays_where_embedding
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
 def test_euclidean_distances_follow_the_scale_and_nothing_else_does(scale):
     rows, labels = blobs()
-    expected = geometry.measure(rows, labels, distance="euclidean")
+    expected = measure(rows, labels, distance="euclidean")
     for name in ("within_distance", "between_distance"):
         expected[name] *= scale
-    scaled = geometry.measure(rows * np.float32(scale), labels, distance="euclidean")
+    scaled = measure(rows * np.float32(scale), labels, distance="euclidean")
     assert scaled == pytest.approx(expected, rel=1e-4)
 
 
 def test_on_the_sphere_nothing_but_rankme_follows_the_length_of_a_row():
     rows, labels = blobs()
     lengths = np.geomspace(0.01, 100, len(rows), dtype=np.float32)[:, None]
-    before, after = (geometry.measure(each, labels, distance="cosine") for each in (rows, rows * lengths))
+    before, after = (measure(each, labels, distance="cosine") for each in (rows, rows * lengths))
     assert after.pop("rankme") != pytest.approx(before.pop("rankme"), rel=0.01)
     assert after == pytest.approx(before, rel=1e-4)
 
@@ -186,7 +193,7 @@ def test_classes_that_are_one_point_each_are_perfect():
     # Whole numbers, whose distances are exact.
     points = np.random.default_rng(6).integers(-9, 9, (4, 5)).astype(np.float32)
     labels = np.repeat([0, 1, 2, 3], [2, 9, 30, 14])
-    measures = geometry.measure(points[labels], labels, distance="euclidean")
+    measures = measure(points[labels], labels, distance="euclidean")
     perfect = {"silhouette": 1, "within_distance": 0, "distance_ratio": 0, "cdnv": 0, "alignment": 0}
     assert {name: measures[name] for name in perfect} == perfect
 
@@ -194,7 +201,7 @@ def test_classes_that_are_one_point_each_are_perfect():
 def test_classes_that_are_one_direction_each_are_perfect_but_for_rounding():
     points = np.random.default_rng(6).normal(size=(4, 5)).astype(np.float32)
     labels = np.repeat([0, 1, 2, 3], [2, 9, 30, 14])
-    measures = geometry.measure(points[labels], labels, distance="cosine")
+    measures = measure(points[labels], labels, distance="cosine")
     assert measures["silhouette"] == pytest.approx(1, abs=2e-3)
     assert measures["distance_ratio"] == pytest.approx(0, abs=2e-3)
     assert (measures["cdnv"], measures["alignment"]) == (0, 0)
@@ -203,14 +210,14 @@ def test_classes_that_are_one_direction_each_are_perfect_but_for_rounding():
 def test_silhouette_is_negative_for_classes_that_lie_on_each_others_rows():
     rows, labels = np.array([0, 10, 0, 10], np.float32)[:, None], np.array([1, 1, 4, 4])
     # Each row is at 10 from the other of its class, and at 0 and 10 from those of the other class.
-    assert geometry.measure(rows, labels, distance="euclidean")["silhouette"] == pytest.approx(-0.5)
+    assert measure(rows, labels, distance="euclidean")["silhouette"] == pytest.approx(-0.5)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize(("value", "rank"), [(0.0, 0), (0.1, 1)])
 def test_an_embedding_that_has_collapsed_has_defined_values(value, rank, distance):
     rows, labels = np.full((60, 7), value, np.float32), np.repeat([1, 4, 7], [30, 10, 20])
-    assert geometry.measure(rows, labels, distance=distance) == pytest.approx(
+    assert measure(rows, labels, distance=distance) == pytest.approx(
         {
             "silhouette": 0,
             "within_distance": 0,
@@ -228,7 +235,7 @@ def test_an_embedding_that_has_collapsed_has_defined_values(value, rank, distanc
 
 def test_rows_that_are_all_equal_have_a_spread_of_exactly_zero():
     row = np.random.default_rng(9).normal(size=7).astype(np.float32)
-    assert geometry.dimension_spread(np.tile(row, (999, 1))) == 0
+    assert sphere.dimension_spread(np.tile(row, (999, 1))) == 0
 
 
 def test_cdnv_is_infinite_where_two_of_many_classes_have_one_mean():
@@ -238,7 +245,7 @@ def test_cdnv_is_infinite_where_two_of_many_classes_have_one_mean():
 
 def test_two_rows_of_two_classes_by_hand():
     # At a right angle, 3 and 4 long.
-    measures = geometry.measure(np.array([[3, 0], [0, 4]], np.float32), np.array([1, 4]), distance="euclidean")
+    measures = measure(np.array([[3, 0], [0, 4]], np.float32), np.array([1, 4]), distance="euclidean")
     assert measures == pytest.approx(
         {
             "silhouette": 0,
@@ -258,7 +265,7 @@ def test_two_rows_of_two_classes_by_hand():
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_classes_of_one_row_each_have_nothing_within(distance):
     rows, _ = blobs()
-    measures = geometry.measure(rows, np.arange(len(rows)) * 3 + 1, distance=distance)
+    measures = measure(rows, np.arange(len(rows)) * 3 + 1, distance=distance)
     for name in ("silhouette", "within_distance", "distance_ratio", "cdnv", "alignment"):
         assert measures[name] == 0
     assert measures["between_distance"] == pytest.approx(pdist(in_space(rows, distance)).mean(), rel=1e-5)
@@ -270,19 +277,19 @@ def test_no_measure_is_nan_where_rows_are_zero_or_equal_across_classes(offset, d
     rows, labels = blobs(offset)
     rows[[2, 11, 40]] = 0
     rows[:9] = rows[60:69]
-    assert np.isfinite(list(geometry.measure(rows, labels, distance=distance).values())).all()
+    assert np.isfinite(list(measure(rows, labels, distance=distance).values())).all()
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("n", [1, 5])
 def test_one_class_is_refused(n, distance):
     with pytest.raises(ValueError, match="at least 2, got 1"):
-        geometry.measure(np.eye(n, 3, dtype=np.float32), np.full(n, 4), distance=distance)
+        measure(np.eye(n, 3, dtype=np.float32), np.full(n, 4), distance=distance)
 
 
 def test_one_row_has_no_uniformity():
     with pytest.raises(ValueError, match="at least 2 rows, got 1"):
-        geometry.uniformity(np.ones((1, 3), np.float32))
+        sphere.uniformity(np.ones((1, 3), np.float32))
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -291,4 +298,4 @@ def test_a_row_that_is_not_finite_is_named(value, distance):
     rows, labels = blobs()
     rows[12, 2] = value
     with pytest.raises(ValueError, match="row 12"):
-        geometry.measure(rows, labels, distance=distance)
+        measure(rows, labels, distance=distance)

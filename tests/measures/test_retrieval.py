@@ -148,7 +148,7 @@ def test_it_does_not_matter_what_classes_are_called_or_in_which_order_rows_come(
 
 
 def test_a_query_is_needed():
-    with pytest.raises(ValueError, match="two rows of one class"):
+    with pytest.raises(ValueError, match="two rows in the same class"):
         retrieval.measure(np.eye(4, dtype=np.float32), np.array([1, 4, 7, 9]), distance="cosine")
 
 

@@ -1,6 +1,5 @@
 """The report: what is compared with what, what is marked as the best, and what is left out and said."""
 
-import json
 import math
 import re
 
@@ -8,11 +7,11 @@ import finished_runs
 import numpy as np
 import pytest
 
-from jaxembed import report
-from jaxembed.figures import plots
+from jaxembed import files, measures, report
+from jaxembed.figures import style
+from jaxembed.measures import Column
 from jaxembed.report import __main__ as command
-from jaxembed.report import comparison, experiments, findings, markdown, measures, page
-from jaxembed.runs import workdir
+from jaxembed.report import comparison, experiments, findings, markdown, page, tables
 
 NAMES = {f"{name}_rows.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
 
@@ -58,24 +57,29 @@ def test_the_best_is_marked_as_the_measure_says(better, best, tmp_path):
         finished_runs.make(tmp_path / name, experiment=name, metrics={"cdnv": value})
         for name, value in (("one", 0.2), ("two", 0.3), ("none", None))
     ]
-    measure = measures.Measure("cdnv", "CDNV", better, False, "")
-    assert measure.best(grouped(runs)["rows"]) == best
+    column = Column("cdnv", "CDNV", better, False, "geometry", "")
+    assert tables.best(column, grouped(runs)["rows"]) == best
 
 
 def test_values_are_shown_with_their_deviation_or_as_a_dash(runs):
     one, two = grouped(runs)["rows"]
-    knn, *_ = measures.ACCURACIES
-    cdnv = next(measure for measure in measures.GEOMETRY if measure.name == "cdnv")
-    assert knn.show(one.value("test/knn_accuracy")) == "83.00 ± 3.00"
-    assert knn.show(two.value("test/knn_accuracy")) == "80.00"
-    assert cdnv.show(two.value("test/cdnv")) == "–"
-    assert knn.head == "kNN % ↑"
+    columns = {column.name: column for column in measures.columns()}
+    assert tables.show(columns["knn_accuracy"], one.value("test/knn_accuracy")) == "83.00 ± 3.00"
+    assert tables.show(columns["knn_accuracy"], two.value("test/knn_accuracy")) == "80.00"
+    assert tables.show(columns["cdnv"], two.value("test/cdnv")) == "–"
+    assert tables.head(columns["knn_accuracy"]) == "kNN % ↑"
 
 
 def test_a_measure_that_no_run_has_is_no_column(runs):
-    names = [measure.name for measure in measures.tables(grouped(runs)["rows"])[0].columns]
+    names = [column.name for column in tables.make(grouped(runs)["rows"])[0].columns]
     assert "knn_accuracy" in names
     assert "accuracy" not in names
+
+
+def test_a_metric_that_no_measure_defines_is_shown_by_its_name(tmp_path):
+    run = finished_runs.make(tmp_path / "run", metrics={"turns": 0.5})
+    *_, column = tables.make(grouped([run])["rows"])[1].columns
+    assert (tables.head(column), column.percent) == ("turns", False)
 
 
 def seeds(folder, name, accuracies):
@@ -89,46 +93,47 @@ def first_finding(*runs):
     return findings.sentences("rows", grouped([run for each in runs for run in each])["rows"])[0]
 
 
-def test_a_difference_is_judged_by_welchs_test_corrected_for_the_choice_of_the_two_best(tmp_path):
+def test_a_difference_is_tested_by_welchs_test_corrected_for_the_choice_of_the_two_best(tmp_path):
     # t = 0.02 / sqrt(2 * 0.01**2 / 3) = 2.449 with 4 degrees of freedom: p = 0.0705; twice the gap: 0.0080.
     spread = (-0.01, 0.0, 0.01)
     one, near, far = (
         seeds(tmp_path, name, [mean + s for s in spread]) for name, mean in (("a", 0.7), ("b", 0.72), ("c", 0.74))
     )
-    said = first_finding(one, near)
-    assert said.startswith("By nearest neighbours, b is ahead on rows: 72.00 ± 1.00 against 70.00 ± 1.00 of a, ")
-    assert said.endswith("which chance could do (Games-Howell test over seeds, p = 0.07).")
-    assert first_finding(one, far).endswith("more than chance (Games-Howell test over seeds, p = 0.008).")
+    assert first_finding(one, near) == (
+        "b has the highest kNN accuracy on rows (72.00 ± 1.00 vs 70.00 ± 1.00 for a); "
+        "not significant (Games-Howell test over seeds, p = 0.07)."
+    )
+    assert first_finding(one, far).endswith("; significant (Games-Howell test over seeds, p = 0.008).")
     # The same t of 2.449 between the best two of three: the studentised range's tail at 2.449 * sqrt(2) is 0.14.
-    assert first_finding(one, near, far).endswith("which chance could do (Games-Howell test over seeds, p = 0.14).")
+    assert first_finding(one, near, far).endswith("; not significant (Games-Howell test over seeds, p = 0.14).")
 
 
-def test_of_one_seed_chance_is_not_judged_and_a_draw_is_a_draw(tmp_path):
+def test_with_one_seed_significance_is_not_tested_and_a_draw_is_a_draw(tmp_path):
     one, other, equal = (seeds(tmp_path, *pair) for pair in (("a", [0.7]), ("b", [0.9]), ("c", [0.70001])))
-    assert first_finding(one, other).endswith("; one seed does not tell whether chance did it.")
-    assert first_finding(one, equal) == "By nearest neighbours, c and a are level on rows, at 70.00."
+    assert first_finding(one, other).endswith("; with one seed, significance cannot be tested.")
+    assert first_finding(one, equal) == "c and a have the same kNN accuracy on rows: 70.00."
     always = seeds(tmp_path, "d", [0.8, 0.8])
-    assert first_finding(always, seeds(tmp_path, "e", [0.7, 0.7])).endswith("of e, the same with every seed.")
+    assert first_finding(always, seeds(tmp_path, "e", [0.7, 0.7])).endswith("for e); no variation between seeds.")
 
 
 def test_two_others_that_never_vary_change_nothing_and_are_no_warning(tmp_path):
     rivals = [seeds(tmp_path, name, [mean, mean + 0.02]) for name, mean in (("a", 0.7), ("b", 0.75))]
     constant = [seeds(tmp_path, name, [mean, mean]) for name, mean in (("c", 0.5), ("d", 0.4))]
     assert re.search(
-        r"of a, which chance could do \(Games-Howell test over seeds, p = 0\.\d+\)\.$",
+        r"for a\); not significant \(Games-Howell test over seeds, p = 0\.\d+\)\.$",
         first_finding(*rivals, *constant),
     )
 
 
 def test_an_experiment_without_the_measure_is_not_ranked(tmp_path):
     runs = [*seeds(tmp_path, "a", [None]), *seeds(tmp_path, "b", [0.7]), *seeds(tmp_path, "c", [0.8])]
-    assert "c is ahead on rows: 80.00 against 70.00 of b" in first_finding(runs)
+    assert "c has the highest kNN accuracy on rows (80.00 vs 70.00 for b)" in first_finding(runs)
 
 
 def test_a_collapsed_experiment_is_named(runs):
     collapsed = runs[3]._replace(record=runs[3].record | {"collapsed": True})
     assert findings.sentences("rows", grouped([runs[0], collapsed])["rows"])[-1].endswith(
-        "look all but the same: two."
+        "nearly identical outputs for different images: two."
     )
 
 
@@ -176,18 +181,18 @@ def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, 
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 4
     assert re.search("left out: .*two/result.json is damaged", said)
-    assert re.search("left out: .*three holds a run that has not finished", said)
-    assert re.search("left out: .*one0 holds a run of the same config and seed as .*again", said)
-    assert re.search("left out: .*nothing is not the folder of a run", said)
+    assert re.search("left out: .*three holds an unfinished run", said)
+    assert re.search("left out: .*one0 holds a run with the same config and seed as .*again", said)
+    assert re.search("left out: .*nothing is not a run's folder", said)
 
 
 def test_a_run_of_a_seed_counts_once_whatever_its_weights(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(report, "write", lambda runs, folder: [])
     other = finished_runs.make(tmp_path / "other", seed=0)
     record = other.record | {"encoder_sha256": "another"}
-    workdir.write("result.json", json.dumps(record), other.folder)
+    files.write_json(other.folder / "result.json", record)
     assert command.main([str(runs[0].folder), str(other.folder)]) == 1
-    assert "holds a run of the same config and seed as" in capsys.readouterr().err
+    assert "holds a run with the same config and seed as" in capsys.readouterr().err
 
 
 def test_one_folder_given_twice_is_one_run(runs, tmp_path, monkeypatch):
@@ -241,16 +246,18 @@ def test_each_measure_has_its_direction_and_unit():
     up |= {f"recall_at_{k}" for k in (1, 5, 10)}
     down = {"distance_ratio", "distance_overlap", "cdnv", "l1"}
     neither = {"alignment", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
-    directions = {measure.name: measure.better for measure in (*measures.ACCURACIES, *measures.GEOMETRY)}
+    shown = {column.name: column for column in measures.columns() if column.table}
+    directions = {name: column.better for name, column in shown.items()}
     assert directions == dict.fromkeys(up, 1) | dict.fromkeys(down, -1) | dict.fromkeys(neither, 0)
-    percents = {measure.name for measure in (*measures.ACCURACIES, *measures.GEOMETRY) if measure.percent}
-    assert percents == (up - {"silhouette"}) | {"distance_overlap"}
+    assert {name for name, column in shown.items() if column.percent} == (up - {"silhouette"}) | {
+        "distance_overlap"
+    }
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
 def test_a_damaged_figure_is_named(is_cut, runs, tmp_path, capsys):
     (runs[0].folder / "figures").mkdir()
-    plots.save(plots.figure(2, 2)[0], file := runs[0].folder / "figures" / "loss.png")
+    style.save(style.figure(2, 2)[0], file := runs[0].folder / "figures" / "loss.png")
     file.write_bytes(file.read_bytes()[:-99] if is_cut else b"no image")
     assert command.main([str(runs[0].folder), f"--output={tmp_path / 'out'}"]) == 2
     said = capsys.readouterr().err
@@ -259,7 +266,7 @@ def test_a_damaged_figure_is_named(is_cut, runs, tmp_path, capsys):
 
 def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):
     assert command.main([str(tmp_path), f"--output={tmp_path / 'out'}"]) == 2
-    assert "there is no finished run to report on" in capsys.readouterr().err
+    assert "found no finished run to report on" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -1,7 +1,7 @@
-"""Downloads what is missing and writes it as TFDS would, in ArrayRecord and without TensorFlow.
+"""Downloads missing datasets and writes them as TFDS would, as ArrayRecord but without TensorFlow.
 
-TFDS's own builders extract and encode through TensorFlow (tensorflow/datasets#11058), so only that part is
-replaced here; names, versions, features, checksums and the writing stay TFDS's.
+TFDS's own builders extract and encode with TensorFlow (tensorflow/datasets#11058), so only that part is replaced
+here; the names, versions, features, checksums and the writing remain TFDS's.
 """
 
 import contextlib
@@ -26,62 +26,65 @@ from PIL import Image
 from tensorflow_datasets.core.download import download_manager, downloader
 from tensorflow_datasets.image_classification import cifar, mnist
 
-from jaxembed.datasets.prepared import cache
-from jaxembed.types import InputError
+from jaxembed import files
+from jaxembed.errors import InputError
 
 _Examples = Iterator[tuple[int, dict[str, Any]]]
 _Arrays = tuple[np.ndarray, np.ndarray]
-# Seconds until a server counts as out of reach.
+# Seconds until a server counts as unreachable.
 _PATIENCE = 20
 
 
 def prepare(name: str, data_dir: Path) -> Path:
-    """Write a dataset's version folder under the data dir; it appears whole or not at all.
+    """Write a dataset's version folder under the data dir, completely or not at all.
 
-    Archives in `<data_dir>/downloads/manual/<name>/`, under their own names, are used before any download;
-    TFDS checks the SHA-256 of both.
+    Archives in `<data_dir>/downloads/manual/<name>/` that have their original file names are used instead of a
+    download; TFDS checks the SHA-256 of either.
 
     Args:
       name: one of SOURCES.
-      data_dir: made if it does not exist.
+      data_dir: created if it does not exist.
     Returns:
       The folder, `<data_dir>/<name>/<version>`.
     Raises:
-      InputError: the data dir cannot be written, the server does not answer, an archive is damaged.
+      InputError: if the data dir cannot be written, the server does not answer, or an archive is damaged.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        cache.heed_read_only(data_dir)
+        files.refuse_read_only(data_dir)
         tempfile.TemporaryFile(dir=data_dir).close()
         return _write(SOURCES[name](data_dir=data_dir), data_dir / "downloads" / "manual" / name)
     except OSError as error:
-        raise InputError(f"{name} is not prepared, and {data_dir} cannot be written: {error}") from error
+        raise InputError(
+            f"{name} is not prepared, and {data_dir} cannot be written: {error}; use a different --data_dir or "
+            "TFDS_DATA_DIR"
+        ) from error
 
 
 def _write(builder: tfds.core.GeneratorBasedBuilder, manual: Path) -> Path:
-    """Prepare with a manual folder for this dataset alone: mnist and fashion_mnist name their archives alike."""
+    """Prepare a dataset with its own manual folder: mnist and fashion_mnist use the same names for archives."""
     config = tfds.download.DownloadConfig(manual_dir=manual, force_checksums_validation=True)
-    downloader.MAX_RETRIES = 3  # TFDS's ten take over three minutes, in silence
+    downloader.MAX_RETRIES = 3  # TFDS's default of ten takes over three minutes, without output
     try:
         for url, info in builder.url_infos.items():
             if not (manual / info.filename).exists():
                 _ask(url)
         builder.download_and_prepare(download_config=config, file_format="array_record")
     except (requests.RequestException, tfds.download.DownloadError) as error:
-        files = ", ".join(info.filename for info in builder.url_infos.values())
+        archives = ", ".join(info.filename for info in builder.url_infos.values())
         raise InputError(
             f"{builder.name} is not prepared in {builder.data_dir} and cannot be downloaded "
-            f"({' '.join(str(error).split())}); put that folder there, or {files} into {manual}, or give the data "
-            "dir that holds it as --data_dir or TFDS_DATA_DIR"
+            f"({' '.join(str(error).split())}); copy the prepared folder there, put {archives} into {manual}, "
+            "or point --data_dir or TFDS_DATA_DIR at a data dir that already has it"
         ) from error
     except download_manager.NonMatchingChecksumError as error:
-        # The first line names the file; the others are for who maintains the checksums.
+        # The first line names the file; the others are for the maintainers of the checksums.
         raise InputError(f"{str(error).splitlines()[0].rstrip(':')}; remove it and try again") from error
     return Path(builder.data_dir)
 
 
 def _ask(url: str) -> None:
-    """Raise a RequestException unless the server answers something, if only that it takes no HEAD."""
+    """Raise a RequestException unless the server answers; any answer counts, even one that refuses HEAD."""
     answers: queue.Queue[requests.RequestException | None] = queue.Queue()
 
     def ask() -> None:
@@ -91,7 +94,7 @@ def _ask(url: str) -> None:
         except requests.RequestException as error:
             answers.put(error)
 
-    # The request's own timeout does not bound the lookup of the server's name, nor a list of addresses.
+    # The request's own timeout limits neither the DNS lookup nor the number of addresses that are tried.
     threading.Thread(target=ask, daemon=True).start()
     try:
         error = answers.get(timeout=_PATIENCE)
@@ -102,7 +105,7 @@ def _ask(url: str) -> None:
 
 
 class _Idx:
-    """The four archives of MNIST and those who kept its format."""
+    """The four archives of MNIST and of datasets in the same format."""
 
     def _split_generators(self, dl_manager: Any) -> dict[str, _Examples]:
         paths = dl_manager.download({info.filename: url for url, info in self.url_infos.items()})
@@ -113,7 +116,7 @@ class _Idx:
         }
 
 
-# In each, TFDS finds the checksums by __module__ and name.
+# TFDS finds the checksums of each class by its __module__ and name.
 class _MNIST(_Idx, mnist.MNIST, skip_registration=True):
     __module__, name = mnist.MNIST.__module__, mnist.MNIST.name
 
@@ -146,7 +149,7 @@ def _examples(images: np.ndarray, labels: np.ndarray) -> _Examples:
 
 
 def _read_idx(path: os.PathLike) -> UInt8[np.ndarray, "..."]:
-    """Read MNIST's format: two zeros, the type, the number of axes, their sizes, the bytes."""
+    """Read MNIST's format: two zero bytes, the type, the number of axes, their sizes, the data."""
     with _naming(path):
         content = gzip.decompress(Path(path).read_bytes())
         sizes = np.frombuffer(content, ">i4", count=content[3], offset=4)
@@ -154,22 +157,22 @@ def _read_idx(path: os.PathLike) -> UInt8[np.ndarray, "..."]:
 
 
 def _read_cifar(path: os.PathLike, layout: Any) -> tuple[list[str], _Arrays, _Arrays]:
-    """Read the class names and both splits; a record is a label and an image [3, 32, 32]."""
+    """Read the class names and both splits; each record is a label and an image [3, 32, 32]."""
     with _naming(path), tarfile.open(path) as archive:
-        files = {file.name: archive.extractfile(file).read() for file in archive if file.isfile()}
+        contents = {file.name: archive.extractfile(file).read() for file in archive if file.isfile()}
 
         def split(names: list[str]) -> _Arrays:
-            content = b"".join(files[layout.prefix + name] for name in names)
+            content = b"".join(contents[layout.prefix + name] for name in names)
             records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
             return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), records[:, 0]
 
-        classes = files[layout.prefix + layout.label_files[0]].decode().split()
+        classes = contents[layout.prefix + layout.label_files[0]].decode().split()
         return classes, split(layout.train_files), split(layout.test_files)
 
 
 @contextlib.contextmanager
 def _naming(path: os.PathLike) -> Iterator[None]:
-    """Name the archive in whatever reading a damaged one raises."""
+    """Replace any error from reading a damaged archive with an InputError that names the archive."""
     try:
         yield
     except (OSError, EOFError, ValueError, LookupError, zlib.error, tarfile.TarError) as error:

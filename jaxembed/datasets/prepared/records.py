@@ -1,36 +1,29 @@
-"""A prepared TFDS folder becomes arrays: its ArrayRecord files, decoded without TensorFlow."""
+"""Decodes the ArrayRecord files of a prepared TFDS folder to arrays, without TensorFlow."""
 
 import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tqdm
 from PIL import Image
 
-from jaxembed.types import Batch, InputError
+from jaxembed.errors import InputError
+from jaxembed.types import Batch, Published
 
-# Pillow's names for channels; asked for because a PNG may hold a palette instead.
+# Pillow's modes by number of channels; images are converted to them because a PNG may hold a palette instead.
 _MODES = {1: "L", 3: "RGB"}
 _DECODED_AT_ONCE = 2000
 
 
-class Published(NamedTuple):
-    """What a dataset's authors published: no validation split yet."""
-
-    classes: tuple[str, ...]
-    train: Batch
-    test: Batch
-
-
 def decode(name: str, folder: Path) -> Published:
-    """Decode a prepared folder; the builder's code need not exist, for the folder says what it holds."""
+    """Decode a prepared folder; the builder's code is not needed, because the folder describes its contents."""
     import tensorflow_datasets as tfds
 
     try:
         builder = tfds.builder_from_directory(folder)
         image, label = _supervised(name, builder.info)
-        # The image's bytes are left to us, because TFDS would log advice to install opencv.
+        # We decode the image's bytes ourselves, because TFDS would log advice to install opencv.
         decoders = {image: tfds.decode.SkipDecoding()}
         sources = (builder.as_data_source(split, decoders=decoders) for split in ("train", "test"))
         shape = builder.info.features[image].shape
@@ -40,7 +33,7 @@ def decode(name: str, folder: Path) -> Published:
         return Published(tuple(builder.info.features[label].names), train, test)
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # protobuf, array_record and Pillow each raise their own
+    except Exception as error:  # protobuf, array_record and Pillow each raise their own type
         reason = " ".join(str(error).split())
         raise InputError(
             f"{folder} cannot be read ({reason}); if it is damaged, remove it and prepare {name} again"
@@ -48,26 +41,26 @@ def decode(name: str, folder: Path) -> Published:
 
 
 def _supervised(name: str, info: Any) -> tuple[str, str]:
-    """Return the keys of the image and its label, after checking that they are what a Batch can hold."""
+    """Return the keys of the image and its label, after checking that a Batch can hold them."""
     from tensorflow_datasets import features
 
     keys = info.supervised_keys or ()
-    found = [info.features[key] for key in keys if isinstance(key, str)]
-    if [type(feature) for feature in found] != [features.Image, features.ClassLabel]:
-        got = ", ".join(type(feature).__name__ for feature in found) or "none"
+    supervised = [info.features[key] for key in keys if isinstance(key, str)]
+    if [type(feature) for feature in supervised] != [features.Image, features.ClassLabel]:
+        got = ", ".join(type(feature).__name__ for feature in supervised) or "none"
         raise InputError(
             f"{name} must be an image classification dataset, with supervised keys (Image, ClassLabel); got {got}"
         )
-    if None in found[0].shape or found[0].np_dtype != np.uint8:
-        got = f"{np.dtype(found[0].np_dtype).name} of shape {found[0].shape}"
+    if None in supervised[0].shape or supervised[0].np_dtype != np.uint8:
+        got = f"{np.dtype(supervised[0].np_dtype).name} of shape {supervised[0].shape}"
         raise InputError(f"{name} must have uint8 images of one static shape, got {got}")
-    if found[0].shape[-1] not in _MODES:
-        raise InputError(f"{name} must have grey or RGB images, 1 or 3 channels; got {found[0].shape[-1]}")
+    if supervised[0].shape[-1] not in _MODES:
+        raise InputError(f"{name} must have grey or RGB images, 1 or 3 channels; got {supervised[0].shape[-1]}")
     if not {"train", "test"} <= set(info.splits):
         raise InputError(f"{name} must have the splits train and test, got {', '.join(info.splits) or 'none'}")
     if (got := info.file_format and info.file_format.value) != "array_record":
         raise InputError(
-            f"{name} must be prepared as array_record, got {got} in {info.data_dir}; remove that and run "
+            f"{name} must be prepared as array_record, got {got} in {info.data_dir}; remove that folder and run "
             f"`tfds build {name} --file_format=array_record`, which needs TensorFlow"
         )
     return keys
@@ -81,7 +74,7 @@ def _decode_split(source: Any, image: str, label: str, shape: tuple[int, int, in
             rows = range(start, min(start + _DECODED_AT_ONCE, n))
             for row, example in zip(rows, source.__getitems__(list(rows)), strict=True):
                 pixels = Image.open(io.BytesIO(example[image])).convert(_MODES[shape[-1]])
-                # Not reshaped to `shape`: a transposed image must be an error.
+                # Not reshaped to `shape`, because a transposed image must be an error.
                 batch.images[row] = np.asarray(pixels).reshape(pixels.height, pixels.width, -1)
                 batch.labels[row] = example[label]
             bar.update(len(rows))

@@ -10,10 +10,11 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from jaxembed import losses, model, options
+from jaxembed import losses, model
+from jaxembed.options import Dropout, NonNegative, Positive, PositiveFloat, SomeWidths
 from jaxembed.types import Key
 
-# Rows that are in float64 at a time.
+# Rows of which a copy in float64 is held at a time.
 CHUNK = 10_000
 
 
@@ -26,27 +27,21 @@ class Settings:
       dropout: probability of dropping a hidden unit.
       epochs: passes over the embeddings.
       batch_size: rows a step, at most as many as there are.
-      learning_rate: at the start; it falls as a half cosine to 0.
+      learning_rate: at the start; it falls to 0 as half a cosine.
       weight_decay: decoupled.
     """
 
-    hidden: tuple[int, ...]
-    dropout: float
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-
-    def __post_init__(self) -> None:
-        """Raise an InputError at a number that makes no sense."""
-        what = f"config.evaluate.{'mlp' if self.hidden else 'linear'}"
-        options.bounded(what, "> 0", hidden=self.hidden, epochs=self.epochs, batch_size=self.batch_size)
-        options.bounded(what, "at least 0 and below 1", dropout=self.dropout)
-        options.bounded(what, "> 0", learning_rate=self.learning_rate)
-        options.bounded(what, ">= 0", weight_decay=self.weight_decay)
+    hidden: SomeWidths
+    dropout: Dropout
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: PositiveFloat
+    weight_decay: NonNegative
 
 
-def linear(*, epochs: int, batch_size: int, learning_rate: float, weight_decay: float) -> Settings:
+def linear(
+    *, epochs: Positive, batch_size: Positive, learning_rate: PositiveFloat, weight_decay: NonNegative
+) -> Settings:
     """Make the settings of a linear probe."""
     return Settings(
         hidden=(),
@@ -76,7 +71,7 @@ def fit(
       embeddings: [m, d] float.
       labels: [m] int.
       classes: how many.
-      settings: its hidden layers and how it is trained.
+      settings: its hidden layers, and how it is trained.
 
     Returns:
       the trained probe: embeddings [n, d] -> classes [n].
@@ -95,7 +90,7 @@ def _standardiser(
     embeddings: Float[np.ndarray, "m d"],
 ) -> Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]]:
     """Make the function that standardises rows as these would be."""
-    # float64: over 50,000 rows a float32 mean is off by so much that a constant dimension seems to vary.
+    # float64: over 50,000 rows a float32 mean is so far off that a constant dimension seems to vary.
     mean = embeddings.mean(axis=0, keepdims=True, dtype=np.float64)
     squares = sum(np.square(embeddings[chunk] - mean).sum(axis=0, keepdims=True) for chunk in _chunks(embeddings))
     deviation = np.sqrt(squares / len(embeddings))
@@ -137,9 +132,9 @@ def _train(
         return (optax.apply_updates(params, updates), opt_state), None
 
     def epoch(carry, epoch_key):
-        # What does not fill a last batch is left out of this epoch; the next permutation leaves out others.
+        # Rows that do not fill a last batch are left out of this epoch; the next permutation leaves out others.
         order = jax.random.permutation(epoch_key, len(rows))[: steps * batch_size]
-        # 2, as 0 and 1 are the keys into which the permutation splits the epoch's.
+        # 2, because 0 and 1 give the keys into which the permutation splits the epoch's.
         dropout_keys = jax.random.split(jax.random.fold_in(epoch_key, 2), steps)
         return jax.lax.scan(step, carry, (order.reshape(steps, batch_size), dropout_keys))
 

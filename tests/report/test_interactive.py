@@ -12,10 +12,10 @@ import pytest
 from bokeh.models import PlainText
 from PIL import Image
 
-from jaxembed.figures import plots
+from jaxembed.figures import style
 from jaxembed.report import interactive
 from jaxembed.runs.finished import Finished
-from jaxembed.sample import Sample
+from jaxembed.runs.sample import Sample
 
 REPORT = Path(__file__).parents[2] / "docs" / "results" / "report_mnist" / "report.html"
 CLASSES = ('</script><b onclick="x">', "$$x$$ & 'y'", "@image{safe}")
@@ -123,7 +123,7 @@ def test_a_name_is_not_taken_for_mathematics():
 
 
 def test_more_classes_than_the_palette_has_colours():
-    names = tuple(f"class {i}" for i in range(len(plots.PALETTE) + 2))
+    names = tuple(f"class {i}" for i in range(len(style.PALETTE) + 2))
     layout = interactive.view([("run", finished(0, classes=names))])
     assert layout.children[0].labels == list(names)
     colours = layout.children[1].children[0].renderers[0].glyph.fill_color.transform.palette

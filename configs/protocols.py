@@ -1,0 +1,36 @@
+"""How frozen embeddings are evaluated, by name: all ways of learning on a dataset are measured by the same
+protocol.
+
+Only the distance is chosen per experiment: an embedding is compared by the one that its loss uses. The views and
+the probes were chosen on validation data.
+"""
+
+# The 8×8 digits.
+DIGITS = dict(
+    neighbours=5,
+    distance="cosine",
+    views=0,
+    augmentation=dict(),
+    linear=dict(epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0),
+    mlp=dict(hidden=(128,), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.02, weight_decay=1e-4),
+)
+
+# MNIST and Fashion-MNIST.
+MNIST = dict(
+    neighbours=10,
+    distance="cosine",
+    views=0,
+    augmentation=dict(),
+    linear=dict(epochs=30, batch_size=512, learning_rate=0.3, weight_decay=0.0),
+    mlp=dict(hidden=(256,), dropout=0.0, epochs=30, batch_size=512, learning_rate=0.02, weight_decay=1e-4),
+)
+
+# CIFAR-10: the probes learn from four flipped and shifted views of each train image as well.
+CIFAR = dict(
+    neighbours=10,
+    distance="cosine",
+    views=4,
+    augmentation=dict(flip=dict(p=0.5), translate=dict(pixels=2)),
+    linear=dict(epochs=10, batch_size=512, learning_rate=0.03, weight_decay=0.0),
+    mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
+)

@@ -1,0 +1,99 @@
+"""Write the tables of results into README.md and docs/results/README.md, from the result files in docs/results.
+
+python docs/table.py            # writes what is between the markers <!-- results --> and <!-- end of results -->
+python docs/table.py --check    # exits with status 1 if that would change anything
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+PAGES = {"README.md": Path(__file__).parents[1] / "README.md", "docs/results/README.md": RESULTS / "README.md"}
+START, END = "<!-- results -->\n", "<!-- end of results -->"
+
+DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar": "CIFAR-10"}
+# By the name of the experiment: the way of learning, its labels, and what is measured.
+WAYS = {
+    "autoencoder": ("L1 autoencoder", "none", "mlp_accuracy", "MLP on the frozen code"),
+    "simclr": ("SimCLR", "none", "mlp_accuracy", "MLP on the frozen encoder"),
+    "margin": ("Margin contrastive", "same class or not", "knn_accuracy", "nearest neighbours"),
+    "classifier": ("Encoder and classifier jointly", "classes", "accuracy", "the classifier itself"),
+}
+# What the two student projects reached that this one started from, and the aims that were set.
+BEFORE = {
+    **{"autoencoder_mnist": 97.35, "classifier_mnist": 99.37, "simclr_mnist": 96.84},
+    **{"autoencoder_cifar": 55.34, "classifier_cifar": 82.27, "simclr_cifar": 74.99},
+}
+AIMS = {
+    **{"autoencoder_mnist": 98.3, "classifier_mnist": 99.5, "simclr_mnist": 98.8, "margin_mnist": 98.5},
+    **{"autoencoder_fashion_mnist": 87, "classifier_fashion_mnist": 93, "simclr_fashion_mnist": 89},
+    **{"margin_fashion_mnist": 89.5, "autoencoder_cifar": 66, "classifier_cifar": 92, "simclr_cifar": 85.6},
+    "margin_cifar": 88,
+}
+
+
+def main(check: bool) -> int:
+    """Write the tables, or check that they are current."""
+    stale = []
+    for (name, page), table in zip(PAGES.items(), (overview(), details()), strict=True):
+        text = page.read_text(encoding="utf-8")
+        before, _, rest = text.partition(START)
+        _, end, after = rest.partition(END)
+        if not end:
+            raise SystemExit(f"{name} lacks the markers {START.strip()} and {END}")
+        if (written := f"{before}{START}{table}{END}{after}") != text:
+            stale.append(name)
+            if not check:
+                page.write_text(written, encoding="utf-8")
+    print(f"{'not current' if check else 'written'}: {', '.join(stale)}" if stale else "all tables are current")
+    return int(check and bool(stale))
+
+
+def overview() -> str:
+    """Write the table of ways of learning × datasets: accuracy on test in per cent, mean ± sd (seeds)."""
+    lines = [
+        _row("way of learning", "labels used", "accuracy of", *DATASETS.values()),
+        "|---|---|---|" + "---:|" * 3,
+    ]
+    for way, (words, labels, metric, measured) in WAYS.items():
+        cells = (
+            f"**{show(f'{way}_{dataset}', metric)}** ({len(results(f'{way}_{dataset}'))})" for dataset in DATASETS
+        )
+        lines.append(_row(words, labels, measured, *cells))
+    return "\n".join(lines) + "\n"
+
+
+def details() -> str:
+    """Write the table of all experiments, with the earlier results, the aims and the training times."""
+    head = ("experiment", "accuracy of", "in `result.json`", "before", "aim", "test, %", "seeds", "training")
+    lines = [_row(*head), "|---|---|---|---:|---:|---:|---:|---:|"]
+    names = [f"{way}_{dataset}" for dataset in DATASETS for way in WAYS]
+    for name in [*names, "simclr_cifar_small", "quickstart"]:
+        _, _, metric, measured = WAYS["autoencoder" if name == "quickstart" else name.partition("_")[0]]
+        before, aim = (str(values.get(name, "–")) for values in (BEFORE, AIMS))
+        seconds = f"{statistics.median(result['train_seconds'] for result in results(name)):,.0f} s"
+        cells = (measured, f"`test/{metric}`", before, aim, f"**{show(name, metric)}**")
+        lines.append(_row(f"[{name}]({name})", *cells, str(len(results(name))), seconds))
+    return "\n".join(lines) + "\n"
+
+
+def results(name: str) -> list[dict]:
+    """Read the results of an experiment, one for each seed."""
+    return [json.loads(file.read_text(encoding="utf-8")) for file in sorted((RESULTS / name).glob("seed*.json"))]
+
+
+def show(name: str, metric: str) -> str:
+    """Write a test metric of an experiment in per cent: mean ± sample standard deviation over the seeds."""
+    percents = [100 * result["metrics"][f"test/{metric}"] for result in results(name)]
+    deviation = f" ± {statistics.stdev(percents):.2f}" if len(percents) > 1 else ""
+    return f"{statistics.mean(percents):.2f}{deviation}"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main(check="--check" in sys.argv[1:]))

@@ -1,0 +1,60 @@
+"""Files: JSON that is checked when it is read, and files that are written whole or not at all."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from jaxembed.errors import InputError
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON file that holds one object.
+
+    Raises:
+      InputError: if it is damaged, or cannot be read.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise InputError(f"{file} is damaged: {error}") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if not isinstance(record, dict):
+        raise InputError(f"{file} is damaged: it must hold an object, got {type(record).__name__}")
+    return record
+
+
+def write_json(file: Path, record: dict[str, Any]) -> None:
+    """Write an object as JSON, whole or not at all."""
+    write_text(file, json.dumps(record, indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all."""
+    with replacing(file) as partial:
+        partial.write(text.encode())
+
+
+@contextlib.contextmanager
+def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
+    """Open a new file that takes its name, and replaces an old one, once it is complete.
+
+    Args:
+      file: the name that it takes.
+      suffix: of its name until then; unique where several processes may write the same file.
+    """
+    partial = file.with_name(file.name + suffix)
+    try:
+        with partial.open("wb") as stream:
+            yield stream
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def refuse_read_only(folder: Path) -> None:
+    """Raise a PermissionError if a folder is marked read-only; nothing else stops root from writing into it."""
+    if not folder.stat().st_mode & 0o222:
+        raise PermissionError("it is marked read-only")

@@ -1,0 +1,92 @@
+"""The nearest rows: exact search for the k nearest of many rows, on the device."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from jaxembed.kernels import rows
+
+# Queries compared at a time, and similarities: 2**25 float32 are 134 MB.
+CHUNK, HELD = 500, 2**25
+# Similarities of a query of which at first only the largest is compared.
+GROUP = 64
+
+
+def find(
+    train: Float[np.ndarray, "m d"], queries: Float[np.ndarray, "n d"], *, neighbours: int, distance: str
+) -> Int[np.ndarray, "n k"]:
+    """Find the k rows of train that are nearest to each query, nearest first; no [n, m] array is ever held.
+
+    Args:
+      train: [m, d] float.
+      queries: [n, d] float.
+      neighbours: k, at most m.
+      distance: one of DISTANCES.
+    Returns:
+      [n, k] int, indices into train.
+    """
+    space = DISTANCES[distance](jax.device_put(train))
+
+    def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
+        return _search(space, chunk, neighbours)
+
+    return rows.chunked(search, queries, size=min(CHUNK, max(1, HELD // len(train)), len(queries)))
+
+
+class _Space(NamedTuple):
+    """A space in which the nearest train row has the largest (query - centre)·point - height.
+
+    Infinitely high points, which no query finds, pad their number to a multiple of GROUP.
+    """
+
+    centre: Float[Array, "1 d"]
+    points: Float[Array, "p d"]
+    heights: Float[Array, " p"]
+
+
+@jax.jit
+def _cosine(train: Float[Array, "m d"]) -> _Space:
+    # The query's length scales its whole row and so does not change the order.
+    lengths = jnp.linalg.norm(train, axis=1, keepdims=True)
+    return _space(jnp.zeros_like(train[:1]), train / jnp.maximum(lengths, 1e-12), jnp.zeros(len(train)))
+
+
+@jax.jit
+def _euclidean(train: Float[Array, "m d"]) -> _Space:
+    # -|q - t|²/2 without |q|²/2, which does not change the order either; the centre keeps the squares small.
+    centre = jnp.mean(train, axis=0, keepdims=True)
+    points = train - centre
+    return _space(centre, points, jnp.sum(jnp.square(points), axis=1) / 2)
+
+
+def _space(centre: Float[Array, "1 d"], points: Float[Array, "m d"], heights: Float[Array, " m"]) -> _Space:
+    more = (0, -len(points) % GROUP)
+    return _Space(centre, jnp.pad(points, (more, (0, 0))), jnp.pad(heights, more, constant_values=jnp.inf))
+
+
+DISTANCES = {"cosine": _cosine, "euclidean": _euclidean}
+
+
+@partial(jax.jit, static_argnums=2)
+def _search(space: _Space, queries: Float[Array, "n d"], neighbours: int) -> Int[Array, "n k"]:
+    # Full float32: TF32 or bfloat16 would reorder near neighbours on a GPU or a TPU.
+    products = jnp.matmul(queries - space.centre, space.points.T, precision="highest")
+    return _largest(products - space.heights[None, :], neighbours)
+
+
+def _largest(rows: Float[Array, "n p"], k: int) -> Int[Array, "n k"]:
+    """Find the k largest numbers of each row, largest first and the first of equal ones, as `top_k` does, but
+    faster.
+
+    They are among the k groups of GROUP numbers whose maxima are the largest.
+    """
+    grouped = rows.reshape(len(rows), -1, GROUP)
+    # In the order of the row, so that the first of equal ones comes first again.
+    among = jnp.sort(jax.lax.top_k(jnp.max(grouped, axis=2), min(k, grouped.shape[1]))[1], axis=1)
+    candidates = jnp.take_along_axis(grouped, among[:, :, None], axis=1).reshape(len(rows), -1)
+    found = jax.lax.top_k(candidates, k)[1]
+    return jnp.take_along_axis(among, found // GROUP, axis=1) * GROUP + found % GROUP

@@ -1,0 +1,68 @@
+"""Random keys: the one place that says how a run's root key is divided.
+
+Everything random in a run is a function of (seed, step). The root key never changes; what needs randomness takes
+its own key from here, so that nothing is drawn twice.
+"""
+
+from typing import NamedTuple
+
+import jax
+from jaxtyping import Array, ArrayLike, Int
+
+from jaxembed.types import Key
+
+
+class Keys(NamedTuple):
+    """The keys that a run's root key is divided into.
+
+    Attributes:
+      init: of the initial parameters.
+      order: of the order of the images; `epoch` makes one for each epoch of it.
+      steps: of what happens in a step; `step` makes two for each step of it.
+      validation: of the views that the validation loss is measured on, the same ones each time.
+      pictures: of the views in a run's figure of them.
+    """
+
+    init: Key
+    order: Key
+    steps: Key
+    validation: Key
+    pictures: Key
+
+
+class StepKeys(NamedTuple):
+    """The keys of one step: of the views of its batch, and of dropout."""
+
+    views: Key
+    dropout: Key
+
+
+def divide(root: Key) -> Keys:
+    """Divide a run's root key, `jax.random.key(seed)`."""
+    # A split into three gives the same keys as folding in 0, 1 and 2.
+    return Keys(*jax.random.split(root, 3), jax.random.fold_in(root, 3), jax.random.fold_in(root, 4))
+
+
+def epoch(root: Key, epoch: Int[ArrayLike, ""]) -> Key:
+    """Return the key of an epoch's order."""
+    return jax.random.fold_in(divide(root).order, epoch)
+
+
+def step(root: Key, step: Int[Array, ""]) -> StepKeys:
+    """Return the keys of a step."""
+    return StepKeys(*jax.random.split(jax.random.fold_in(divide(root).steps, step)))
+
+
+# The evaluation has seeds of its own, so that probes start from the same weights in every run.
+_PROBES, _VIEWS = 0, 1
+
+
+def probes() -> tuple[Key, Key]:
+    """Return the keys of the linear and of the MLP probe."""
+    linear, mlp = jax.random.split(jax.random.key(_PROBES))
+    return linear, mlp
+
+
+def probe_views(count: int) -> Key:
+    """Return the keys [count] of the augmented views that the probes learn from."""
+    return jax.random.split(jax.random.key(_VIEWS), count)

@@ -1,0 +1,15 @@
+"""The accuracy of the classifier that was trained with the encoder; the objective scores it."""
+
+from jaxembed.measures import Column
+
+POSITION = 40
+COLUMNS = (
+    Column(
+        "accuracy",
+        "own head %",
+        1,
+        True,
+        "accuracy",
+        "The classifier trained with the encoder, on an image and its test-time variants.",
+    ),
+)

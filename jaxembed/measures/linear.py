@@ -1,0 +1,44 @@
+"""The linear probe: a linear classifier trained on the frozen embedding."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxembed.measures import Column, Measure, Measured, Rows
+
+POSITION = 20
+COLUMNS = (
+    Column(
+        "linear_accuracy", "linear %", 1, True, "accuracy", "A linear classifier trained on the frozen embedding."
+    ),
+)
+
+
+def fit(train: Rows, *, linear: Any) -> Measure:
+    """Train the probe; `linear` are its settings, a `probe.Settings`."""
+    from jaxembed import keys  # here, because it imports jax
+
+    key, _ = keys.probes()
+    return accuracy(key, train, settings=linear, name="linear")
+
+
+def accuracy(key: Any, train: Rows, *, settings: Any, name: str) -> Measure:
+    """Train a probe on the train split and its views; measure `<name>_accuracy`, and return the predictions `name`.
+
+    Args:
+      key: a JAX key, as in `probe.fit`.
+      train: the embedding of the train split.
+      settings: as in `probe.fit`.
+      name: of the probe.
+    """
+    from jaxembed import probe  # here, because it imports jax
+
+    points = np.concatenate([train.points, *train.views])
+    labels = np.tile(train.labels, 1 + len(train.views))
+    classify = probe.fit(key, points, labels, classes=train.classes, settings=settings)
+
+    def measure(rows: Rows) -> Measured:
+        predicted = classify(rows.points)
+        return Measured({f"{name}_accuracy": float(np.mean(predicted == rows.labels))}, {name: predicted})
+
+    return measure

@@ -1,0 +1,21 @@
+"""The MLP probe: a classifier with hidden layers trained on the frozen embedding."""
+
+from typing import Any
+
+from jaxembed.measures import Column, Measure, Rows
+from jaxembed.measures import linear as probes
+
+POSITION = 30
+COLUMNS = (
+    Column(
+        "mlp_accuracy", "MLP %", 1, True, "accuracy", "A classifier with hidden layers on the frozen embedding."
+    ),
+)
+
+
+def fit(train: Rows, *, mlp: Any) -> Measure:
+    """Train the probe; `mlp` are its settings, a `probe.Settings`."""
+    from jaxembed import keys  # here, because it imports jax
+
+    _, key = keys.probes()
+    return probes.accuracy(key, train, settings=mlp, name="mlp")

@@ -1,0 +1,38 @@
+"""t-SNE: a picture of an embedding in two dimensions, and how far it can be trusted."""
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxembed.measures import Column
+
+POSITION = 80
+COLUMNS = (
+    Column(
+        "trustworthiness", "t-SNE trust", 0, False, "geometry", "Share of neighbourhoods kept in the t-SNE picture."
+    ),
+)
+
+
+def project(points: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"], float]:
+    """Project points to two dimensions by scikit-learn's t-SNE, the same each time.
+
+    Returns:
+      the picture, and its trustworthiness (Venna & Kaski 2001, as scikit-learn's, with 10 neighbours where there
+      are enough points): 0 to 1.
+    """
+    # Imported here: scikit-learn takes a second, and training does without it.
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE, trustworthiness
+    from threadpoolctl import threadpool_limits
+
+    n, d = points.shape
+    # 50 dimensions first, as the method's author does; more only make it slower.
+    reduced = PCA(50, random_state=0).fit_transform(points) if min(n, d) > 50 else points
+    # Points that are all equal have no principal axes to start from.
+    init = "pca" if min(n, d) > 1 and points.any() else "random"
+    # One thread: several wait for each other by spinning, which takes 50 times as long while another job runs.
+    with threadpool_limits(1, user_api="openmp"):
+        picture = TSNE(perplexity=min(30, (n - 1) / 3), init=init, random_state=0).fit_transform(reduced)
+    # Defined for fewer than n / 2 neighbours; two points have none to lose.
+    kept = min(10, (n - 1) // 2)
+    return picture, float(trustworthiness(points, picture, n_neighbors=kept)) if kept else 1.0

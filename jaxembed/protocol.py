@@ -1,0 +1,47 @@
+"""The evaluation protocol: how a frozen embedding is measured, as config.evaluate says."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jaxembed import augment, options, probe
+from jaxembed.options import Count, Positive
+from jaxembed.types import Augment, Section
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """What config.evaluate says; each measure takes what it needs by these names.
+
+    Attributes:
+      neighbours: k of the kNN classifier.
+      distance: its distance, "cosine" or "euclidean".
+      views: augmented views of each train image that the probes learn from, in addition to the image itself; in
+        linear evaluation each epoch often has its own (Chen et al. 2020), but an encoder is slower than a probe.
+      augmentation: makes them; not used without views.
+      linear: the linear probe.
+      mlp: the probe with hidden layers.
+    """
+
+    neighbours: Positive
+    distance: Literal["cosine", "euclidean"]
+    views: Count
+    augmentation: Augment
+    linear: probe.Settings
+    mlp: probe.Settings
+
+
+def make(section: Section) -> Protocol:
+    """Make the protocol that config.evaluate describes; InputError at what does not fit."""
+    what = "config.evaluate"
+    given = options.section(section, what=what)
+    parts: dict[str, Any] = {"linear": _linear, "mlp": _mlp, "augmentation": augment.compose}
+    made = {name: part(given[name], what=f"{what}.{name}") for name, part in parts.items() if name in given}
+    return options.call(Protocol, given | made, what=what)
+
+
+def _linear(section: Section, *, what: str) -> probe.Settings:
+    return options.call(probe.linear, section, what=what)
+
+
+def _mlp(section: Section, *, what: str) -> probe.Settings:
+    return options.call(probe.Settings, section, what=what)

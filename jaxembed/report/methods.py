@@ -1,0 +1,16 @@
+"""Methods: what an objective is, in the words of its file, which is read as text: importing it would load jax."""
+
+import ast
+from pathlib import Path
+
+import jaxembed
+
+OBJECTIVES = Path(jaxembed.__file__).parent / "objectives"
+
+
+def describe(objective: str) -> str:
+    """Return the docstring of an objective's file as one paragraph; where there is no such file, its path."""
+    file = {file.stem: file for file in OBJECTIVES.glob("*.py")}.get(objective)
+    if file is None:
+        return f"Defined in jaxembed/objectives/{objective}.py."
+    return " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())

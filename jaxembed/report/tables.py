@@ -1,0 +1,79 @@
+"""Tables: what a report shows of the measurements, in the columns that measures/ defines."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxembed import measures
+from jaxembed.measures import Column
+from jaxembed.report.experiments import Experiment, Value
+
+# The tables of a report, in order: a column says which one it is in.
+CAPTIONS = {"accuracy": "Accuracy and retrieval", "geometry": "Geometry"}
+ARROWS = {1: " ↑", -1: " ↓", 0: ""}
+
+
+class Table(NamedTuple):
+    """Measurements of experiments: what they are, the columns, and a row of cells for each experiment.
+
+    A cell is (its text, whether it is the best in its column).
+    """
+
+    caption: str
+    columns: list[Column]
+    rows: list[tuple[Experiment, list[tuple[str, bool]]]]
+
+
+def make(experiments: Sequence[Experiment]) -> list[Table]:
+    """Make the tables of what was measured on the test split."""
+    made = []
+    for name, caption in CAPTIONS.items():
+        columns = [column for column in shown(experiments) if column.table == name]
+        winners = [best(column, experiments) for column in columns]
+        rows = []
+        for each in experiments:
+            texts = [show(column, each.value(f"test/{column.name}")) for column in columns]
+            rows.append((each, [(text, each.name in names) for text, names in zip(texts, winners, strict=True)]))
+        made.append(Table(caption, columns, rows))
+    return made
+
+
+def shown(experiments: Sequence[Experiment]) -> list[Column]:
+    """List the columns that at least one of the experiments has a value for.
+
+    A metric that no measure defines, of a new objective for example, is shown by its name.
+    """
+    known = {column.name: column for column in measures.columns()}
+    found = [metric for each in experiments for run in each.runs for metric in run.record["metrics"]]
+    test = dict.fromkeys(metric.removeprefix("test/") for metric in found if metric.startswith("test/"))
+    others = {name: Column(name, name, 0, False, "geometry", "Defined by the objective.") for name in test}
+    columns = known | {name: column for name, column in others.items() if name not in known}
+    return [
+        column
+        for column in columns.values()
+        if column.table and any(not math.isnan(each.value(f"test/{column.name}").mean) for each in experiments)
+    ]
+
+
+def head(column: Column) -> str:
+    """Write the label with an arrow that says which way is better."""
+    return column.label + ARROWS[column.better]
+
+
+def show(column: Column, value: Value) -> str:
+    """Write mean ± standard deviation, or just the mean for one seed; a dash where there is no value."""
+    if math.isnan(value.mean):
+        return "–"
+    factor, digits = (100, 2) if column.percent else (1, 3)
+    mean = f"{factor * value.mean:.{digits}f}"
+    return mean if math.isnan(value.sd) else f"{mean} ± {factor * value.sd:.{digits}f}"
+
+
+def best(column: Column, experiments: Sequence[Experiment]) -> set[str]:
+    """Name the experiments with the best mean; none if they must not be compared, or there is only one."""
+    means = {each.name: column.better * each.value(f"test/{column.name}").mean for each in experiments}
+    # As shown: what reads the same is equally good.
+    means = {name: round(mean, 4 if column.percent else 3) for name, mean in means.items() if not math.isnan(mean)}
+    if not column.better or len(means) < 2:
+        return set()
+    return {name for name, mean in means.items() if mean == max(means.values())}

@@ -1,0 +1,53 @@
+"""A run's folder: one process at a time, one run."""
+
+import errno
+import fcntl
+import os
+
+import pytest
+from ml_collections import ConfigDict
+
+from jaxembed.errors import InputError
+from jaxembed.runs import workdir
+
+CONFIG = ConfigDict({"seed": 0, "encoder": {"latent": 16}, "train": {"epochs": 2, "log_every": 5}})
+
+
+@pytest.mark.parametrize("left", ["metrics.jsonl", "checkpoint/5/_METADATA", "result.json"])
+def test_the_remains_of_a_run_without_its_config_are_not_resumed(left, tmp_path):
+    (tmp_path / left).parent.mkdir(exist_ok=True, parents=True)
+    (tmp_path / left).write_text("{}")
+    with pytest.raises(InputError, match=r"holds a run without its config.json"):
+        workdir.check(CONFIG, tmp_path)
+
+
+def test_a_folder_in_which_nothing_was_trained_is_free(tmp_path):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "metrics.jsonl").touch()
+    (tmp_path / "config.json").write_text(ConfigDict(CONFIG.to_dict() | {"seed": 9}).to_json())
+    workdir.check(CONFIG, tmp_path)
+
+
+def test_a_folder_is_for_one_process_at_a_time(tmp_path):
+    held = pytest.raises(InputError, match="is in use by another run")
+    with workdir.opened(tmp_path), held, workdir.opened(tmp_path):
+        pass
+    with workdir.opened(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(InputError, match=r"cannot be locked: No locks available"), workdir.opened(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" / "run"
+    refused = pytest.raises(InputError, match=r"--workdir .*/file/run cannot be written: Not a directory")
+    with refused, workdir.opened(folder):
+        pass

@@ -1,0 +1,245 @@
+"""What launch.py does with a run, in process: train, resume, evaluate again, tune."""
+
+import json
+import re
+import shutil
+
+import jax
+import pytest
+from ml_collections import ConfigDict
+
+import jaxembed.run
+from configs import quickstart
+from jaxembed import commands, sample, train
+from jaxembed.commands import Job
+from jaxembed.errors import Diverged, InputError, OutOfMemory
+
+
+def short() -> ConfigDict:
+    """The quick start, but quicker."""
+    config = quickstart.get_config()
+    config.train.epochs, config.evaluate.linear.epochs, config.evaluate.mlp.epochs = 2, 1, 1
+    return config
+
+
+def make(config, folder, **options) -> Job:
+    return Job("quickstart", config, folder, "python launch.py", None, **options)
+
+
+@pytest.fixture
+def config():
+    return short()
+
+
+@pytest.fixture(autouse=True)
+def few_images_are_sampled(monkeypatch):
+    monkeypatch.setattr(sample, "SIZE", 40)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished run, trained once."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sample, "SIZE", 40)
+        patch.setattr(train, "_speed", lambda *_: None)
+        commands.train(make(short(), folder))
+    return folder
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A copy of that run's folder."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def times(folder):
+    return {file: file.stat().st_mtime_ns for file in folder.rglob("*")}
+
+
+def record(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_a_finished_run_says_so_and_is_not_touched(config, folder, capsys):
+    before = times(folder)
+    commands.train(make(config, folder))
+    out = capsys.readouterr().out
+    assert out.startswith("quickstart is finished; use --evaluate to measure it again\n")
+    assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
+    assert times(folder) == before
+
+
+def test_a_finished_run_is_measured_again_without_training(config, folder, monkeypatch):
+    before, written = record(folder), (folder / "result.json").stat().st_mtime_ns
+    monkeypatch.setattr(train, "fit", None)
+    commands.evaluate(make(config, folder))
+    assert (folder / "result.json").stat().st_mtime_ns != written
+    assert record(folder) == before
+
+
+def test_evaluating_a_run_that_is_not_finished_trains_it(config, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(commands, "train", trained.append)
+    job = make(config, tmp_path)
+    commands.evaluate(job)
+    assert trained == [job]
+
+
+def test_a_run_is_measured_again_by_another_protocol_and_its_config_follows(config, folder):
+    before = record(folder)
+    config.evaluate.distance, config.train.log_every, config.train.validate_every = "euclidean", 7, 0
+    commands.evaluate(make(config, folder))
+    after = record(folder)
+    assert after["distance"] == "euclidean"
+    assert after["encoder_sha256"] == before["encoder_sha256"]
+    assert after["metrics"]["test/silhouette"] != before["metrics"]["test/silhouette"]
+    kept = json.loads((folder / "config.json").read_text())
+    assert (kept["evaluate"]["distance"], kept["train"]["log_every"]) == ("euclidean", 7)
+
+
+def as_written_before(folder) -> None:
+    """Rewrite a config.json as earlier versions wrote it: without later options, with ones that have gone."""
+    config = json.loads((folder / "config.json").read_text())
+    config["train"] |= {"steps_per_call": 20, "keep": 2, "tensorboard": False}
+    for name in ("views", "augmentation"):
+        del config["evaluate"][name]
+    config["evaluate"]["linear"] |= {"hidden": [], "dropout": 0.0}
+    del config["evaluate"]["mlp"]["dropout"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_a_run_of_an_earlier_version_is_evaluated_again(config, folder):
+    before = record(folder)
+    as_written_before(folder)
+    commands.evaluate(make(config, folder))
+    assert record(folder) == before
+    assert "views" in json.loads((folder / "config.json").read_text())["evaluate"]
+
+
+def test_a_run_of_an_earlier_version_is_resumed(config, folder):
+    before = record(folder)
+    as_written_before(folder)
+    (folder / "result.json").unlink()
+    shutil.rmtree(folder / "checkpoint")
+    lines = (folder / "metrics.jsonl").read_text()
+    commands.train(make(config, folder))
+    assert record(folder)["encoder_sha256"] == before["encoder_sha256"]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(lines.splitlines())
+
+
+def test_a_different_config_is_refused_and_the_folder_left_as_it_was(config, folder):
+    before = times(folder)
+    config.seed, config.encoder.latent = 1, 8
+    config.objective.corruption = {"noise": {"deviation": 0.1}}
+    message = (
+        "was trained with a different config: config.encoder.latent is 16 there, 8 here, "
+        "config.objective.corruption is {} there, not set here, "
+        "config.objective.corruption.noise.deviation is not set there, 0.1 here, "
+        "config.seed is 0 there, 1 here; use a different --workdir"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        commands.train(make(config, folder))
+    assert times(folder) == before
+
+
+def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config, tmp_path, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        dataset = jaxembed.run.load(config, data_dir=None)
+        unseen = dataset._replace(test=dataset.test._replace(images=None))
+        patch.setattr(jaxembed.run, "load", lambda *_, **__: unseen)
+        commands.tune(make(config, tmp_path))
+    shown = capsys.readouterr().out
+    tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))
+    assert " test" not in shown
+    assert tuned.keys() >= {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "silhouette", "l1"}
+    assert not (tmp_path / "result.json").exists()
+    commands.train(make(config, tmp_path))
+    metrics = record(tmp_path)["metrics"]
+    assert tuned == {name: f"{metrics[f'validation/{name}']:.4f}" for name in tuned}
+
+
+def test_a_finished_run_is_not_tuned(config, folder):
+    with pytest.raises(InputError, match="--tune works on a single unfinished run"):
+        commands.tune(make(config, folder))
+
+
+def test_a_damaged_result_is_named(config, folder):
+    (folder / "result.json").write_text('{"experiment"')
+    with pytest.raises(InputError, match=r"result.json is damaged: Expecting ':' delimiter"):
+        commands.train(make(config, folder))
+
+
+def test_a_finished_run_without_its_checkpoint_is_not_trained_again_to_evaluate_it(config, folder):
+    result = (folder / "result.json").read_text()
+    shutil.rmtree(folder / "checkpoint")
+    with pytest.raises(InputError, match="has no checkpoint at its last step"):
+        commands.evaluate(make(config, folder))
+    assert (folder / "result.json").read_text() == result
+
+
+def test_a_collapsed_run_says_so_and_what_has_no_finite_value_is_null(config, tmp_path, capsys, monkeypatch):
+    # Steps of no length, and weights that are 0: every image gets the same output.
+    config.optimizer = {"name": "sgd", "learning_rate": 1e-9, "warmup_epochs": 0.0, "momentum": 0.0}
+    config.optimizer.weight_decay = 0.0
+    init = train.init
+
+    def zeros(*arguments, **options):
+        state = init(*arguments, **options)
+        return state._replace(params=jax.tree.map(lambda leaf: leaf * 0, state.params))
+
+    monkeypatch.setattr(train, "init", zeros)
+    commands.train(make(config, tmp_path))
+    result, out = record(tmp_path), capsys.readouterr().out
+    assert result["collapsed"] is True
+    assert "\nWarning: the embedding has collapsed: different images get nearly identical outputs.\n" in out
+    assert result["metrics"]["test/cdnv"] is None
+    assert result["metrics"]["test/recall_at_1"] == 0
+    assert re.search(r"\n  cdnv +infinite +infinite\n", out)
+
+
+def test_a_run_that_has_not_collapsed_does_not_say_so(config, folder, capsys):
+    assert record(folder)["collapsed"] is False
+    commands.train(make(config, folder))
+    assert "collapsed" not in capsys.readouterr().out
+
+
+def test_a_config_that_does_not_fit_leaves_the_folder_free(config, tmp_path):
+    config.encoder.latent = 0
+    with pytest.raises(InputError, match=r"config\.encoder\.latent must be > 0, got 0"):
+        commands.train(make(config, tmp_path))
+    assert [file.name for file in tmp_path.iterdir()] == [".lock"]
+
+
+def test_too_little_memory_is_one_line(config, tmp_path):
+    config.encoder.latent = 2_000_000_000_000
+    with pytest.raises(OutOfMemory) as error:
+        commands.train(make(config, tmp_path))
+    assert re.fullmatch(
+        r"out of memory on .*CPU, \d+ cores: RESOURCE_EXHAUSTED: Out of memory allocating \d+ bytes; try a smaller "
+        r"config\.train\.batch_size or config\.encoder, with a different --workdir",
+        str(error.value),
+    )
+
+
+def test_an_error_of_xla_that_is_not_about_memory_stays_what_it_is(config, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    monkeypatch.setattr(train, "fit", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL: something else"):
+        commands.train(make(config, tmp_path))
+
+
+def test_a_run_that_diverges_ends_without_a_result(config, tmp_path):
+    config.optimizer.learning_rate = 1e30
+    with pytest.raises(Diverged, match=r"loss became (nan|inf) at step \d+"):
+        commands.train(make(config, tmp_path))
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_command_has_its_overrides_flat_and_its_seed_once(config, tmp_path):
+    overrides = {"train": {"epochs": 2}, "objective": {"augmentation": {}}}
+    written = commands.command(tmp_path / "a b.py", overrides | {"seed": 3}, 5)
+    assert written.startswith("python launch.py '--config=")
+    assert written.endswith("a b.py' '--config.objective.augmentation={}' --config.train.epochs=2 --seed=5")

@@ -1,0 +1,83 @@
+"""Options: types and bounds in annotations, checked with the option's path."""
+
+import math
+from typing import Annotated, Literal
+
+import pytest
+from ml_collections import ConfigDict
+
+from jaxembed import encoders, options
+from jaxembed.errors import InputError
+
+
+def make(
+    *,
+    count: options.Positive,
+    share: options.Dropout,
+    kind: Literal["a", "b"],
+    widths: options.SomeWidths,
+    scale: Annotated[float, "in (0, 2]"],
+    flag: bool,
+):
+    return count, share, kind, widths, scale, flag
+
+
+GOOD = {"count": 1, "share": 0, "kind": "b", "widths": (3, 4), "scale": 2.0, "flag": True}
+
+
+@pytest.mark.parametrize("section", [GOOD, ConfigDict(GOOD)])
+def test_what_fits_is_passed_and_a_whole_number_becomes_a_float_where_one_is_wanted(section):
+    made = options.call(make, section, what="config.x")
+    assert made == (1, 0.0, "b", (3, 4), 2.0, True)
+    assert isinstance(made[1], float)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"count": 0}, "config.x.count must be > 0, got 0"),
+        ({"count": 1.0}, "config.x.count must be a whole number, got 1.0"),
+        ({"count": True}, "config.x.count must be a whole number, got True"),
+        ({"share": 1}, "config.x.share must be in [0, 1), got 1"),
+        ({"share": -0.1}, "config.x.share must be in [0, 1), got -0.1"),
+        ({"share": math.nan}, "config.x.share must be a finite number, got nan"),
+        ({"kind": "bb"}, "config.x.kind must be one of a, b; got 'bb' (did you mean 'b'?)"),
+        ({"kind": []}, "config.x.kind must be one of a, b; got []"),
+        ({"widths": ()}, "config.x.widths must not be empty"),
+        ({"widths": (3, 0)}, "config.x.widths must be > 0, got (3, 0)"),
+        ({"widths": [3]}, "config.x.widths must be a tuple of whole numbers, got [3]"),
+        ({"scale": 0}, "config.x.scale must be in (0, 2], got 0"),
+        ({"scale": 2.1}, "config.x.scale must be in (0, 2], got 2.1"),
+        ({"flag": 1}, "config.x.flag must be True or False, got 1"),
+        ({"cuont": 1}, "config.x has no option 'cuont' (did you mean 'count'?); it takes: count, share, kind"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_path(change, message):
+    with pytest.raises(InputError) as error:
+        options.call(make, GOOD | change, what="config.x")
+    assert str(error.value).startswith(message)
+
+
+def test_a_missing_option_and_a_value_in_place_of_a_section_are_named():
+    with pytest.raises(InputError, match=r"config\.x lacks flag; got count, share"):
+        options.call(make, {name: value for name, value in GOOD.items() if name != "flag"}, what="config.x")
+    with pytest.raises(InputError, match=r"config\.x must be a section with count, share, .*; got 3"):
+        options.call(make, 3, what="config.x")
+
+
+def test_functions_that_share_a_section_get_their_own_options_each():
+    def first(*, a: int):
+        """Take a."""
+
+    def second(*, a: int, b: int):
+        """Take a and b."""
+
+    assert options.divide({"a": 1, "b": 2}, first, second, what="x") == [{"a": 1}, {"a": 1, "b": 2}]
+
+
+def test_a_package_inside_a_registry_is_not_a_name(tmp_path, monkeypatch):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "__init__.py").touch()
+    (tmp_path / "one.py").touch()
+    monkeypatch.setattr(encoders, "__path__", [str(tmp_path)])
+    assert options.names(encoders) == ("one",)

@@ -1,0 +1,116 @@
+"""A run's parts: built from a config, or refused in one line before anything starts."""
+
+import pytest
+from conftest import OBJECTIVES
+from ml_collections import ConfigDict
+
+from configs import protocols
+from jaxembed import run
+from jaxembed.errors import InputError
+
+MLP = protocols.DIGITS["mlp"]
+
+
+@pytest.fixture
+def config() -> ConfigDict:
+    """The quick start's."""
+    from configs import quickstart
+
+    return quickstart.get_config()
+
+
+def build(config: ConfigDict) -> run.Run:
+    run.check_sections(config)
+    return run.build(config, run.load(config, data_dir=None))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("encoder", "name", "vit", "config.encoder.name must be one of cnn, conv, fc, resnet; got 'vit'"),
+        ("encoder", "latent", 0, "config.encoder.latent must be > 0, got 0"),
+        ("objective", "name", "byol", "must be one of classify, margin, ntxent, reconstruct; got 'byol'"),
+        (
+            "objective",
+            "augmentation",
+            {"translate": {"pixels": 8}},
+            "config.objective.augmentation.translate.pixels must be",
+        ),
+        ("objective", "temperature", 0.0, "config.objective.temperature must be > 0, got 0.0"),
+        ("optimizer", "name", "adamw", "must be one of sgd, adam, lars, muon; got 'adamw' (did you mean 'adam'?)"),
+        ("encoder", "widths", (64, 2.5), "config.encoder.widths must be a tuple of whole numbers, got (64, 2.5)"),
+        ("encoder", "dropout", float("nan"), "config.encoder.dropout must be a finite number, got nan"),
+        ("optimizer", "warmup_epochs", float("inf"), "config.optimizer.warmup_epochs must be a finite number"),
+        ("optimizer", "weight_decay", -1.0, "config.optimizer.weight_decay must be >= 0, got -1.0"),
+        ("data", "name", "digit", "did you mean 'digits'?"),
+        ("data", "validation", 0, "config.data.validation must be between 1 and 1436, got 0"),
+        ("data", "validation", 5, "config.data.validation must be at least the 8 devices, got 5"),
+        ("train", "batch_size", 60, "config.train.batch_size must be a multiple of the 8 devices, got 60"),
+        ("train", "batch_size", 1240, "must be at most the 1237 train images of digits, got 1240"),
+        ("train", "epochs", 0, "config.train.epochs must be > 0, got 0"),
+        ("train", "validate_every", -1, "config.train.validate_every must be >= 0, got -1"),
+        ("train", "dtype", "float16", "config.train.dtype must be one of float32, bfloat16; got 'float16'"),
+        ("evaluate", "views", -1, "config.evaluate.views must be >= 0, got -1"),
+        ("evaluate", "augmentation", {"flp": 1}, "an operation of config.evaluate.augmentation must be one of"),
+        (
+            "evaluate",
+            "augmentation",
+            {"translate": {"pixels": 8}},
+            "config.evaluate.augmentation.translate.pixels must be",
+        ),
+        ("evaluate", "linear", {"hidden": ()}, "config.evaluate.linear has no option 'hidden'"),
+        ("evaluate", "mlp", MLP | {"hidden": ()}, "config.evaluate.mlp.hidden must not be empty"),
+        ("evaluate", "mlp", MLP | {"dropout": 1.0}, "config.evaluate.mlp.dropout must be in [0, 1), got 1.0"),
+        ("optimizer", "warmup_epochs", -1.0, "config.optimizer.warmup_epochs must be >= 0, got -1.0"),
+        ("optimizer", "warmup_epochs", 100, "config.optimizer.warmup_epochs must be less than the 100 epochs"),
+        ("objective", "augmentation", {"flip": 0.5}, "config.objective.augmentation.flip must be a section with p"),
+        ("evaluate", "neighbours", 0, "config.evaluate.neighbours must be > 0, got 0"),
+        ("evaluate", "neighbours", 1238, "must be at most the 1237 train images of digits, got 1238"),
+        ("evaluate", "distance", "l2", "must be one of cosine, euclidean; got 'l2'"),
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused_in_one_line(section, key, value, message, config):
+    if key == "temperature":
+        config.objective = {"name": "ntxent", "projection": (8,), "augmentation": {}, "temperature": 0.5}
+    config[section][key] = value
+    with pytest.raises(InputError) as error:
+        build(config)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_reconstruct_with_an_encoder_that_has_no_decoder_is_refused(config):
+    config.encoder = {"name": "resnet", "depth": 18, "width": 8}
+    with pytest.raises(InputError, match="needs an encoder with a decoder, one of conv, fc; got 'resnet'"):
+        build(config)
+
+
+def test_a_config_that_lacks_a_section_or_has_one_too_many_is_refused(config):
+    config.unlock()
+    config.sede = 1
+    with pytest.raises(InputError, match=r"got 'sede' \(did you mean 'seed'\?\)"):
+        build(config)
+    del config.sede, config.seed
+    with pytest.raises(InputError, match="the config lacks seed"):
+        build(config)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_jax_would_map_to_another_is_refused(seed, config):
+    config.seed = seed
+    with pytest.raises(InputError, match=r"config.seed must be a whole number from 0 to 2\*\*32 - 1"):
+        build(config)
+
+
+def test_more_blocks_than_the_image_can_be_halved_is_refused(config):
+    config.encoder = {
+        "name": "cnn",
+        "widths": (8, 8, 8, 8),
+        "depth": 2,
+        "stem": "pooled",
+        "latent": 8,
+        "dropout": 0.0,
+    }
+    config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
+    with pytest.raises(InputError, match=r"config.encoder.widths has more blocks than the image can be halved"):
+        build(config)
