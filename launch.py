@@ -43,7 +43,7 @@ def main(_: Sequence[str]) -> None:
     # While it trains, a run saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
     try:
-        _suite() if "experiments" in FLAGS.config else _run()
+        _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         fail(str(error) or INTERRUPTED, status=errors.status(error))
 
@@ -55,8 +55,6 @@ def _run() -> None:
     if FLAGS.seed is not None:
         config = ConfigDict({**config, "seed": FLAGS.seed})
     run.check_sections(config)  # before its seed is used
-    if FLAGS.tune and FLAGS.evaluate:
-        fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
     overrides = config_flags.get_override_values(FLAGS["config"])
     command = commands.command(file, overrides, config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
@@ -72,12 +70,12 @@ def _run() -> None:
 def _suite() -> None:
     from jaxembed import suite
 
-    if FLAGS.tune:
-        fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
-    if FLAGS.seed is not None:
-        fail(f"--seed works on a single run; for a suite use --config.seeds='({FLAGS.seed},)'")
     flagged = dict(data_dir=FLAGS.data_dir, tensorboard=FLAGS.tensorboard, again=FLAGS.evaluate)
     suite.train(FLAGS.config, _folder(_file().stem), configs=_file().parent, **flagged)
+
+
+def _is_suite() -> bool:
+    return "experiments" in FLAGS.config
 
 
 def _file() -> Path:
@@ -108,6 +106,10 @@ def parse(argv: Sequence[str]) -> list[str]:
             if FLAGS["config"].present
             else "--config is required, such as --config=configs/quickstart.py"
         )
+    if FLAGS.tune and (FLAGS.evaluate or _is_suite()):
+        fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
+    if FLAGS.seed is not None and _is_suite():
+        fail(f"--seed works on a single run; for a suite use --config.seeds='({FLAGS.seed},)'")
     if FLAGS.tensorboard and not _is_installed("tensorboardX"):
         fail("--tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'")
     if FLAGS["verbosity"].using_default_value:

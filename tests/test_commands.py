@@ -14,6 +14,8 @@ from jaxembed import commands, sample, train
 from jaxembed.commands import Job
 from jaxembed.errors import Diverged, InputError, OutOfMemory
 
+pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run
+
 
 def short() -> ConfigDict:
     """The quick start, but quicker."""

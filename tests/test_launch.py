@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import launch
 from jaxembed import checkpoint, errors
+from jaxembed.runs import finished
 
 ROOT = Path(launch.__file__).parent
 QUICKSTART = ROOT / "configs" / "quickstart.py"
@@ -58,6 +60,10 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
         for split in ("validation", "test")
         for name in ("knn_accuracy", "linear_accuracy", "mlp_accuracy", "l1")
     }
+    run = finished.read(folder)
+    # The images are the same ones in every run on the dataset, so that runs can be compared.
+    assert run.sample.rows.tolist() == np.random.default_rng(0).permutation(360).tolist()
+    assert run.measured("test/knn_accuracy") == result["metrics"]["test/knn_accuracy"]
 
 
 def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
@@ -76,18 +82,16 @@ def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def test_a_run_that_is_stopped_while_it_is_measured_says_so(tmp_path):
-    code = "import os, runpy, signal, sys; from jaxembed import sample\n"
-    code += "sample.take = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
-    code += f"sys.argv = {['launch.py', f'--config={QUICKSTART}', *SHORT]}\n"
-    code += f"runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # runpy leaves the script's folder out
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False, env=environment
-    )
-    assert done.returncode == 128 + signal.SIGTERM
-    assert done.stderr == "launch.py: interrupted; run the same command again to resume from the last checkpoint\n"
-    assert not (tmp_path / "checkpoints" / "quickstart" / "result.json").exists()
+def test_a_run_that_is_stopped_outside_training_says_so(monkeypatch, capsys):
+    handlers = {}
+    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}}))
+    monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
+    monkeypatch.setattr(launch, "_run", lambda: handlers[signal.SIGTERM](signal.SIGTERM, None))
+    monkeypatch.setattr(checkpoint, "hush", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        launch.main([])
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == f"launch.py: {launch.INTERRUPTED}\n"
 
 
 def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
@@ -179,6 +183,7 @@ for number, arguments in enumerate({[list(arguments) for arguments in BAD]!r}):
     }
 
 
+@pytest.mark.xdist_group("refusals")
 @pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments[-2:]))
 def test_a_command_that_makes_no_sense_is_one_line_and_status_2(arguments, refusals):
     status, out, err = refusals[arguments]
