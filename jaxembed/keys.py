@@ -7,7 +7,7 @@ its own key from here, so that nothing is drawn twice.
 from typing import NamedTuple
 
 import jax
-from jaxtyping import Array, ArrayLike, Int
+from jaxtyping import ArrayLike, Int
 
 from jaxembed.types import Key
 
@@ -48,7 +48,7 @@ def epoch(root: Key, epoch: Int[ArrayLike, ""]) -> Key:
     return jax.random.fold_in(divide(root).order, epoch)
 
 
-def step(root: Key, step: Int[Array, ""]) -> StepKeys:
+def step(root: Key, step: Int[ArrayLike, ""]) -> StepKeys:
     """Return the keys of a step."""
     return StepKeys(*jax.random.split(jax.random.fold_in(divide(root).steps, step)))
 

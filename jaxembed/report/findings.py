@@ -31,7 +31,9 @@ def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
         for best in experiments:
             if best.name in tables.best(columns[name], experiments):
                 value = tables.show(columns[name], best.value(f"test/{name}"))
-                found.append(f"{words} in the embedding of {best.name}: {columns[name].label} {value}.")
+                unit = "%" if columns[name].percent else ""
+                label = columns[name].label.removesuffix(" %")
+                found.append(f"{words} in the embedding of {best.name}: {label} {value}{unit}.")
     collapsed = [each.name for each in experiments if any(run.record["collapsed"] for run in each.runs)]
     if collapsed:
         found.append(f"Collapsed, with nearly identical outputs for different images: {', '.join(collapsed)}.")

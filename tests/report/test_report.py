@@ -130,6 +130,16 @@ def test_an_experiment_without_the_measure_is_not_ranked(tmp_path):
     assert "c has the highest kNN accuracy on rows (80.00 vs 70.00 for b)" in first_finding(runs)
 
 
+def test_the_geometry_of_the_best_is_a_sentence_with_its_unit(tmp_path):
+    runs = [
+        finished_runs.make(tmp_path / name, experiment=name, metrics={"distance_overlap": overlap, "cdnv": cdnv})
+        for name, overlap, cdnv in (("one", 0.4, 0.1), ("two", 0.25, 0.2))
+    ]
+    *_, first, second = findings.sentences("rows", grouped(runs)["rows"])
+    assert first == "Distances within and between classes overlap least in the embedding of two: overlap 25.00%."
+    assert second.endswith("relative to the distance between them, in the embedding of one: CDNV 0.100.")
+
+
 def test_a_collapsed_experiment_is_named(runs):
     collapsed = runs[3]._replace(record=runs[3].record | {"collapsed": True})
     assert findings.sentences("rows", grouped([runs[0], collapsed])["rows"])[-1].endswith(
