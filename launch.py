@@ -25,7 +25,7 @@ config_flags.DEFINE_config_file(
     "config", None, "File of the experiment; --config.<section>.<key>=<value> overrides a value in it."
 )
 flags.DEFINE_string(
-    "workdir", None, "Folder of the run (default: checkpoints/<config file's name>, with -seed<seed> if not 0)."
+    "workdir", None, "Folder of the run (default: checkpoints/<config>, plus -seed<seed> unless the seed is 0)."
 )
 flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
@@ -45,7 +45,8 @@ def main(_: Sequence[str]) -> None:
     try:
         _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
-        fail(str(error) or INTERRUPTED, status=errors.status(error))
+        text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
+        fail(text, status=errors.status(error))
 
 
 def _run() -> None:

@@ -1,5 +1,5 @@
-"""All of it in half a minute, without a download: an autoencoder and a margin network on the 8×8 digits, three
-epochs each, and the report that compares them.
+"""The whole pipeline in half a minute, without a download: an autoencoder and a margin network on the 8×8 digits,
+three epochs each, and the report that compares them.
 
 Run: python launch.py --config=configs/suite_quickstart.py
 """

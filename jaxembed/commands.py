@@ -10,7 +10,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxembed import evaluate as evaluation
-from jaxembed import files, result, run, sample
+from jaxembed import files, result, run, sample, summary
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError, OutOfMemory
@@ -52,14 +52,16 @@ def train(job: Job) -> None:
     A finished run is not trained again; its result is shown.
 
     Raises:
-      InputError: if anything in the job cannot be used; the folder is then left as it was.
+      InputError: if anything in the job cannot be used; nothing in the folder is changed then.
       OutOfMemory: if the devices, or this machine, do not have enough memory.
+      Diverged, Stopped: as `train.fit`.
     """
     with _held(job):
         if job.is_finished:
             record = finished.result(job.folder)
+            workdir.check_protocol(job.config, job.folder)
             print(f"{job.name} is finished; use --evaluate to measure it again")
-            show(record, job.folder)
+            summary.show(record, job.folder)
             return
         parts, dataset, state = _fit(job)
         _finish(job, parts, dataset, state)
@@ -69,12 +71,13 @@ def evaluate(job: Job) -> None:
     """Measure a finished run again, as its config now says, and write the result; train one that is not finished.
 
     Raises:
-      InputError, OutOfMemory: as `train`.
+      InputError, OutOfMemory, Diverged, Stopped: as `train`.
     """
-    if not job.is_finished:
-        train(job)
-        return
     with _held(job):
+        if not job.is_finished:
+            parts, dataset, state = _fit(job)
+            _finish(job, parts, dataset, state)
+            return
         dataset, parts = _built(job)
         if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
             raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
@@ -85,11 +88,12 @@ def evaluate(job: Job) -> None:
 
 
 def tune(job: Job) -> None:
-    """Train a run and print its measurements on the validation split: the test split is not used, nor the run
-    finished.
+    """Train a run and print its measurements on the validation split.
+
+    The test split is not used, and the run remains unfinished.
 
     Raises:
-      InputError, OutOfMemory: as `train`; also if the run is finished.
+      InputError, OutOfMemory, Diverged, Stopped: as `train`; InputError also if the run is finished.
     """
     with _held(job):
         if job.is_finished:
@@ -98,7 +102,7 @@ def tune(job: Job) -> None:
                 "results have been seen"
             )
         parts, dataset, state = _fit(job)
-        _table(evaluation.evaluate(parts, state, dataset, splits=("validation",)).metrics)
+        summary.table(evaluation.evaluate(parts, state, dataset, splits=("validation",)).metrics)
         print("On the validation split only; run the same command without --tune to finish the run")
 
 
@@ -108,16 +112,6 @@ def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
     flat |= {key: value.to_dict() for key, value in flat.items() if isinstance(value, ConfigDict)}
     values = [f"--{key}={value}" for key, value in sorted(flat.items())]
     return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
-
-
-def show(record: dict[str, Any], folder: Path) -> None:
-    """Print the result of a run, and where its files are."""
-    rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
-    print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
-    _table(record["metrics"])
-    if record["collapsed"]:
-        print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
-    print(f"Files: {folder}/")
 
 
 @contextlib.contextmanager
@@ -158,7 +152,7 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     workdir.write_config(job.config, job.folder)
     # Last, because it marks the run as finished.
     files.write_json(job.folder / workdir.RESULT, record)
-    show(record, job.folder)
+    summary.show(record, job.folder)
 
 
 @contextlib.contextmanager
@@ -172,19 +166,3 @@ def _in_memory() -> Iterator[None]:
             raise
         smaller = "try a smaller config.train.batch_size or config.encoder, with a different --workdir"
         raise OutOfMemory(f"out of memory on {result.device()}: {reason}; {smaller}") from error
-
-
-def _table(measured: Mapping[str, float | None]) -> None:
-    # Validation, and test if it was used.
-    splits = sorted({name.partition("/")[0] for name in measured}, reverse=True)
-    print(f"  {'':20s} {'  '.join(f'{split:>10s}' for split in splits)}")
-    for metric in sorted({name.partition("/")[2] for name in measured}):
-        values = (_cell(measured, f"{split}/{metric}") for split in splits)
-        print(f"  {metric:20s} {'  '.join(values)}".rstrip())
-
-
-def _cell(measured: Mapping[str, float | None], name: str) -> str:
-    if name not in measured:
-        return " " * 10
-    value = measured[name]
-    return "infinite".rjust(10) if value is None else f"{value:10.4f}"

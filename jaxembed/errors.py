@@ -4,7 +4,7 @@ import signal
 
 
 class JaxembedError(Exception):
-    """What ends a command; the text is one line."""
+    """An error that ends a command; its message is one line."""
 
     status = 1
 
@@ -40,4 +40,4 @@ def status(error: BaseException) -> int:
     """Return the exit status of an error: its own, 130 after Ctrl-C, 1 for any other, such as a full disk."""
     if isinstance(error, KeyboardInterrupt):
         return 128 + signal.SIGINT
-    return getattr(error, "status", 1)
+    return error.status if isinstance(error, JaxembedError) else 1

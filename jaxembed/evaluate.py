@@ -51,8 +51,13 @@ def evaluate(
     """
     before = fingerprint(state)
     embeddings = {name: embed(run, state, getattr(dataset, name).images) for name in ("train", *splits)}
-    train = _rows(embeddings["train"], dataset.train, dataset)._replace(views=_views(run, state, dataset))
+    train = _rows(embeddings["train"], dataset.train, dataset)
+    if run.protocol.views:
+        views = _views(run, state, dataset)
+        train = train._replace(augmented=np.concatenate([train.points, *views]))
+        del views
     fitted = [measures.fit(module, train, run.protocol) for module in measures.modules() if hasattr(module, "fit")]
+    del train  # with its views, which take memory
     metrics, predictions = _objective_scores(run, state, dataset), {}
     for name in splits:
         split, predictions[name] = getattr(dataset, name), {}

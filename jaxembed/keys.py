@@ -1,7 +1,7 @@
 """Random keys: the one place that says how a run's root key is divided.
 
 Everything random in a run is a function of (seed, step). The root key never changes; what needs randomness takes
-its own key from here, so that nothing is drawn twice.
+its own key from here, so that in training nothing is drawn twice.
 """
 
 from typing import NamedTuple
@@ -53,7 +53,8 @@ def step(root: Key, step: Int[ArrayLike, ""]) -> StepKeys:
     return StepKeys(*jax.random.split(jax.random.fold_in(divide(root).steps, step)))
 
 
-# The evaluation has seeds of its own, so that probes start from the same weights in every run.
+# The evaluation has fixed seeds, so that probes start from the same weights in every run. Its keys coincide with
+# those of the seeds 0 and 1 in training; changing them would change published results.
 _PROBES, _VIEWS = 0, 1
 
 

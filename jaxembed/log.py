@@ -63,7 +63,7 @@ class Log:
         """Take the mean scores of the `count` steps that end at `step`."""
         self.window.append(Scored(step, count, scores))
         if self.rated is None:
-            jax.block_until_ready(scores)  # the first call compiles: rates are of what comes after it
+            jax.block_until_ready(scores)  # the first call compiles, so rates start after it
             self.rated = (step, self.elapsed())
         if step % self.run.training.log_every == 0:
             self._write_pending()

@@ -1,17 +1,13 @@
 """Optimizer and learning-rate schedule from a config section."""
 
-from typing import Annotated
-
 import jax
 import optax
 from optax import contrib
 
 from jaxembed import options
 from jaxembed.errors import InputError
-from jaxembed.options import NonNegative, PositiveFloat
+from jaxembed.options import Fraction, NonNegative, PositiveFloat
 from jaxembed.types import Section
-
-Momentum = Annotated[float, "in [0, 1)"]
 
 
 def make(
@@ -30,7 +26,7 @@ def make(
     return OPTIMIZERS[name](schedule, **own), schedule
 
 
-def sgd(schedule: optax.Schedule, *, momentum: Momentum, weight_decay: NonNegative) -> optax.GradientTransformation:
+def sgd(schedule: optax.Schedule, *, momentum: Fraction, weight_decay: NonNegative) -> optax.GradientTransformation:
     """SGD with momentum; weight decay is L2, added to the gradient, as in PyTorch."""
     return optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum))
 
@@ -41,7 +37,7 @@ def adam(schedule: optax.Schedule, *, weight_decay: NonNegative) -> optax.Gradie
 
 
 def lars(
-    schedule: optax.Schedule, *, momentum: Momentum, weight_decay: NonNegative
+    schedule: optax.Schedule, *, momentum: Fraction, weight_decay: NonNegative
 ) -> optax.GradientTransformation:
     """LARS for large batches; biases and BatchNorm neither decay nor adapt (You et al. 2017; SimCLR, section 3)."""
     return optax.lars(
@@ -54,7 +50,7 @@ def lars(
 
 
 def muon(
-    schedule: optax.Schedule, *, momentum: Momentum, weight_decay: NonNegative
+    schedule: optax.Schedule, *, momentum: Fraction, weight_decay: NonNegative
 ) -> optax.GradientTransformation:
     """Muon for kernels, a convolution's as a matrix with a column per output channel; NAdam for everything else.
 

@@ -25,7 +25,7 @@ Count = Annotated[int, ">= 0"]
 PositiveFloat = Annotated[float, "> 0"]
 NonNegative = Annotated[float, ">= 0"]
 Share = Annotated[float, "in [0, 1]"]
-Dropout = Annotated[float, "in [0, 1)"]
+Fraction = Annotated[float, "in [0, 1)"]
 Widths = Annotated[tuple[int, ...], "> 0"]
 SomeWidths = Annotated[tuple[int, ...], "> 0", "not empty"]
 
@@ -61,6 +61,8 @@ def named(value: Any, *, what: str) -> tuple[str, dict[str, Any]]:
     options = section(value, what=what)
     if "name" not in options:
         raise InputError(f"{what} lacks a name; got {', '.join(options) or 'nothing'}")
+    if not isinstance(options["name"], str):
+        raise InputError(f"{what}.name must be text, got {options['name']!r}")
     return options.pop("name"), options
 
 
@@ -119,7 +121,7 @@ def _checked(value: Any, annotation: Any, *, what: str) -> Any:
     """Return a value that fits its annotation: the same one, or as a float what may be a whole number."""
     kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     if get_origin(kind) is Literal:
-        choose(value, get_args(kind), what=what)
+        _choose_exactly(value, get_args(kind), what=what)
     fits, words = _TYPES.get(kind, (lambda _: True, ""))
     if not fits(value):
         raise InputError(f"{what} must be {words}, got {value!r}")
@@ -130,6 +132,13 @@ def _checked(value: Any, annotation: Any, *, what: str) -> Any:
         elif not all(_holds(bound, number) for number in (value if isinstance(value, tuple) else (value,))):
             raise InputError(f"{what} must be {bound}, got {value}")
     return float(value) if kind is float else value
+
+
+def _choose_exactly(value: Any, choices: tuple[Any, ...], *, what: str) -> None:
+    """Choose, but tell 18.0 from 18 and True from 1, which are equal."""
+    if value in choices and not any(type(value) is type(choice) for choice in choices):
+        raise InputError(f"{what} must be one of {', '.join(map(str, choices))}; got {value!r}")
+    choose(value, choices, what=what)
 
 
 def _holds(bound: str, number: int | float) -> bool:

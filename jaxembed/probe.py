@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxembed import losses, model
-from jaxembed.options import Dropout, NonNegative, Positive, PositiveFloat, SomeWidths
+from jaxembed.options import Fraction, NonNegative, Positive, PositiveFloat, SomeWidths
 from jaxembed.types import Key
 
 # Rows of which a copy in float64 is held at a time.
@@ -31,26 +31,34 @@ class Settings:
       weight_decay: decoupled.
     """
 
-    hidden: SomeWidths
-    dropout: Dropout
-    epochs: Positive
-    batch_size: Positive
-    learning_rate: PositiveFloat
-    weight_decay: NonNegative
+    hidden: tuple[int, ...]
+    dropout: float
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
 
 
 def linear(
     *, epochs: Positive, batch_size: Positive, learning_rate: PositiveFloat, weight_decay: NonNegative
 ) -> Settings:
     """Make the settings of a linear probe."""
-    return Settings(
-        hidden=(),
-        dropout=0.0,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        weight_decay=weight_decay,
-    )
+    trained = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay)
+    return Settings(hidden=(), dropout=0.0, **trained)
+
+
+def mlp(
+    *,
+    hidden: SomeWidths,
+    dropout: Fraction,
+    epochs: Positive,
+    batch_size: Positive,
+    learning_rate: PositiveFloat,
+    weight_decay: NonNegative,
+) -> Settings:
+    """Make the settings of a probe with hidden layers."""
+    trained = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay)
+    return Settings(hidden=hidden, dropout=dropout, **trained)
 
 
 def fit(

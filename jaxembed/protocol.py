@@ -1,9 +1,11 @@
 """The evaluation protocol: how a frozen embedding is measured, as config.evaluate says."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-from jaxembed import augment, options, probe
+from jaxembed import augment, measures, options, probe
+from jaxembed.errors import InputError
 from jaxembed.options import Count, Positive
 from jaxembed.types import Augment, Section
 
@@ -33,15 +35,15 @@ class Protocol:
 def make(section: Section) -> Protocol:
     """Make the protocol that config.evaluate describes; InputError at what does not fit."""
     what = "config.evaluate"
+    for module in measures.modules():
+        for option in measures.wanted(module):
+            if option not in Protocol.__dataclass_fields__:
+                raise InputError(f"{module.__name__} asks for {what}.{option}, which is not in the protocol")
     given = options.section(section, what=what)
-    parts: dict[str, Any] = {"linear": _linear, "mlp": _mlp, "augmentation": augment.compose}
+    parts: dict[str, Any] = {
+        "linear": partial(options.call, probe.linear),
+        "mlp": partial(options.call, probe.mlp),
+        "augmentation": augment.compose,
+    }
     made = {name: part(given[name], what=f"{what}.{name}") for name, part in parts.items() if name in given}
     return options.call(Protocol, given | made, what=what)
-
-
-def _linear(section: Section, *, what: str) -> probe.Settings:
-    return options.call(probe.linear, section, what=what)
-
-
-def _mlp(section: Section, *, what: str) -> probe.Settings:
-    return options.call(probe.Settings, section, what=what)

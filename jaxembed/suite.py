@@ -38,7 +38,8 @@ def train(
     listed = options.call(jobs, config, folder, configs, data_dir, tensorboard, what="config")
     for job in listed:
         if job.is_finished and not again:
-            finished.read(job.folder)  # what the report needs of it is missed now rather than at the end
+            workdir.check_protocol(job.config, job.folder)
+            finished.read(job.folder)  # fail now if a file that the report needs is missing
     for job in {job.name: job for job in listed}.values():
         run.build(job.config, run.load(job.config, data_dir=data_dir))
     failed = []

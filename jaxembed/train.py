@@ -1,10 +1,5 @@
 """Training: one step for every objective, and the loop that calls it."""
 
-import contextlib
-import os
-import signal
-import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, keys, log, mesh, model
+from jaxembed import evaluate, keys, log, mesh, model, signals
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.datasets import Dataset
-from jaxembed.errors import Stopped
 from jaxembed.kernels import speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
@@ -34,9 +28,10 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
     Raises:
       Stopped: after SIGTERM or Ctrl-C, once the state is saved.
       Diverged: if the loss is no longer finite.
+      InputError: if there are checkpoints, and none of them can be restored.
     """
     training = run.training
-    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, _stop_signals() as signals:
+    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, signals.caught() as received:
         state = init(run, dataset, seed=seed)
         state = checkpoints.restore(state) or state
         images = mesh.replicate(run.mesh, dataset.train)
@@ -46,11 +41,11 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
         with log.Log(folder, run, step=step, speed=rated, tensorboard=tensorboard) as journal:
             saved = step
             while True:
-                if signals:
+                if received:
                     if step > saved:
                         journal.flush()
                         checkpoints.save(state)
-                    raise _stopped(signals[0], step, run.total_steps)
+                    raise signals.stopped(received[0], step, run.total_steps)
                 # Before the next step rather than after the last one, so that a resumed run makes up for it.
                 if _validation_is_due(run, step) and step not in journal.validated:
                     with journal.paused():
@@ -98,8 +93,8 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
 
 @partial(jax.jit, static_argnums=0)
 def _variables(embedder: model.Embedder, root: Key, image: Images) -> dict[str, Any]:
-    # One program, in which nothing is left of the forward pass because no output depends on it: called one by one,
-    # each small operation would be compiled for itself.
+    # XLA removes the forward pass, because no output depends on it; run eagerly, each operation would be compiled
+    # separately.
     return embedder.init(keys.divide(root).init, image, train=False)
 
 
@@ -183,30 +178,3 @@ def _validation_is_due(run: Run, step: int) -> bool:
     every = run.training.validate_every * run.steps_per_epoch
     # Not at the end: the evaluation that follows measures the same.
     return bool(every) and step % every == 0 and 0 < step < run.total_steps
-
-
-def _stopped(cause: signal.Signals, step: int, total_steps: int) -> Stopped:
-    saved = ", saved" if step else ""
-    advice = "run the same command again to resume"
-    return Stopped(cause, f"stopped by {cause.name} at step {step} of {total_steps}{saved}; {advice}")
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Collect SIGTERM and SIGINT instead of ending at the first; a second one has its usual effect."""
-    received: list[signal.Signals] = []
-
-    def handle(number: int, _frame: object) -> None:
-        received.append(signal.Signals(number))
-        signal.signal(number, previous[number])
-        bar = "\n" * sys.stderr.isatty()  # to leave it as it is
-        again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
-        text = f"{bar}finishing the current steps and saving; {again} to quit immediately\n"
-        os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -80,12 +80,12 @@ def test_a_finished_run_is_measured_again_without_training(config, folder, monke
     assert record(folder) == before
 
 
-def test_evaluating_a_run_that_is_not_finished_trains_it(config, tmp_path, monkeypatch):
-    trained = []
-    monkeypatch.setattr(commands, "train", trained.append)
-    job = make(config, tmp_path)
-    commands.evaluate(job)
-    assert trained == [job]
+def test_evaluating_a_run_that_is_not_finished_trains_it(config, folder):
+    before = record(folder)
+    (folder / "result.json").unlink()
+    shutil.rmtree(folder / "checkpoint")
+    commands.evaluate(make(config, folder))
+    assert record(folder)["encoder_sha256"] == before["encoder_sha256"]
 
 
 def test_a_run_is_measured_again_by_another_protocol_and_its_config_follows(config, folder):
@@ -98,6 +98,17 @@ def test_a_run_is_measured_again_by_another_protocol_and_its_config_follows(conf
     assert after["metrics"]["test/silhouette"] != before["metrics"]["test/silhouette"]
     kept = json.loads((folder / "config.json").read_text())
     assert (kept["evaluate"]["distance"], kept["train"]["log_every"]) == ("euclidean", 7)
+
+
+def test_a_finished_run_does_not_show_its_result_for_other_evaluation_settings(config, folder, capsys):
+    config.evaluate.distance = "euclidean"
+    message = (
+        r"was evaluated with different settings: config\.evaluate\.distance is 'cosine' there, 'euclidean' here; "
+        r"use --evaluate to measure it again"
+    )
+    with pytest.raises(InputError, match=message):
+        commands.train(make(config, folder))
+    assert capsys.readouterr().out == ""
 
 
 def as_written_before(folder) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,7 @@ ENDINGS = {
     "memory": (errors.OutOfMemory("out of memory"), 1, "out of memory"),
     "incomplete": (errors.Incomplete("1 of 2 runs failed"), 1, "1 of 2 runs failed"),
     "stopped": (errors.Stopped(signal.SIGTERM, "stopped"), 143, "stopped"),
+    "server": (urllib.error.HTTPError("x", 404, "Not Found", {}, None), 1, "HTTP Error 404: Not Found"),
     "disk": (OSError(28, "No space left on device", "x"), 1, "[Errno 28] No space left on device: 'x'"),
     "Ctrl-C": (KeyboardInterrupt(), 130, launch.INTERRUPTED),
 }

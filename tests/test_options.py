@@ -13,22 +13,23 @@ from jaxembed.errors import InputError
 def make(
     *,
     count: options.Positive,
-    share: options.Dropout,
+    share: options.Fraction,
     kind: Literal["a", "b"],
+    depth: Literal[18, 34],
     widths: options.SomeWidths,
     scale: Annotated[float, "in (0, 2]"],
     flag: bool,
 ):
-    return count, share, kind, widths, scale, flag
+    return count, share, kind, depth, widths, scale, flag
 
 
-GOOD = {"count": 1, "share": 0, "kind": "b", "widths": (3, 4), "scale": 2.0, "flag": True}
+GOOD = {"count": 1, "share": 0, "kind": "b", "depth": 34, "widths": (3, 4), "scale": 2.0, "flag": True}
 
 
 @pytest.mark.parametrize("section", [GOOD, ConfigDict(GOOD)])
 def test_what_fits_is_passed_and_a_whole_number_becomes_a_float_where_one_is_wanted(section):
     made = options.call(make, section, what="config.x")
-    assert made == (1, 0.0, "b", (3, 4), 2.0, True)
+    assert made == (1, 0.0, "b", 34, (3, 4), 2.0, True)
     assert isinstance(made[1], float)
 
 
@@ -42,6 +43,7 @@ def test_what_fits_is_passed_and_a_whole_number_becomes_a_float_where_one_is_wan
         ({"share": -0.1}, "config.x.share must be in [0, 1), got -0.1"),
         ({"share": math.nan}, "config.x.share must be a finite number, got nan"),
         ({"kind": "bb"}, "config.x.kind must be one of a, b; got 'bb' (did you mean 'b'?)"),
+        ({"depth": 18.0}, "config.x.depth must be one of 18, 34; got 18.0"),
         ({"kind": []}, "config.x.kind must be one of a, b; got []"),
         ({"widths": ()}, "config.x.widths must not be empty"),
         ({"widths": (3, 0)}, "config.x.widths must be > 0, got (3, 0)"),
@@ -63,6 +65,14 @@ def test_a_missing_option_and_a_value_in_place_of_a_section_are_named():
         options.call(make, {name: value for name, value in GOOD.items() if name != "flag"}, what="config.x")
     with pytest.raises(InputError, match=r"config\.x must be a section with count, share, .*; got 3"):
         options.call(make, 3, what="config.x")
+
+
+def test_a_name_is_text():
+    assert options.named({"name": "a", "b": 1}, what="config.x") == ("a", {"b": 1})
+    with pytest.raises(InputError, match=r"config\.x\.name must be text, got 3"):
+        options.named({"name": 3}, what="config.x")
+    with pytest.raises(InputError, match=r"config\.x lacks a name; got b"):
+        options.named({"b": 1}, what="config.x")
 
 
 def test_functions_that_share_a_section_get_their_own_options_each():

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from configs import protocols
 from jaxembed import run
 from jaxembed.errors import InputError
+from jaxembed.measures import neighbours
 
 MLP = protocols.DIGITS["mlp"]
 
@@ -77,6 +78,14 @@ def test_a_config_that_makes_no_sense_is_refused_in_one_line(section, key, value
         build(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_measure_that_asks_for_what_the_protocol_lacks_is_refused_before_training(config, monkeypatch):
+    monkeypatch.setattr(neighbours, "fit", lambda train, *, neighbors: None)
+    with pytest.raises(
+        InputError, match=r"measures\.neighbours asks for config\.evaluate\.neighbors, which is not"
+    ):
+        build(config)
 
 
 def test_reconstruct_with_an_encoder_that_has_no_decoder_is_refused(config):

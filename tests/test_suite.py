@@ -87,6 +87,16 @@ def test_a_finished_run_that_the_report_could_not_read_is_refused_before_anythin
         run(config, tmp_path)
 
 
+def test_a_finished_run_that_was_evaluated_with_other_settings_is_refused_first(config, tmp_path, monkeypatch):
+    (job, *_) = jobs(config, tmp_path)
+    finished_runs.make(job.folder, experiment="quickstart")
+    (job.folder / "config.json").write_text(job.config.to_json())
+    config.overrides = {"train": {"epochs": 3, "validate_every": 1}, "evaluate": {"neighbours": 7}}
+    monkeypatch.setattr(commands, "train", lambda _: pytest.fail("trained"))
+    with pytest.raises(InputError, match=r"config\.evaluate\.neighbours is 5 there, 7 here; use --evaluate"):
+        run(config, tmp_path)
+
+
 def test_an_empty_section_replaces_one_as_it_does_on_the_command_line(config, tmp_path):
     config = ConfigDict(
         {"experiments": ("margin_mnist",), "seeds": (0,), "overrides": {"objective": {"augmentation": {}}}}

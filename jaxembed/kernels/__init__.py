@@ -1,1 +1,1 @@
-"""Kernels: what is fast on this machine."""
+"""Kernels: operations rewritten where XLA's own are slow, and how fast this machine is."""

@@ -43,7 +43,7 @@ def is_usable(embeddings: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
 
 
 def directions(embeddings: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Divide each row by its length; a row of zeros stays one, as all shorter than 1e-12 are divided by that."""
+    """Divide each row by its length, or by 1e-12 if it is shorter: a row of zeros remains zeros."""
     lengths = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings))[:, None]
     return embeddings / np.maximum(lengths, 1e-12)
 

@@ -1,16 +1,16 @@
 """Measures of an embedding, one a file: arrays in, numbers out; they know no run.
 
 A file has `COLUMNS`, the metrics that it measures and what they mean, and `POSITION`, which orders the columns of
-all files in a report. Most have `fit(train, *, <options>)`: it takes the train split's embedding and those options
-of config.evaluate that it names, and returns a function of a split's embedding, which measures that split. A metric
-that is measured elsewhere has no `fit` in its file, only its columns. Importing a measure does not import jax:
-reports read the columns without it.
+all files in a report. Most have `fit(train, *, <options>)`: it takes the train split's embedding and the options
+of config.evaluate that its signature names, and returns a function of a split's embedding, which measures that
+split. A metric that is measured elsewhere has no `fit` in its file, only its columns. Importing a measure does not
+import jax: reports read the columns without it.
 """
 
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -45,14 +45,14 @@ class Rows(NamedTuple):
       points: [n, d], a row for each image.
       labels: [n] in 0..classes-1.
       classes: the number of classes.
-      views: the embeddings of augmented views of the images, each [n, d]; of the train split, if the protocol has
-        any.
+      augmented: [m, d] the points and, n at a time, the embeddings of augmented views of the images; of the train
+        split, if the protocol has views.
     """
 
     points: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     classes: int
-    views: Sequence[Float[np.ndarray, "n d"]] = ()
+    augmented: Float[np.ndarray, "m d"] | None = None
 
 
 class Measured(NamedTuple):
@@ -67,7 +67,7 @@ Measure = Callable[[Rows], Measured]
 
 def modules() -> list[ModuleType]:
     """Import all measures, in the order of their columns."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
     return sorted((importlib.import_module(f"{__name__}.{name}") for name in names), key=lambda each: each.POSITION)
 
 
@@ -77,6 +77,11 @@ def columns() -> list[Column]:
 
 
 def fit(module: ModuleType, train: Rows, protocol: Any) -> Measure:
-    """Fit a measure to the train split, with those attributes of the protocol that it asks for."""
-    parameters = inspect.signature(module.fit).parameters.values()
-    return module.fit(train, **{p.name: getattr(protocol, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY})
+    """Fit a measure to the train split, with the options of the protocol that its signature names."""
+    return module.fit(train, **{name: getattr(protocol, name) for name in wanted(module)})
+
+
+def wanted(module: ModuleType) -> list[str]:
+    """List the options of the protocol that a measure's signature names; none for one without `fit`."""
+    parameters = inspect.signature(module.fit).parameters.values() if hasattr(module, "fit") else ()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -6,10 +6,10 @@ POSITION = 40
 COLUMNS = (
     Column(
         "accuracy",
-        "own head %",
-        1,
-        True,
-        "accuracy",
-        "The classifier trained with the encoder, on an image and its test-time variants.",
+        label="own head %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="The classifier trained with the encoder, on an image and its test-time variants.",
     ),
 )

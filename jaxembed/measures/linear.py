@@ -9,7 +9,12 @@ from jaxembed.measures import Column, Measure, Measured, Rows
 POSITION = 20
 COLUMNS = (
     Column(
-        "linear_accuracy", "linear %", 1, True, "accuracy", "A linear classifier trained on the frozen embedding."
+        "linear_accuracy",
+        label="linear %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="A linear classifier trained on the frozen embedding.",
     ),
 )
 
@@ -33,8 +38,8 @@ def accuracy(key: Any, train: Rows, *, settings: Any, name: str) -> Measure:
     """
     from jaxembed import probe  # here, because it imports jax
 
-    points = np.concatenate([train.points, *train.views])
-    labels = np.tile(train.labels, 1 + len(train.views))
+    points = train.points if train.augmented is None else train.augmented
+    labels = np.tile(train.labels, len(points) // len(train.labels))
     classify = probe.fit(key, points, labels, classes=train.classes, settings=settings)
 
     def measure(rows: Rows) -> Measured:

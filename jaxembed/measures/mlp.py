@@ -8,7 +8,12 @@ from jaxembed.measures import linear as probes
 POSITION = 30
 COLUMNS = (
     Column(
-        "mlp_accuracy", "MLP %", 1, True, "accuracy", "A classifier with hidden layers on the frozen embedding."
+        "mlp_accuracy",
+        label="MLP %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="A classifier with hidden layers on the frozen embedding.",
     ),
 )
 

@@ -7,16 +7,25 @@ from jaxembed.measures import Column, Measure, Measured, Rows
 
 POSITION = 10
 COLUMNS = (
-    Column("knn_accuracy", "kNN %", 1, True, "accuracy", "Majority vote of the nearest train images; no training."),
+    Column(
+        "knn_accuracy",
+        label="kNN %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="Majority vote of the nearest train images; no training.",
+    ),
 )
 
 
 def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
     """Make the measure `knn_accuracy`, which also returns the predictions `knn`."""
 
+    points, labels, classes, _ = train
+
     def measure(rows: Rows) -> Measured:
-        options = dict(neighbours=neighbours, distance=distance, classes=train.classes)
-        predicted = classify(train.points, train.labels, rows.points, **options)
+        options = dict(neighbours=neighbours, distance=distance, classes=classes)
+        predicted = classify(points, labels, rows.points, **options)
         return Measured({"knn_accuracy": float(np.mean(predicted == rows.labels))}, {"knn": predicted})
 
     return measure

@@ -9,11 +9,11 @@ POSITION = 65
 COLUMNS = (
     Column(
         "distance_overlap",
-        "overlap %",
-        -1,
-        True,
-        "geometry",
-        "Area shared by the distributions of same-class and different-class distances.",
+        label="overlap %",
+        better=-1,
+        percent=True,
+        table="geometry",
+        meaning="Area shared by the distributions of same-class and different-class distances.",
     ),
 )
 BINS = 100

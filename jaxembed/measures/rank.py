@@ -10,11 +10,11 @@ POSITION = 75
 COLUMNS = (
     Column(
         "rankme",
-        "RankMe",
-        0,
-        False,
-        "geometry",
-        "Dimensions in use; comparable only within the same way of learning.",
+        label="RankMe",
+        better=0,
+        percent=False,
+        table="geometry",
+        meaning="Dimensions in use; comparable only within the same way of learning.",
     ),
 )
 

@@ -3,4 +3,13 @@
 from jaxembed.measures import Column
 
 POSITION = 90
-COLUMNS = (Column("l1", "L1", -1, False, "geometry", "Mean absolute error of the reconstructions."),)
+COLUMNS = (
+    Column(
+        "l1",
+        label="L1",
+        better=-1,
+        percent=False,
+        table="geometry",
+        meaning="Mean absolute error of the reconstructions.",
+    ),
+)

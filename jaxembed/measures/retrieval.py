@@ -9,13 +9,37 @@ from jaxembed.measures import Column, Measure, Measured, Rows
 POSITION = 50
 COLUMNS = (
     Column(
-        "recall_at_1", "R@1 %", 1, True, "accuracy", "Test images whose nearest other test image has their class."
+        "recall_at_1",
+        label="R@1 %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="Test images whose nearest other test image has their class.",
     ),
-    Column("recall_at_5", "R@5 %", 1, True, "accuracy", "Test images with one of their class among the 5 nearest."),
     Column(
-        "recall_at_10", "R@10 %", 1, True, "accuracy", "Test images with one of their class among the 10 nearest."
+        "recall_at_5",
+        label="R@5 %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="Test images with one of their class among the 5 nearest.",
     ),
-    Column("map_at_r", "MAP@R %", 1, True, "accuracy", "How purely an image's nearest others share its class."),
+    Column(
+        "recall_at_10",
+        label="R@10 %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="Test images with one of their class among the 10 nearest.",
+    ),
+    Column(
+        "map_at_r",
+        label="MAP@R %",
+        better=1,
+        percent=True,
+        table="accuracy",
+        meaning="How purely an image's nearest others share its class.",
+    ),
 )
 RECALLS = (1, 5, 10)
 

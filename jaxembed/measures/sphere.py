@@ -10,27 +10,27 @@ POSITION = 70
 COLUMNS = (
     Column(
         "alignment",
-        "alignment",
-        0,
-        False,
-        "geometry",
-        "Mean squared distance within a class, on the unit sphere; also 0 after a collapse.",
+        label="alignment",
+        better=0,
+        percent=False,
+        table="geometry",
+        meaning="Mean squared distance within a class, on the unit sphere; also 0 after a collapse.",
     ),
     Column(
         "uniformity",
-        "uniformity",
-        0,
-        False,
-        "geometry",
-        "How evenly directions fill the sphere, lower is more; 0 is collapse.",
+        label="uniformity",
+        better=0,
+        percent=False,
+        table="geometry",
+        meaning="How evenly directions fill the sphere, lower is more; 0 is collapse.",
     ),
     Column(
         "dimension_spread",
-        "spread",
-        0,
-        False,
-        "geometry",
-        "Deviation of a dimension; 0 is collapse, 1 an even sphere.",
+        label="spread",
+        better=0,
+        percent=False,
+        table="geometry",
+        meaning="Deviation of a dimension; 0 is collapse, 1 an even sphere.",
     ),
 )
 
@@ -83,7 +83,7 @@ def uniformity(embeddings: Float[np.ndarray, "n d"]) -> float:
         raise ValueError(f"uniformity needs at least 2 rows, got {n}")
     points = pairs.space(embeddings, distance="cosine")
     total = sum(np.exp(-2 * squared).sum(dtype=np.float64) for _, squared in pairs.squared_distances(points))
-    # Each row is at 0 from itself, which is no pair: n ones too many.
+    # Each row is at 0 from itself, which is not a pair, so n ones are subtracted.
     return float(np.log((total - n) / (n * (n - 1))))
 
 

@@ -8,7 +8,12 @@ from jaxembed.measures import Column
 POSITION = 80
 COLUMNS = (
     Column(
-        "trustworthiness", "t-SNE trust", 0, False, "geometry", "Share of neighbourhoods kept in the t-SNE picture."
+        "trustworthiness",
+        label="t-SNE trust",
+        better=0,
+        percent=False,
+        table="geometry",
+        meaning="Share of neighbourhoods kept in the t-SNE picture.",
     ),
 )
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from jaxembed import losses, model, objectives
 from jaxembed.errors import InputError
-from jaxembed.options import Count, Dropout, Share, Widths
+from jaxembed.options import Count, Fraction, Widths
 from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Section, Task
 
 SMALLEST = dict(
@@ -22,8 +22,8 @@ def make(
     task: Task,
     *,
     hidden: Widths,
-    dropout: Dropout,
-    smoothing: Share,
+    dropout: Fraction,
+    smoothing: Fraction,
     mirrored: bool,
     shifted: Count,
     augmentation: Section,

@@ -46,7 +46,7 @@ def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
     return {
         "loss": jnp.sum(weight * loss, axis=1),
         "active": jnp.sum(active * _share(different), axis=1),
-        # In margins: the loss does not fix the origin, so lengths are no unit.
+        # In margins: the loss does not fix the origin, so lengths cannot serve as the unit.
         "spread": collapse.spread(z, jnp.asarray(margin)),
     }
 

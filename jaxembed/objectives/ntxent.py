@@ -1,6 +1,6 @@
 """SimCLR (Chen et al. 2020): two random views of each image have to find each other among all views in the batch,
-by the cosine similarity of projections that are discarded after training. No labels are used: the augmentation
-alone defines what two views of an image have in common.
+by the cosine similarity of projections that are discarded after training. No labels are used: only the
+augmentation defines what two views of an image have in common.
 """
 
 from functools import partial

@@ -43,7 +43,7 @@ def make(
         augmentation_key, corruption_key = jax.random.split(key)
         target = objectives.view(augmented, augmentation_key, batch.images)
         if "affine" in augmentation:
-            # Both the network and the loss read it: without this, the four corners of every moved pixel would be
+            # The network and the loss both read it: without this, the four corners of every moved pixel would be
             # written to memory.
             target = spatial.once(target)
         return objectives.view(corrupted, corruption_key, target), batch._replace(images=target)

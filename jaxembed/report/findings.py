@@ -52,7 +52,7 @@ def _ranking(column: Column, words: str, dataset: str, experiments: Sequence[Exp
 
 
 def _significance(values: Sequence[Sequence[float]]) -> str:
-    """Say whether the first two differ significantly, by the Games-Howell test; one seed does not tell.
+    """Say whether the first two differ significantly, by the Games-Howell test; impossible with one seed.
 
     That is Welch's t-test, corrected for having picked the first two out of all pairs by their means.
     """

@@ -9,8 +9,8 @@ OBJECTIVES = Path(jaxembed.__file__).parent / "objectives"
 
 
 def describe(objective: str) -> str:
-    """Return the docstring of an objective's file as one paragraph; where there is no such file, its path."""
+    """Return the docstring of an objective's file as one paragraph, or say that there is no such file."""
     file = {file.stem: file for file in OBJECTIVES.glob("*.py")}.get(objective)
     if file is None:
-        return f"Defined in jaxembed/objectives/{objective}.py."
+        return f"Not in this version of jaxembed (objectives/{objective}.py)."
     return " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())

@@ -118,7 +118,7 @@ def _evaluated(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
 
 
 def _named_values(options: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items() if value != [])
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in options.items())
 
 
 def _augmentation(options: Mapping[str, Mapping[str, Any]]) -> str:

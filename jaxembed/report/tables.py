@@ -46,7 +46,12 @@ def shown(experiments: Sequence[Experiment]) -> list[Column]:
     known = {column.name: column for column in measures.columns()}
     found = [metric for each in experiments for run in each.runs for metric in run.record["metrics"]]
     test = dict.fromkeys(metric.removeprefix("test/") for metric in found if metric.startswith("test/"))
-    others = {name: Column(name, name, 0, False, "geometry", "Defined by the objective.") for name in test}
+    others = {
+        name: Column(
+            name, label=name, better=0, percent=False, table="geometry", meaning="Defined by the objective."
+        )
+        for name in test
+    }
     columns = known | {name: column for name, column in others.items() if name not in known}
     return [
         column

@@ -1,4 +1,4 @@
-"""A run's folder as files -> values, with NumPy alone: what making a run writes, and showing it reads.
+"""A run's folder, without JAX: training writes these files, figures and reports read them.
 
 config.json  metrics.jsonl  result.json  sample.npz  figures/*.png  checkpoint/<step>/
 """

@@ -11,19 +11,20 @@ from typing import Any
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer")
 TRAIN = ("epochs", "batch_size", "dtype")
 
-# Options that came later, and the value that means what runs from before them did: (section, its name) -> options.
+# Options that came later, and the value that reproduces runs from before they existed: (section, its name) ->
+# options.
 NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
     ("evaluate", None): {"views": 0, "augmentation": {}},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
-# Options that there are no more; each had one value in all configs.
+# Options that no longer exist; each had one value in all configs.
 GONE = {
     "train": ("steps_per_call", "keep", "tensorboard"),
     "evaluate.linear": ("hidden", "dropout"),
 }
-# An augmentation's knobs were once told apart by their order, and a single one stood without a name.
+# An augmentation's knobs used to be positional, and a single one was a bare value.
 AUGMENTATIONS = ("objective.augmentation", "objective.corruption", "evaluate.augmentation")
 KNOBS = {
     "crop": ("min_area", "max_area"),
@@ -47,7 +48,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = current(config)
     kept = {name: config[name] for name in SECTIONS if name in config}
-    train = {name: value for name, value in config.get("train", {}).items() if name in TRAIN}
+    train = {name: value for name, value in (_section(config, "train") or {}).items() if name in TRAIN}
     return flatten(kept | {"train": train})
 
 

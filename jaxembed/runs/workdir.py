@@ -3,8 +3,9 @@
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -50,13 +51,21 @@ def check(config: ConfigDict, folder: Path) -> None:
     if not file.exists():
         raise InputError(f"--workdir {folder} holds a run without its {CONFIG}; use a different --workdir")
     there, here = (identity.identity(each) for each in (files.read_json(file), json.loads(config.to_json())))
-    if differing := sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key)):
-        differences = ", ".join(
-            f"{key} is {_value(there, key)} there, {_value(here, key)} here" for key in differing
-        )
+    if differences := _differences(there, here):
         raise InputError(
             f"--workdir {folder} was trained with a different config: {differences}; use a different --workdir"
         )
+
+
+def check_protocol(config: ConfigDict, folder: Path) -> None:
+    """Raise an InputError if the folder's finished run was evaluated with settings other than the config's."""
+    there, here = (
+        identity.flatten(identity.current(each).get("evaluate", {}), "config.evaluate")
+        for each in (files.read_json(folder / CONFIG), json.loads(config.to_json()))
+    )
+    if differences := _differences(there, here):
+        again = "use --evaluate to measure it again"
+        raise InputError(f"--workdir {folder} was evaluated with different settings: {differences}; {again}")
 
 
 def write_config(config: ConfigDict, folder: Path) -> None:
@@ -70,5 +79,10 @@ def _holds_a_run(folder: Path) -> bool:
     return logged or (folder / RESULT).exists() or any((folder / CHECKPOINT).glob("[0-9]*"))
 
 
-def _value(options: dict, key: str) -> str:
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    differing = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    return ", ".join(f"{key} is {_value(there, key)} there, {_value(here, key)} here" for key in differing)
+
+
+def _value(options: Mapping[str, Any], key: str) -> str:
     return repr(options[key]) if key in options else "not set"

@@ -57,7 +57,7 @@ def test_the_best_is_marked_as_the_measure_says(better, best, tmp_path):
         finished_runs.make(tmp_path / name, experiment=name, metrics={"cdnv": value})
         for name, value in (("one", 0.2), ("two", 0.3), ("none", None))
     ]
-    column = Column("cdnv", "CDNV", better, False, "geometry", "")
+    column = Column("cdnv", label="CDNV", better=better, percent=False, table="geometry", meaning="")
     assert tables.best(column, grouped(runs)["rows"]) == best
 
 

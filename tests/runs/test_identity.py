@@ -43,6 +43,11 @@ def test_what_changes_the_parameters_is_part_of_it(key, now):
     assert identity.identity(now | {"train": now["train"] | {key: 99}}) != identity.identity(now)
 
 
+@pytest.mark.parametrize("train", [None, 5, []])
+def test_a_damaged_section_is_no_crash(train, now):
+    assert identity.identity(now | {"train": train}) != identity.identity(now)
+
+
 def test_the_protocol_is_no_part_of_it(now):
     assert identity.identity(now | {"evaluate": {}}) == identity.identity(now)
 

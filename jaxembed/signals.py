@@ -1,0 +1,37 @@
+"""Signals: SIGTERM and Ctrl-C let a run finish its current steps and save."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+from jaxembed.errors import Stopped
+
+
+@contextlib.contextmanager
+def caught() -> Iterator[list[signal.Signals]]:
+    """Collect SIGTERM and SIGINT instead of ending at the first; a second one has its usual effect."""
+    received: list[signal.Signals] = []
+
+    def handle(number: int, _frame: object) -> None:
+        received.append(signal.Signals(number))
+        signal.signal(number, previous[number])
+        bar = "\n" * sys.stderr.isatty()  # to leave it as it is
+        again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
+        text = f"{bar}finishing the current steps and saving; {again} to quit immediately\n"
+        os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def stopped(cause: signal.Signals, step: int, total_steps: int) -> Stopped:
+    """Make the error that ends a run stopped by a signal after a step."""
+    saved = ", saved" if step else ""
+    advice = "run the same command again to resume"
+    return Stopped(cause, f"stopped by {cause.name} at step {step} of {total_steps}{saved}; {advice}")

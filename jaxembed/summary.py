@@ -1,0 +1,31 @@
+"""The summary that a command prints: a run's measurements and where its files are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def show(record: dict[str, Any], folder: Path) -> None:
+    """Print the result of a run, and where its files are."""
+    rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
+    print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
+    table(record["metrics"])
+    if record["collapsed"]:
+        print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
+    print(f"Files: {folder}/")
+
+
+def table(measured: Mapping[str, float | None]) -> None:
+    """Print metrics, `<split>/<metric>` -> number, with a column for validation and, if it was used, for test."""
+    splits = sorted({name.partition("/")[0] for name in measured}, reverse=True)
+    print(f"  {'':20s} {'  '.join(f'{split:>10s}' for split in splits)}")
+    for metric in sorted({name.partition("/")[2] for name in measured}):
+        values = (_cell(measured, f"{split}/{metric}") for split in splits)
+        print(f"  {metric:20s} {'  '.join(values)}".rstrip())
+
+
+def _cell(measured: Mapping[str, float | None], name: str) -> str:
+    if name not in measured:
+        return " " * 10
+    value = measured[name]
+    return "infinite".rjust(10) if value is None else f"{value:10.4f}"
