@@ -1,16 +1,9 @@
 """Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
 
-import atexit
 import os
-import shutil
 import tempfile
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
-# Compiling takes most of the tests' time, and many compile the same programs: what one compiles, others find, those
-# in other workers included, which inherit the variable. It is a new folder each time.
-if "JAXEMBED_TESTS_COMPILED" not in os.environ:
-    os.environ["JAXEMBED_TESTS_COMPILED"] = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, os.environ["JAXEMBED_TESTS_COMPILED"], ignore_errors=True)
 
 import jax
 import numpy as np
@@ -22,7 +15,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
 # The commands that tests start compile as a user's do.
 jax.config.update("jax_disable_most_optimizations", True)
-jax.config.update("jax_compilation_cache_dir", os.environ["JAXEMBED_TESTS_COMPILED"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
@@ -52,6 +44,15 @@ def dataset() -> datasets.Dataset:
         return Batch(images.astype(np.uint8), labels)
 
     return datasets.Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Compiling takes most of the tests' time, and many compile the same programs.
+
+    Each worker has a folder of its own: JAX writes an entry in place, and another process can read half of it.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
 
 
 @pytest.fixture(autouse=True)

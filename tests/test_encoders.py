@@ -1,5 +1,7 @@
 """Every encoder in the folder keeps the contract; each one's size is what its docstring says."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,18 @@ def parameters(variables: dict) -> int:
 
 @pytest.fixture(scope="module")
 def images() -> jax.Array:
+    return random_images()
+
+
+def random_images() -> jax.Array:
     return jax.random.uniform(jax.random.key(0), (4, 9, 7, 3))
+
+
+@functools.cache
+def initialised(name: str):
+    """A small encoder and its variables, initialised once: that compiles every operation of it."""
+    encoder = encoders.make(ENCODERS[name])
+    return encoder, encoder.init(jax.random.key(1), random_images(), train=False)
 
 
 def test_every_encoder_has_a_tiny_version_for_the_tests():
@@ -27,8 +40,7 @@ def test_every_encoder_has_a_tiny_version_for_the_tests():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_encoder_maps_images_to_rows_and_is_frozen_outside_training(name, images):
-    encoder = encoders.make(ENCODERS[name])
-    variables = encoder.init(jax.random.key(1), images, train=False)
+    encoder, variables = initialised(name)
     rows = encoder.apply(variables, images, train=False)
     assert rows.ndim == 2
     assert len(rows) == 4
@@ -48,8 +60,7 @@ def test_an_encoder_must_be_told_whether_it_trains(name, images):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_encoder_computes_in_bfloat16_when_its_inputs_are(name, images):
-    encoder = encoders.make(ENCODERS[name])
-    variables = encoder.init(jax.random.key(1), images, train=False)
+    encoder, variables = initialised(name)
     params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), variables["params"])
     rows = encoder.apply(variables | {"params": params}, images.astype(jnp.bfloat16), train=False)
     assert rows.dtype == jnp.bfloat16
