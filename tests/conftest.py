@@ -47,12 +47,10 @@ def dataset() -> datasets.Dataset:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Compiling takes most of the tests' time, and many compile the same programs.
-
-    Each worker has a folder of its own: JAX writes an entry in place, and another process can read half of it.
-    """
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+def compiled_once(tmp_path_factory, worker_id):
+    """Compiling takes most of the tests' time, and many compile the same programs: all workers share them."""
+    base = tmp_path_factory.getbasetemp()
+    jax.config.update("jax_compilation_cache_dir", str((base if worker_id == "master" else base.parent) / "compiled"))
 
 
 @pytest.fixture(autouse=True)
