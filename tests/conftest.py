@@ -50,7 +50,8 @@ def dataset() -> datasets.Dataset:
 def compiled_once(tmp_path_factory, worker_id):
     """Compiling takes most of the tests' time, and many compile the same programs: all workers share them."""
     base = tmp_path_factory.getbasetemp()
-    jax.config.update("jax_compilation_cache_dir", str((base if worker_id == "master" else base.parent) / "compiled"))
+    shared = base if worker_id == "master" else base.parent
+    jax.config.update("jax_compilation_cache_dir", str(shared / "compiled"))
 
 
 @pytest.fixture(autouse=True)
