@@ -44,7 +44,8 @@ def find(package: ModuleType, name: str, *, what: str) -> ModuleType:
 def choose(name: Any, known: Iterable[Hashable], *, what: str) -> None:
     """Raise an InputError that lists the known names, unless the name is one of them."""
     known = tuple(known)
-    if name not in known:
+    # 18.0 equals 18, and True equals 1, but neither is what was meant.
+    if not any(name == each and type(name) is type(each) for each in known):
         listed = ", ".join(map(str, known))
         raise InputError(f"{what} must be one of {listed}; got {name!r}{nearest(name, known)}")
 
@@ -121,7 +122,7 @@ def _checked(value: Any, annotation: Any, *, what: str) -> Any:
     """Return a value that fits its annotation: the same one, or as a float what may be a whole number."""
     kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     if get_origin(kind) is Literal:
-        _choose_exactly(value, get_args(kind), what=what)
+        choose(value, get_args(kind), what=what)
     fits, words = _TYPES.get(kind, (lambda _: True, ""))
     if not fits(value):
         raise InputError(f"{what} must be {words}, got {value!r}")
@@ -132,13 +133,6 @@ def _checked(value: Any, annotation: Any, *, what: str) -> Any:
         elif not all(_holds(bound, number) for number in (value if isinstance(value, tuple) else (value,))):
             raise InputError(f"{what} must be {bound}, got {value}")
     return float(value) if kind is float else value
-
-
-def _choose_exactly(value: Any, choices: tuple[Any, ...], *, what: str) -> None:
-    """Choose, but tell 18.0 from 18 and True from 1, which are equal."""
-    if value in choices and not any(type(value) is type(choice) for choice in choices):
-        raise InputError(f"{what} must be one of {', '.join(map(str, choices))}; got {value!r}")
-    choose(value, choices, what=what)
 
 
 def _holds(bound: str, number: int | float) -> bool:

@@ -58,7 +58,7 @@ def without_chance(config):
         if "corruption" in section:
             section.corruption = {
                 "noise": {"deviation": 0.0}
-            }  # assigned: `update` would leave the config's own beside it
+            }  # assigned: `update` would keep the config's own as well
     return config
 
 

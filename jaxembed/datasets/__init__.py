@@ -40,8 +40,7 @@ def load(section: Section, *, data_dir: str | None, seed: int) -> Dataset:
     """
     what = "config.data"
     name, given = options.named(section, what=what)
-    own = name in options.names(datasets) and name != OTHERS
-    source = importlib.import_module(f"{datasets.__name__}.{name if own else OTHERS}")
+    source = importlib.import_module(f"{datasets.__name__}.{name if name in sources() else OTHERS}")
     sourced, carved = options.divide(given, source.load, _carve, what=what)
     published = source.load(name, data_dir, **sourced)
     train, validation = _carve(published.train, seed, **carved)
