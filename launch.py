@@ -22,7 +22,12 @@ from ml_collections import ConfigDict, config_flags
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
-    "config", None, "File of the experiment; --config.<section>.<key>=<value> overrides a value in it."
+    "config",
+    None,
+    "File of the experiment; --config.<section>.<key>=<value> overrides a value in it.",
+    # A dataset has options that the config's own does not have; one that nothing takes is an error later.
+    accept_new_attributes=True,
+    lock_config=False,
 )
 flags.DEFINE_string(
     "workdir", None, "Folder of the run (default: checkpoints/<config>, plus -seed<seed> unless the seed is 0)."

@@ -34,3 +34,13 @@ CIFAR = dict(
     linear=dict(epochs=10, batch_size=512, learning_rate=0.03, weight_decay=0.0),
     mlp=dict(hidden=(512,), dropout=0.3, epochs=16, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
 )
+
+# Pictures of any kind: two views of each, made by this augmentation, are compared.
+PICTURES = dict(
+    neighbours=10,
+    distance="cosine",
+    views=0,
+    augmentation=dict(crop=dict(min_area=0.5, max_area=1.0), flip=dict(p=0.5)),
+    linear=dict(epochs=30, batch_size=128, learning_rate=0.03, weight_decay=0.0),
+    mlp=dict(hidden=(256,), dropout=0.3, epochs=30, batch_size=128, learning_rate=2e-3, weight_decay=0.1),
+)

@@ -1,6 +1,7 @@
 """What launch.py does with one run: train it, evaluate it again, or tune it on the validation split."""
 
 import contextlib
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +15,11 @@ from jaxembed import files, result, run, sample, summary
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError, OutOfMemory
+from jaxembed.pictures import Shape
 from jaxembed.run import Run
-from jaxembed.runs import finished, identity, metrics, workdir
+from jaxembed.runs import encoder, finished, identity, metrics, workdir
 from jaxembed.runs import sample as samples
+from jaxembed.runs.encoder import Encoder
 from jaxembed.runs.finished import Finished
 from jaxembed.types import State
 
@@ -101,7 +104,10 @@ def tune(job: Job) -> None:
                 f"--tune works on a single unfinished run; --workdir {job.folder} holds a finished one, whose test "
                 "results have been seen"
             )
-        parts, dataset, state = _fit(job)
+        dataset, parts = _built(job)
+        if dataset.validation is None:
+            raise InputError("--tune measures on the validation split; config.data.validation must not be 0 then")
+        state = _trained(job, parts, dataset)
         summary.table(evaluation.evaluate(parts, state, dataset, splits=("validation",)).metrics)
         print("On the validation split only; run the same command without --tune to finish the run")
 
@@ -128,14 +134,38 @@ def _built(job: Job) -> tuple[Dataset, Run]:
     parts = run.build(job.config, dataset)
     names = " × ".join((dataset.name, job.config.encoder.name, job.config.objective.name))
     print(f"{job.name}: {names}, on {result.device()}")
+    print(_described(dataset))
     return dataset, parts
+
+
+def _described(dataset: Dataset) -> str:
+    """Say how many images there are and, where that is not as usual, what they are measured by."""
+    counts = [
+        f"{len(getattr(dataset, split).labels):,} {split}"
+        for split in ("train", "validation", "test")
+        if getattr(dataset, split) is not None
+    ]
+    count = len(dataset.classes)
+    text = (
+        f"{', '.join(counts)} images, {f'{count} classes' if count > 1 else 'one class' if count else 'no labels'}"
+    )
+    if dataset.measured[-1] != "test":
+        text += f"; no test split: measured on {dataset.measured[-1]} images"
+        text += "" if dataset.held_out else ", which it learns from"
+    if dataset.classes and not dataset.is_labelled:
+        text += "; too few held-out images in different classes, or in one, to measure by labels"
+    return text
 
 
 def _fit(job: Job) -> tuple[Run, Dataset, State]:
     dataset, parts = _built(job)
+    return parts, dataset, _trained(job, parts, dataset)
+
+
+def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
     workdir.write_config(job.config, job.folder)
     seed, tensorboard = job.config.seed, job.tensorboard
-    return parts, dataset, training.fit(parts, dataset, job.folder, seed=seed, tensorboard=tensorboard)
+    return training.fit(parts, dataset, job.folder, seed=seed, tensorboard=tensorboard)
 
 
 def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
@@ -143,8 +173,9 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sample.take(parts, state, dataset, evaluated)
     measured = evaluated.metrics | sampled
-    record = result.make(job.name, job.command, job.config, parts, state, measured, job.folder)
+    record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
+    encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)
     from jaxembed import figures  # here, so that a run does not wait for matplotlib before its first step
 
     lines = metrics.read(job.folder / workdir.METRICS)
@@ -153,6 +184,14 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     # Last, because it marks the run as finished.
     files.write_json(job.folder / workdir.RESULT, record)
     summary.show(record, job.folder)
+
+
+def _encoder(job: Job, dataset: Dataset, state: State) -> Encoder:
+    """Take the frozen encoder out of a state."""
+    params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
+    shape = Shape(*dataset.train.images.shape[1:])
+    config, sha256 = json.loads(job.config.to_json()), evaluation.fingerprint(state)
+    return Encoder(job.name, config, shape, sha256, params, stats)
 
 
 @contextlib.contextmanager

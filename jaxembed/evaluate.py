@@ -14,7 +14,7 @@ from jaxembed import keys, measures, mesh, model
 from jaxembed.datasets import Dataset
 from jaxembed.errors import Diverged
 from jaxembed.kernels import pairs, rows
-from jaxembed.measures import Rows, neighbours
+from jaxembed.measures import Rows, neighbours, rank
 from jaxembed.run import Run
 from jaxembed.types import Batch, Key, Outputs, Scores, State
 
@@ -36,33 +36,34 @@ class Evaluation(NamedTuple):
     predictions: dict[str, dict[str, Int[np.ndarray, " n"]]]
 
 
-def evaluate(
-    run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] = ("validation", "test")
-) -> Evaluation:
-    """Measure the frozen embedding on some splits; the others are not used.
+def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] | None = None) -> Evaluation:
+    """Measure the frozen embedding on some splits, by default on all that are held out; the others are not used.
 
     Classifiers learn from the train split only, the probes from views of its images as well if the protocol has
-    any. The encoder's parameters are hashed before and after. The metrics are those of measures/, the objective's
-    reports (`accuracy`, `l1`), and on validation its other scores.
+    any. The encoder's parameters are hashed before and after. The metrics are those of measures/, without labels
+    those that need none; the objective's reports (`accuracy`, `l1`); and on validation its other scores.
 
     Raises:
       RuntimeError: if the encoder changed.
       Diverged: if an embedding is not finite, or too large to be measured.
     """
-    before = fingerprint(state)
-    embeddings = {name: embed(run, state, getattr(dataset, name).images) for name in ("train", *splits)}
+    before, splits = fingerprint(state), splits or dataset.measured
+    names = dict.fromkeys(("train", *splits))
+    embeddings = {name: embed(run, state, getattr(dataset, name).images) for name in names}
     train = _rows(embeddings["train"], dataset.train, dataset)
-    if run.protocol.views:
+    modules = measures.usable(labelled=dataset.is_labelled)
+    if run.protocol.views and dataset.is_labelled:
         views = _views(run, state, dataset)
         train = train._replace(augmented=np.concatenate([train.points, *views]))
         del views
-    fitted = [measures.fit(module, train, run.protocol) for module in measures.modules() if hasattr(module, "fit")]
+    fitted = [measures.fit(module, train, run.protocol) for module in modules]
     del train  # with its views, which take memory
     metrics, predictions = _objective_scores(run, state, dataset), {}
     for name in splits:
         split, predictions[name] = getattr(dataset, name), {}
+        rows = _rows(embeddings[name], split, dataset)._replace(pair=_pair(run, state, split))
         for measure in fitted:
-            numbers, predicted = measure(_rows(embeddings[name], split, dataset))
+            numbers, predicted = measure(rows)
             metrics |= {f"{name}/{metric}": number for metric, number in numbers.items()}
             predictions[name] |= predicted
         metrics |= reports(run, state, split, name)
@@ -72,9 +73,12 @@ def evaluate(
 
 
 def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
-    """Measure on the validation split during training: the objective's scores, its reports, and kNN."""
+    """Measure on the validation split during training: the objective's scores, its reports, and kNN.
+
+    Without labels, RankMe takes the place of kNN.
+    """
     train = _rows(embed(run, state, dataset.train.images), dataset.train, dataset)
-    measure = measures.fit(neighbours, train, run.protocol)
+    measure = measures.fit(neighbours if dataset.is_labelled else rank, train, run.protocol)
     metrics = _objective_scores(run, state, dataset)
     metrics |= reports(run, state, dataset.validation, "validation")
     numbers, _ = measure(_rows(embed(run, state, dataset.validation.images), dataset.validation, dataset))
@@ -130,9 +134,21 @@ def _views(run: Run, state: State, dataset: Dataset) -> list[Float[np.ndarray, "
     return [embed(run, state, dataset.train.images, key=key) for key in keys.probe_views(run.protocol.views)]
 
 
+def _pair(run: Run, state: State, split: Batch) -> tuple[Float[np.ndarray, "n d"], ...] | None:
+    """Embed two augmented views of each image; None if the protocol has no augmentation."""
+    if run.protocol.augmentation is None:
+        return None
+    return tuple(embed(run, state, split.images, key=key) for key in keys.pair_views())
+
+
 def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
-    """Score validation batches as training does, views included, but frozen and with the same views each time."""
+    """Score validation batches as training does, views included, but frozen and with the same views each time.
+
+    Without a validation split there is nothing to score.
+    """
     split, devices = dataset.validation, run.mesh.size
+    if split is None:
+        return {}
     size = min(run.training.batch_size, len(split.labels) // devices * devices)
     # Only whole batches: a contrastive loss depends on how many rows it compares.
     batches = [
@@ -149,7 +165,7 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
 def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
     raw, view_keys = given
     images = mesh.split(run.mesh, model.pixels(raw))
-    if view_keys is not None:
+    if view_keys is not None and run.protocol.augmentation is not None:
         images = jax.vmap(run.protocol.augmentation)(view_keys, images)
     return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
 

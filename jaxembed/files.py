@@ -54,6 +54,18 @@ def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+def shown(name: str | Path) -> str:
+    """Write a file's name as one line of text: what cannot be printed, such as a line break, is escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(name)
+    )
+
+
+def utf8(name: str) -> str:
+    """Return a file's name as text that can be encoded: bytes that are not UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def refuse_read_only(folder: Path) -> None:
     """Raise a PermissionError if a folder is marked read-only; nothing else stops root from writing into it."""
     if not folder.stat().st_mode & 0o222:

@@ -54,8 +54,8 @@ def step(root: Key, step: Int[ArrayLike, ""]) -> StepKeys:
 
 
 # The evaluation has fixed seeds, so that probes start from the same weights in every run. Its keys coincide with
-# those of the seeds 0 and 1 in training; changing them would change published results.
-_PROBES, _VIEWS = 0, 1
+# those of the first seeds in training; changing them would change published results.
+_PROBES, _VIEWS, _PAIR = 0, 1, 2
 
 
 def probes() -> tuple[Key, Key]:
@@ -67,3 +67,9 @@ def probes() -> tuple[Key, Key]:
 def probe_views(count: int) -> Key:
     """Return the keys [count] of the augmented views that the probes learn from."""
     return jax.random.split(jax.random.key(_VIEWS), count)
+
+
+def pair_views() -> tuple[Key, Key]:
+    """Return the keys of the two views of each image that are compared."""
+    first, second = jax.random.split(jax.random.key(_PAIR))
+    return first, second

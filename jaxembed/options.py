@@ -26,6 +26,8 @@ PositiveFloat = Annotated[float, "> 0"]
 NonNegative = Annotated[float, ">= 0"]
 Share = Annotated[float, "in [0, 1]"]
 Fraction = Annotated[float, "in [0, 1)"]
+# A share of something if below 1, else a whole number of it.
+Portion = Annotated[float, ">= 0", "below 1 or whole"]
 Widths = Annotated[tuple[int, ...], "> 0"]
 SomeWidths = Annotated[tuple[int, ...], "> 0", "not empty"]
 
@@ -71,7 +73,7 @@ def call(function: Callable[..., Any], value: Any, *given: Any, what: str) -> An
     """Call a function with the options of a config section, as `bind` checks them.
 
     Args:
-      function: takes the options as keyword-only arguments without defaults.
+      function: takes the options as keyword-only arguments.
       value: the section.
       *given: the positional arguments, which the user does not set.
       what: the section's name, as the user writes it: `config.encoder`.
@@ -92,7 +94,10 @@ def bind(function: Callable[..., Any], value: Any, *, what: str) -> dict[str, An
 def divide(value: Any, *functions: Callable[..., Any], what: str) -> list[dict[str, Any]]:
     """Return each function's options, checked as by `bind`, from a config section that the functions share."""
     takes = [_keywords(function) for function in functions]
-    known = {name: annotation for each in takes for name, annotation in each.items()}
+    known = {name: parameter.annotation for each in takes for name, parameter in each.items()}
+    optional = {
+        name for each in takes for name, parameter in each.items() if parameter.default is not parameter.empty
+    }
     if not isinstance(value, Mapping | ConfigDict):
         raise InputError(f"{what} must be a section with {', '.join(known) or 'no options'}; got {value!r}")
     options = dict(value)
@@ -100,10 +105,10 @@ def divide(value: Any, *functions: Callable[..., Any], what: str) -> list[dict[s
         if name not in known:
             listed = ", ".join(known) or "none"
             raise InputError(f"{what} has no option {name!r}{nearest(name, known)}; it takes: {listed}")
-    if missing := [name for name in known if name not in options]:
+    if missing := [name for name in known if name not in options and name not in optional]:
         raise InputError(f"{what} lacks {', '.join(missing)}; got {', '.join(options) or 'nothing'}")
     checked = {name: _checked(option, known[name], what=f"{what}.{name}") for name, option in options.items()}
-    return [{name: checked[name] for name in each} for each in takes]
+    return [{name: checked[name] for name in each if name in checked} for each in takes]
 
 
 def nearest(name: Any, known: Iterable[Hashable]) -> str:
@@ -112,10 +117,10 @@ def nearest(name: Any, known: Iterable[Hashable]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the keyword-only arguments of a function: name -> annotation."""
+def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return the keyword-only arguments of a function, by name; one with a default may be left out."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _checked(value: Any, annotation: Any, *, what: str) -> Any:
@@ -130,6 +135,9 @@ def _checked(value: Any, annotation: Any, *, what: str) -> Any:
         if bound == "not empty":
             if not value:
                 raise InputError(f"{what} must not be empty")
+        elif bound == "below 1 or whole":
+            if value >= 1 and value != int(value):
+                raise InputError(f"{what} must be a share below 1 or a whole number, got {value}")
         elif not all(_holds(bound, number) for number in (value if isinstance(value, tuple) else (value,))):
             raise InputError(f"{what} must be {bound}, got {value}")
     return float(value) if kind is float else value

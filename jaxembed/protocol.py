@@ -19,7 +19,7 @@ class Protocol:
       distance: its distance, "cosine" or "euclidean".
       views: augmented views of each train image that the probes learn from, in addition to the image itself; in
         linear evaluation each epoch often has its own (Chen et al. 2020), but an encoder is slower than a probe.
-      augmentation: makes them; not used without views.
+      augmentation: makes them, and the two views of each image that are compared; None if there is none.
       linear: the linear probe.
       mlp: the probe with hidden layers.
     """
@@ -27,7 +27,7 @@ class Protocol:
     neighbours: Positive
     distance: Literal["cosine", "euclidean"]
     views: Count
-    augmentation: Augment
+    augmentation: Augment | None
     linear: probe.Settings
     mlp: probe.Settings
 
@@ -43,7 +43,12 @@ def make(section: Section) -> Protocol:
     parts: dict[str, Any] = {
         "linear": partial(options.call, probe.linear),
         "mlp": partial(options.call, probe.mlp),
-        "augmentation": augment.compose,
+        "augmentation": _augmentation,
     }
     made = {name: part(given[name], what=f"{what}.{name}") for name, part in parts.items() if name in given}
     return options.call(Protocol, given | made, what=what)
+
+
+def _augmentation(section: Section, *, what: str) -> Augment | None:
+    made = augment.compose(section, what=what)
+    return made if section else None

@@ -12,6 +12,7 @@ import jax
 
 import jaxembed
 from jaxembed import collapse, evaluate
+from jaxembed.datasets import Dataset
 from jaxembed.run import Run
 from jaxembed.runs import metrics, workdir
 from jaxembed.types import Section, State
@@ -24,6 +25,7 @@ def make(
     command: str,
     config: Section,
     run: Run,
+    dataset: Dataset,
     state: State,
     measured: Mapping[str, float],
     folder: Path,
@@ -35,6 +37,7 @@ def make(
       command: that reproduces the run.
       config: of the run.
       run: its parts.
+      dataset: that it learned from.
       state: at its end.
       measured: the metrics of `evaluate` and `sample`.
       folder: of the run.
@@ -43,10 +46,12 @@ def make(
     rates, shares = (
         [line[name] for line in lines if name in line] for name in ("images_per_second", "share_of_peak")
     )
+    trained_spread = next((line["train/spread"] for line in reversed(lines) if "train/spread" in line), 1.0)
     return {
         "experiment": experiment,
         "command": command,
-        "dataset": config["data"]["name"],
+        "dataset": dataset.name,
+        "split": dataset.measured[-1],
         "encoder": config["encoder"]["name"],
         "objective": config["objective"]["name"],
         "seed": config["seed"],
@@ -61,7 +66,7 @@ def make(
         "versions": {"jaxembed": jaxembed.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "encoder_sha256": evaluate.fingerprint(state),
-        "collapsed": measured.get("validation/spread", 1.0) < collapse.LEAST_SPREAD,
+        "collapsed": measured.get("validation/spread", trained_spread) < collapse.LEAST_SPREAD,
         # JSON has no infinity: null is a metric without a finite value, such as `cdnv` after a collapse.
         "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(measured.items())},
     }

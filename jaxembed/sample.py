@@ -1,4 +1,4 @@
-"""Taking the sample of a run: test images and the network's outputs for them, everything that figures need."""
+"""Taking the sample of a run: held-out images and the network's outputs for them, everything that figures need."""
 
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from jaxembed.evaluate import Evaluation
 from jaxembed.kernels import nearest, pairs, rows
 from jaxembed.measures import overlap, tsne
 from jaxembed.run import Run
+from jaxembed.runs import sample as samples
 from jaxembed.runs.sample import Sample
 from jaxembed.types import Batch, Images, State
 
@@ -21,50 +22,66 @@ from jaxembed.types import Batch, Images, State
 SIZE = 2000
 # Neighbours in the sample of each image, for the interactive view; train neighbours of each query, for the figure.
 NEAR, FOUND = 5, 8
-# Queries, one for each of the first classes.
+# Queries, one for each of the first classes if there are any.
 QUERIES = 10
 # Images across the figures of reconstructions and of views, and the number of views of each.
 ACROSS, VIEWS = 8, 4
 
 
 def take(run: Run, state: State, dataset: Dataset, evaluated: Evaluation) -> tuple[Sample, dict[str, float]]:
-    """Take the sample of a run that was evaluated.
+    """Take the sample of a run that was evaluated, from the last of the splits that it was measured on.
 
     Returns:
-      the sample, and what was measured on it: `test/trustworthiness` of the t-SNE picture and
-      `test/distance_overlap`.
+      the sample, and what was measured on it: `<split>/trustworthiness` of the t-SNE picture and, with labels,
+      `<split>/distance_overlap`.
     """
+    name = dataset.measured[-1]
+    split = getattr(dataset, name)
+    chosen = np.random.default_rng(0).permutation(len(split.labels))[:SIZE]
+    points = pairs.space(evaluated.embeddings[name][chosen], distance=run.protocol.distance)
+    picture, trust = tsne.project(points)
+    squared = np.concatenate([chunk for _, chunk in pairs.squared_distances(points)])
+    queries = _queries(split, chosen, labelled=dataset.is_labelled)
+    found = _found(run, dataset, evaluated, queries)
+    by_label, measured = dict.fromkeys(samples.BY_LABEL), {"trustworthiness": trust}
+    if dataset.is_labelled:
+        by_label, apart = _by_label(dataset, evaluated, chosen, squared)
+        by_label |= {"query_labels": split.labels[queries], "found_labels": dataset.train.labels[found]}
+        measured |= apart
+    sample = Sample(
+        classes=np.array(dataset.classes if dataset.is_labelled else (), str),
+        rows=chosen,
+        images=split.images[chosen],
+        points=picture,
+        nearest=_nearest(squared),
+        queries=split.images[queries],
+        found=dataset.train.images[found],
+        seen=_seen(run, state, dataset),
+        **by_label,
+        **_reconstructed(run, state, split.images),
+    )
+    return sample, {f"{name}/{metric}": value for metric, value in measured.items()}
+
+
+def _by_label(
+    dataset: Dataset, evaluated: Evaluation, chosen: np.ndarray, squared: Float[np.ndarray, "n n"]
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Take what goes by labels: (fields of the sample, what was measured on it)."""
     # Imported here: scikit-learn takes a second, and training does without it.
     from sklearn.metrics import confusion_matrix
 
-    test = dataset.test
-    chosen = np.random.default_rng(0).permutation(len(test.labels))[:SIZE]
-    points = pairs.space(evaluated.embeddings["test"][chosen], distance=run.protocol.distance)
-    picture, trust = tsne.project(points)
-    squared = np.concatenate([chunk for _, chunk in pairs.squared_distances(points)])
-    edges, same, different = overlap.histogram(squared, test.labels[chosen])
-    queries, found = _queries(run, dataset, evaluated, chosen)
-    predicted = evaluated.predictions["test"]
-    sample = Sample(
-        classes=np.array(dataset.classes),
-        rows=chosen,
-        images=test.images[chosen],
-        labels=test.labels[chosen],
-        predicted=predicted["knn"][chosen],
-        points=picture,
-        nearest=_nearest(squared),
-        edges=edges,
-        same=same,
-        different=different,
-        confusion=confusion_matrix(test.labels, predicted["mlp"], labels=range(len(dataset.classes))),
-        queries=test.images[queries],
-        query_labels=test.labels[queries],
-        found=dataset.train.images[found],
-        found_labels=dataset.train.labels[found],
-        seen=_seen(run, state, dataset),
-        **_reconstructed(run, state, test.images),
-    )
-    return sample, {"test/trustworthiness": trust, "test/distance_overlap": overlap.overlap(same, different)}
+    name = dataset.measured[-1]
+    labels, predicted = getattr(dataset, name).labels, evaluated.predictions[name]
+    edges, same, different = overlap.histogram(squared, labels[chosen])
+    fields = {
+        "labels": labels[chosen],
+        "predicted": predicted["knn"][chosen],
+        "edges": edges,
+        "same": same,
+        "different": different,
+        "confusion": confusion_matrix(labels, predicted["mlp"], labels=range(len(dataset.classes))),
+    }
+    return fields, {"distance_overlap": overlap.overlap(same, different)}
 
 
 def _nearest(squared: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n near"]:
@@ -73,19 +90,25 @@ def _nearest(squared: Float[np.ndarray, "n n"]) -> Int[np.ndarray, "n near"]:
     return np.argsort(others, axis=1)[:, : min(NEAR, len(others) - 1)].astype(np.int32)
 
 
-def _queries(
-    run: Run, dataset: Dataset, evaluated: Evaluation, chosen: np.ndarray
-) -> tuple[Int[np.ndarray, " q"], Int[np.ndarray, "q found"]]:
-    """Choose the sample's first test image of each of the first classes, and find its nearest train images."""
-    _, first = np.unique(dataset.test.labels[chosen], return_index=True)
-    queries = chosen[first[:QUERIES]]
-    train = evaluated.embeddings["train"]
-    return queries, nearest.find(
+def _queries(split: Batch, chosen: np.ndarray, *, labelled: bool) -> Int[np.ndarray, " q"]:
+    """Choose the sample's first image of each of the first classes; without labels, its first images."""
+    if not labelled:
+        return chosen[:QUERIES]
+    _, first = np.unique(split.labels[chosen], return_index=True)
+    return chosen[first[:QUERIES]]
+
+
+def _found(run: Run, dataset: Dataset, evaluated: Evaluation, queries: np.ndarray) -> Int[np.ndarray, "q found"]:
+    """Find the train images that are nearest to each query, itself left out if it is one of them."""
+    train, name = evaluated.embeddings["train"], dataset.measured[-1]
+    itself = int(name == "train")
+    found = nearest.find(
         train,
-        evaluated.embeddings["test"][queries],
-        neighbours=min(FOUND, len(train)),
+        evaluated.embeddings[name][queries],
+        neighbours=min(FOUND + itself, len(train)),
         distance=run.protocol.distance,
     )
+    return found[:, itself:]
 
 
 def _seen(run: Run, state: State, dataset: Dataset) -> UInt8[np.ndarray, "views across h w c"] | None:

@@ -47,7 +47,7 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
                         checkpoints.save(state)
                     raise signals.stopped(received[0], step, run.total_steps)
                 # Before the next step rather than after the last one, so that a resumed run makes up for it.
-                if _validation_is_due(run, step) and step not in journal.validated:
+                if _validation_is_due(run, dataset, step) and step not in journal.validated:
                     with journal.paused():
                         journal.validation(step, evaluate.validate(run, state, dataset))
                 if step == run.total_steps:
@@ -174,7 +174,7 @@ def _speed(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> sp
     return count and speed.Speed(count / run.training.batch_size, speed.peak(run.training.dtype))
 
 
-def _validation_is_due(run: Run, step: int) -> bool:
+def _validation_is_due(run: Run, dataset: Dataset, step: int) -> bool:
     every = run.training.validate_every * run.steps_per_epoch
     # Not at the end: the evaluation that follows measures the same.
-    return bool(every) and step % every == 0 and 0 < step < run.total_steps
+    return bool(every) and dataset.validation is not None and step % every == 0 and 0 < step < run.total_steps

@@ -22,18 +22,30 @@ Section = Mapping[str, Any] | ConfigDict
 
 
 class Batch(NamedTuple):
-    """Images and their labels: uint8 at rest, float in [0, 1] inside a step."""
+    """Images and their labels: uint8 at rest, float in [0, 1] inside a step; labels are -1 where there are none."""
 
     images: Float[Array, "b h w c"] | UInt8[Array, "b h w c"] | UInt8[np.ndarray, "b h w c"]
     labels: Int[Array, " b"] | Int[np.ndarray, " b"]
 
 
 class Published(NamedTuple):
-    """A dataset as it was published: the names of its classes, two splits, and no validation split yet."""
+    """A dataset as it was published.
+
+    Attributes:
+      classes: their names; empty if the images have no labels, which are all -1 then.
+      train: the images to learn from; validation images are taken from them if there is no such split.
+      test: None if there is no such split.
+      validation: None if there is no such split.
+      names: of the train images; the choice of validation images then depends only on them and the seed.
+      title: of the dataset in reports; empty for the name by which it was loaded.
+    """
 
     classes: tuple[str, ...]
     train: Batch
-    test: Batch
+    test: Batch | None
+    validation: Batch | None = None
+    names: tuple[str, ...] | None = None
+    title: str = ""
 
 
 class Outputs(NamedTuple):
@@ -44,7 +56,10 @@ class Outputs(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What an objective is made for: an encoder, images of one shape (h, w, c), and the number of classes."""
+    """What an objective is made for: an encoder, images of one shape (h, w, c), and the number of classes.
+
+    There are 0 classes if the images have no labels, and 1 if all have the same.
+    """
 
     encoder: nn.Module
     image_shape: tuple[int, int, int]

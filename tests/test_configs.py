@@ -17,7 +17,13 @@ from jaxembed.types import Batch
 CONFIGS = Path(__file__).parents[1] / "configs"
 SUITES = sorted(CONFIGS.glob("suite_*.py"))
 FILES = sorted(set(CONFIGS.glob("*.py")) - set(SUITES) - {CONFIGS / "protocols.py"})
-SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+SHAPES = {
+    "digits": (8, 8, 1),
+    "mnist": (28, 28, 1),
+    "fashion_mnist": (28, 28, 1),
+    "cifar10": (32, 32, 3),
+    "folder": (32, 32, 3),
+}
 
 
 def load(file: Path):

@@ -41,7 +41,7 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     assert re.search(r" images/s \(\d+% of peak\), 0 s left\n", out)
     assert "Files: checkpoints/quickstart-seed5/" in out
     names = {file.name for file in folder.iterdir()}
-    files = {"config.json", "metrics.jsonl", "result.json", "sample.npz"}
+    files = {"config.json", "encoder.safetensors", "metrics.jsonl", "result.json", "sample.npz"}
     assert names == files | {".lock", "checkpoint", "figures"}
     drawn = {"loss", "embeddings", "distances", "neighbours", "confusion", "reconstructions"}
     assert {file.name for file in (folder / "figures").iterdir()} == {f"{name}.png" for name in drawn}
@@ -142,7 +142,7 @@ BAD = {
     ("--config=raises.py",): "ZeroDivisionError: division by zero",
     ("--config=number.py",): "get_config must return a ConfigDict, got int",
     ("--config=seedless.py",): "the config lacks seed, data",
-    (f"--config={QUICKSTART}", "--config.encoder.latnet=3"): 'Did you mean "latent" instead of "latnet"?',
+    (f"--config={QUICKSTART}", "--config.encoder.latnet=3"): "no option 'latnet' (did you mean 'latent'?)",
     (f"--config={QUICKSTART}", "--config.train.epochs=many"): "flag --config.train.epochs=many: invalid",
     (f"--config={QUICKSTART}", "--worckdir=x"): "Unknown command line flag 'worckdir'. Did you mean: workdir",
     (f"--config={QUICKSTART}", "--seed=-1"): "flag --seed=-1: -1 is not a non-negative integer",

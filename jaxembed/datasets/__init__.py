@@ -4,47 +4,75 @@ Each file has `load(name, data_dir, *, <options>)`, which takes the further opti
 was published; the validation split is carved out here, in the same way for all.
 """
 
+import hashlib
 import importlib
+import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxembed import datasets, options
 from jaxembed.errors import InputError
-from jaxembed.types import Batch, Section
+from jaxembed.options import Portion
+from jaxembed.types import Batch, Published, Section
 
 # The source of every dataset that has no file of its own.
 OTHERS = "tfds"
 
 
 class Dataset(NamedTuple):
-    """Images uint8 [n, h, w, c] and labels int32 [n] on the host, in three splits; classes[label] is its name."""
+    """Images uint8 [n, h, w, c] and labels int32 [n] on the host, in up to three splits.
+
+    Attributes:
+      name: in reports.
+      classes: classes[label] is a label's name; empty if the images have no labels, which are all -1 then.
+      train: the images to learn from.
+      validation: those to choose settings by; None if nothing was held out.
+      test: those that are used once; None if there is no such split.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: Batch
-    validation: Batch
-    test: Batch
+    validation: Batch | None
+    test: Batch | None
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """The splits that a run does not learn from: some of validation and test."""
+        return tuple(name for name in ("validation", "test") if getattr(self, name) is not None)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The splits that an embedding is measured on: train only if there is no other."""
+        return self.held_out or ("train",)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether measures can go by labels: each split that is measured has two classes, one with two images."""
+        return bool(self.held_out) and all(_is_labelled(getattr(self, split)) for split in self.held_out)
 
 
 def load(section: Section, *, data_dir: str | None, seed: int) -> Dataset:
     """Load the dataset that config.data names, preparing and decoding it where that has not been done.
 
     Args:
-      section: config.data: its name; `validation`, the number of train images to hold out; its source's options.
+      section: config.data: its name; `validation`, the number or share of the train images to hold out, which may
+        be 0 and is not used if the dataset has a validation split of its own; its source's options.
       data_dir: where prepared datasets are; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
       seed: of the choice of the validation images.
     Raises:
-      InputError: if the name is unknown or its data is not available, it is no image classification dataset or is
-        damaged, or `validation` is not between 1 and the number of train images less one.
+      InputError: if the name is unknown or its data is not available, it is no image dataset or is damaged, or
+        `validation` leaves nothing to train on.
     """
     what = "config.data"
     name, given = options.named(section, what=what)
     source = importlib.import_module(f"{datasets.__name__}.{name if name in sources() else OTHERS}")
     sourced, carved = options.divide(given, source.load, _carve, what=what)
     published = source.load(name, data_dir, **sourced)
-    train, validation = _carve(published.train, seed, **carved)
-    return Dataset(name, published.classes, train, validation, published.test)
+    train, validation = _carve(published, seed, **carved)
+    return Dataset(published.title or name, published.classes, train, validation, published.test)
 
 
 def sources() -> tuple[str, ...]:
@@ -52,13 +80,37 @@ def sources() -> tuple[str, ...]:
     return tuple(name for name in options.names(datasets) if name != OTHERS)
 
 
-def _carve(train: Batch, seed: int, *, validation: int) -> tuple[Batch, Batch]:
-    """Hold out as many train images: (the rest, those images)."""
+def portion(value: float, total: int, *, what: str) -> int:
+    """Return how many of a total a share or a number is; InputError if nothing would be left."""
+    count = round(value * total) if value < 1 else int(value)
+    if count >= total:
+        raise InputError(f"{what} must be less than the {total} images there are, got {value:g}")
+    return count
+
+
+def by_name(names: Sequence[str], *, salt: str | int) -> np.ndarray:
+    """Order rows at random, by a hash of their names: a new name changes the order of no other two."""
+    keys = [hashlib.sha256(f"{salt}/".encode() + os.fsencode(name)).digest() for name in names]
+    return np.array(sorted(range(len(names)), key=keys.__getitem__), int)
+
+
+def _carve(published: Published, seed: int, *, validation: Portion) -> tuple[Batch, Batch | None]:
+    """Return the images to train on and those to validate on, which are taken from them where that is needed."""
+    train = published.train
+    if published.validation is not None:
+        return train, published.validation
     n = len(train.labels)
-    if not 1 <= validation < n:
-        raise InputError(f"config.data.validation must be between 1 and {n - 1}, got {validation}")
-    order = np.random.default_rng(seed).permutation(n)
-    return _rows(train, np.sort(order[validation:])), _rows(train, np.sort(order[:validation]))
+    count = portion(validation, n, what="config.data.validation")
+    if not count:
+        return train, None
+    names = published.names
+    order = np.random.default_rng(seed).permutation(n) if names is None else by_name(names, salt=seed)
+    return _rows(train, np.sort(order[count:])), _rows(train, np.sort(order[:count]))
+
+
+def _is_labelled(split: Batch) -> bool:
+    counts = np.unique(split.labels[split.labels >= 0], return_counts=True)[1]
+    return len(counts) > 1 and bool(counts.max() > 1)
 
 
 def _rows(batch: Batch, rows: Any) -> Batch:

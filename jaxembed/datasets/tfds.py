@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from jaxembed import datasets, options
-from jaxembed.datasets.prepared import cache
+from jaxembed.datasets.prepared import records
 from jaxembed.errors import InputError
 from jaxembed.types import Published
 
@@ -21,7 +21,7 @@ def load(name: str, data_dir: str | None) -> Published:
         damaged.
     """
     root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return cache.load(name, _find(name, Path(root).expanduser()))
+    return records.load(name, _find(name, Path(root).expanduser()))
 
 
 def _find(name: str, root: Path) -> Path:

@@ -23,14 +23,16 @@ def curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, *, colour: Any, la
     axes.plot(epochs, smooth, color=colour, linewidth=1.8, marker=marker, label=label)
 
 
-def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:
-    """Draw points [n, 2] coloured by class, each class's name where it is purest; scales would mean nothing."""
-    size = min(20, 10_000 / len(points))
+def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray | None, classes: Sequence[str]) -> None:
+    """Draw points [n, 2], coloured by class if they have any; scales would mean nothing.
+
+    Each class's name is where it is purest.
+    """
+    dots = dict(s=min(20, 10_000 / len(points)), linewidths=0, alpha=0.8, rasterized=True)
+    if labels is None:
+        axes.scatter(*points.T, color=PALETTE[0], **dots)
     for label, colour in enumerate(colours(len(classes))):
-        members = points[labels == label]
-        axes.scatter(
-            *members.T, s=size, color=colour, linewidths=0, alpha=0.8, label=classes[label], rasterized=True
-        )
+        axes.scatter(*points[labels == label].T, color=colour, label=classes[label], **dots)
     if len(classes) <= len(PALETTE):
         outline = [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="white")]
         for label, name in enumerate(classes):

@@ -3,8 +3,9 @@
 A file has `COLUMNS`, the metrics that it measures and what they mean, and `POSITION`, which orders the columns of
 all files in a report. Most have `fit(train, *, <options>)`: it takes the train split's embedding and the options
 of config.evaluate that its signature names, and returns a function of a split's embedding, which measures that
-split. A metric that is measured elsewhere has no `fit` in its file, only its columns. Importing a measure does not
-import jax: reports read the columns without it.
+split. A metric that is measured elsewhere has no `fit` in its file, only its columns. A file whose `fit` goes by
+labels says `LABELLED = True`: without labels it is not used. Importing a measure does not import jax: reports read
+the columns without it.
 """
 
 import importlib
@@ -26,7 +27,7 @@ class Column(NamedTuple):
       label: at the head of the column.
       better: 1 if more is better, -1 if less is, 0 where experiments must not be compared by it.
       percent: whether the fraction is shown as a percentage.
-      table: of the report: "accuracy" or "geometry"; "" for none.
+      table: of the report: "accuracy", "geometry" or "views"; "" for none.
       meaning: in a sentence.
     """
 
@@ -43,16 +44,19 @@ class Rows(NamedTuple):
 
     Attributes:
       points: [n, d], a row for each image.
-      labels: [n] in 0..classes-1.
+      labels: [n] in 0..classes-1; -1 where there are none.
       classes: the number of classes.
       augmented: [m, d] the points and, n at a time, the embeddings of augmented views of the images; of the train
         split, if the protocol has views.
+      pair: [n, d] twice, the embeddings of two augmented views of each image; of the splits that are measured, if
+        the protocol has an augmentation.
     """
 
     points: Float[np.ndarray, "n d"]
     labels: Int[np.ndarray, " n"]
     classes: int
     augmented: Float[np.ndarray, "m d"] | None = None
+    pair: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]] | None = None
 
 
 class Measured(NamedTuple):
@@ -74,6 +78,15 @@ def modules() -> list[ModuleType]:
 def columns() -> list[Column]:
     """List the columns of all measures, in order."""
     return [column for module in modules() for column in module.COLUMNS]
+
+
+def usable(*, labelled: bool) -> list[ModuleType]:
+    """List the measures with a `fit`; without labels, those that need none."""
+    return [
+        module
+        for module in modules()
+        if hasattr(module, "fit") and (labelled or not getattr(module, "LABELLED", False))
+    ]
 
 
 def fit(module: ModuleType, train: Rows, protocol: Any) -> Measure:

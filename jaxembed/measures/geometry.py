@@ -9,6 +9,7 @@ from jaxembed.kernels import pairs
 from jaxembed.measures import Column, Measure, Measured, Rows
 
 POSITION = 60
+LABELLED = True
 COLUMNS = (
     Column(
         "silhouette",

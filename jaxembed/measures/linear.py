@@ -7,6 +7,7 @@ import numpy as np
 from jaxembed.measures import Column, Measure, Measured, Rows
 
 POSITION = 20
+LABELLED = True
 COLUMNS = (
     Column(
         "linear_accuracy",

@@ -6,6 +6,7 @@ from jaxembed.measures import Column, Measure, Rows
 from jaxembed.measures import linear as probes
 
 POSITION = 30
+LABELLED = True
 COLUMNS = (
     Column(
         "mlp_accuracy",

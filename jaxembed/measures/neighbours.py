@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from jaxembed.measures import Column, Measure, Measured, Rows
 
 POSITION = 10
+LABELLED = True
 COLUMNS = (
     Column(
         "knn_accuracy",
@@ -21,7 +22,7 @@ COLUMNS = (
 def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
     """Make the measure `knn_accuracy`, which also returns the predictions `knn`."""
 
-    points, labels, classes, _ = train
+    points, labels, classes, *_ = train
 
     def measure(rows: Rows) -> Measured:
         options = dict(neighbours=neighbours, distance=distance, classes=classes)

@@ -7,6 +7,7 @@ from jaxembed.kernels import pairs
 from jaxembed.measures import Column, Measure, Measured, Rows
 
 POSITION = 50
+LABELLED = True
 COLUMNS = (
     Column(
         "recall_at_1",
@@ -14,7 +15,7 @@ COLUMNS = (
         better=1,
         percent=True,
         table="accuracy",
-        meaning="Test images whose nearest other test image has their class.",
+        meaning="Images whose nearest other image has their class.",
     ),
     Column(
         "recall_at_5",
@@ -22,7 +23,7 @@ COLUMNS = (
         better=1,
         percent=True,
         table="accuracy",
-        meaning="Test images with one of their class among the 5 nearest.",
+        meaning="Images with one of their class among the 5 nearest others.",
     ),
     Column(
         "recall_at_10",
@@ -30,7 +31,7 @@ COLUMNS = (
         better=1,
         percent=True,
         table="accuracy",
-        meaning="Test images with one of their class among the 10 nearest.",
+        meaning="Images with one of their class among the 10 nearest others.",
     ),
     Column(
         "map_at_r",

@@ -1,21 +1,13 @@
-"""The unit sphere: how an embedding's directions are spread over it, as a whole and within a class."""
+"""The unit sphere: how an embedding's directions are spread over it."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxembed.kernels import pairs
 from jaxembed.measures import Column, Measure, Measured, Rows
 
-POSITION = 70
+POSITION = 71
 COLUMNS = (
-    Column(
-        "alignment",
-        label="alignment",
-        better=0,
-        percent=False,
-        table="geometry",
-        meaning="Mean squared distance within a class, on the unit sphere; also 0 after a collapse.",
-    ),
     Column(
         "uniformity",
         label="uniformity",
@@ -37,34 +29,15 @@ COLUMNS = (
 
 def fit(train: Rows) -> Measure:
     """Make the measure of a split's directions; the train split is not used."""
-    return lambda rows: Measured(measure(rows.points, rows.labels))
+    return lambda rows: Measured(measure(rows.points))
 
 
-def measure(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> dict[str, float]:
-    """Measure all columns of embeddings [n, d] with labels [n]."""
+def measure(embeddings: Float[np.ndarray, "n d"]) -> dict[str, float]:
+    """Measure all columns of embeddings [n, d]."""
     return {
-        "alignment": alignment(embeddings, labels),
         "uniformity": uniformity(embeddings),
         "dimension_spread": dimension_spread(embeddings),
     }
-
-
-def alignment(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> float:
-    """Mean squared distance on the unit sphere between two rows in the same class: 0 if a class is one point.
-
-    Differs from the source in what a positive pair is, there two views of one image: this way an encoder that was
-    never trained on two views is measured by the same pairs as all others.
-
-    Returns:
-      0 to 4; 0 if every class has one row.
-
-    Source: Wang & Isola 2020, section 4.1 with alpha = 2, arXiv:2005.10242.
-    """
-    directions = pairs.directions(embeddings)
-    _, variances = pairs.moments(directions, labels)
-    counts = np.unique(labels, return_counts=True)[1]
-    # The ordered pairs of n rows have a sum of squared distances of 2 n² v.
-    return float(2 * np.sum(counts**2 * variances) / max(np.sum(counts * (counts - 1)), 1))
 
 
 def uniformity(embeddings: Float[np.ndarray, "n d"]) -> float:

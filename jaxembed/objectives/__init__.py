@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jax
 
 from jaxembed import augment, objectives, options
+from jaxembed.errors import InputError
 from jaxembed.types import Augment, Batch, Images, Key, Objective, Section, Task
 
 
@@ -18,6 +19,15 @@ def make(section: Section, task: Task) -> Objective:
     name, given = options.named(section, what="config.objective")
     module = options.find(objectives, name, what="config.objective.name")
     return options.call(module.make, given, task, what="config.objective")
+
+
+def need_classes(task: Task, *, name: str) -> None:
+    """Raise an InputError unless there are classes to tell apart; `name` is the objective's."""
+    if task.classes < 2:
+        raise InputError(
+            f"config.objective.name={name!r} needs images of at least 2 classes, got {task.classes or 'none'}; "
+            "'ntxent' and 'reconstruct' need no labels"
+        )
 
 
 def single_view(augmentation: Section) -> Callable[[Key, Batch], tuple[Images, Batch]]:

@@ -41,6 +41,7 @@ def make(
         for (2·shifted + 1)² times the work; beyond an edge the image is mirrored.
       augmentation: applied to each training image.
     """
+    objectives.need_classes(task, name="classify")
     if shifted >= (side := min(task.image_shape[:2])):
         raise InputError(f"config.objective.shifted must be less than the image's {side}, got {shifted}")
     head = model.MLP((*hidden, task.classes), dropout)

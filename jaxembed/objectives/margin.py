@@ -25,11 +25,12 @@ def make(
     """Make the objective: every pair in the batch, the two kinds of pairs with equal weight.
 
     Args:
-      task: not used: only whether two labels are equal counts.
+      task: must have classes; only whether two labels are equal counts.
       margin: Euclidean, in the units of the embedding.
       projection: widths of an MLP whose outputs are paired; with none, the embeddings themselves are.
       augmentation: applied to each training image.
     """
+    objectives.need_classes(task, name="margin")
     head = model.MLP(tuple(projection), dropout=0.0)
     return Objective(head, objectives.single_view(augmentation), partial(_score, margin=margin), reports=())
 

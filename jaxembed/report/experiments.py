@@ -30,8 +30,11 @@ class Experiment(NamedTuple):
     runs: tuple[Finished, ...]
 
     def value(self, metric: str) -> Value:
-        """Average a metric over the seeds; the mean is NaN where a run lacks it or it has no finite value."""
-        values = [run.measured(metric) for run in self.runs]
+        """Average a metric over the seeds; the mean is NaN where a run lacks it or it has no finite value.
+
+        It is that of the split that the runs are evaluated on, usually test.
+        """
+        values = [run.evaluated(metric) for run in self.runs]
         deviation = np.std(values, ddof=1) if len(values) > 1 else math.nan
         return Value(float(np.mean(values)), float(deviation))
 
@@ -51,13 +54,18 @@ def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
     names = _names([members[0] for members in alike.values()])
     datasets: dict[str, list[Experiment]] = defaultdict(list)
     for (dataset, present, *_), name, members in zip(alike, names, alike.values(), strict=True):
-        label = (
-            dataset
-            if len(classes[dataset]) == 1
-            else f"{dataset} ({len(present)} classes, {present[0]} to {present[-1]})"
-        )
+        label = dataset if len(classes[dataset]) == 1 else f"{dataset} ({_classes(present)})"
         datasets[label].append(Experiment(name, tuple(sorted(members, key=lambda run: run.record["seed"]))))
     return {dataset: tuple(experiments) for dataset, experiments in datasets.items()}
+
+
+def splits(experiments: Iterable[Experiment]) -> str:
+    """Name the split that experiments are evaluated on, or the splits."""
+    return " or ".join(dict.fromkeys(run.split for each in experiments for run in each.runs))
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    return f"{len(names)} classes, {names[0]} to {names[-1]}" if names else "no labels"
 
 
 def options_of(run: Finished) -> dict[str, Any]:

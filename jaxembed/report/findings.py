@@ -24,13 +24,13 @@ def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
     columns = {column.name: column for column in measures.columns()}
     found = []
     for name, words in RANKED.items():
-        rivals = [each for each in experiments if not math.isnan(each.value(f"test/{name}").mean)]
+        rivals = [each for each in experiments if not math.isnan(each.value(name).mean)]
         if len(rivals) > 1:
             found.append(_ranking(columns[name], words, dataset, rivals))
     for name, words in GEOMETRY.items():
         for best in experiments:
             if best.name in tables.best(columns[name], experiments):
-                value = tables.show(columns[name], best.value(f"test/{name}"))
+                value = tables.show(columns[name], best.value(name))
                 unit = "%" if columns[name].percent else ""
                 label = columns[name].label.removesuffix(" %")
                 found.append(f"{words} in the embedding of {best.name}: {label} {value}{unit}.")
@@ -41,11 +41,10 @@ def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
 
 
 def _ranking(column: Column, words: str, dataset: str, experiments: Sequence[Experiment]) -> str:
-    metric = f"test/{column.name}"
-    ranked = sorted(experiments, key=lambda each: each.value(metric).mean, reverse=True)
-    values = [[run.measured(metric) for run in each.runs] for each in ranked]
+    ranked = sorted(experiments, key=lambda each: each.value(column.name).mean, reverse=True)
+    values = [[run.evaluated(column.name) for run in each.runs] for each in ranked]
     first, second = (each.name for each in ranked[:2])
-    best, other = (tables.show(column, each.value(metric)) for each in ranked[:2])
+    best, other = (tables.show(column, each.value(column.name)) for each in ranked[:2])
     if best == other:
         return f"{first} and {second} have the same {words} on {dataset}: {best}."
     return f"{first} has the highest {words} on {dataset} ({best} vs {other} for {second}){_significance(values)}."

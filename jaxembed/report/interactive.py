@@ -12,7 +12,7 @@ from bokeh.embed import json_item
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 from bokeh.transform import linear_cmap
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image
 
 from jaxembed.figures import style
@@ -47,45 +47,53 @@ LEGEND = """
   border-radius: 50%; background: var(--class); }
 """
 PIXELS = "image-rendering: pixelated; object-fit: contain; display: block"
-NOTES = """<b>{counts} sampled test images</b>, coloured by class; dark outline: kNN is wrong. {apart}<br>
+NOTES = """<b>{counts} sampled {split} images</b>, coloured by class; dark outline: kNN is wrong. {apart}<br>
 <b>Point</b> at an image to see it, its kNN prediction, and its nearest neighbours in the embedding (not in the
 picture) from the whole sample, in a red frame if in a different class; the other plots mark the image.<br>
 <b>Click</b> a class above to hide it in all plots. <b>Select</b> images by a click, or a box (below each plot), to
 highlight them in all plots; Esc clears it. The wheel zooms, dragging moves, reset restores the view."""
+UNLABELLED = """<b>{counts} sampled {split} images</b>, without labels. {apart}<br>
+<b>Point</b> at an image to see it and its nearest neighbours in the embedding, from the whole sample; the other
+plots mark the image.<br>
+<b>Select</b> images by a click, or a box (below each plot), to highlight them in all plots; Esc clears it. The
+wheel zooms, dragging moves, reset restores the view."""
 
 
 def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
-    """Arrange the embeddings of a dataset's runs: a legend for all, a scatter plot for each, and instructions.
+    """Arrange the embeddings of a dataset's runs: a legend of the classes, a scatter plot each, and instructions.
 
     Args:
       runs: (name, run), at least one; all have the same classes. Those whose samples hold the same images are
         linked: they share the images, the selection and the pointer.
     """
     classes = runs[0][1].sample.classes.tolist()
-    colours = [matplotlib.colors.to_hex(colour) for colour in style.colours(len(classes))]
+    # Without classes, one colour.
+    colours = [matplotlib.colors.to_hex(colour) for colour in style.colours(max(1, len(classes)))]
     dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
     legend = models.CheckboxButtonGroup(labels=classes, active=list(range(len(classes))), margin=0)
     legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
     groups: dict[tuple[bytes, ...], list[tuple[str, Sample]]] = defaultdict(list)
     for name, run in runs:
-        same = (run.sample.rows, run.sample.images, run.sample.labels)
+        same = (run.sample.rows, run.sample.images, labels_of(run.sample))
         groups[tuple(array.tobytes() for array in same)].append((name, run.sample))
     drawn = []
     for group in groups.values():
-        source, shown = source_of([sample for _, sample in group]), group[0][1].labels[:LIMIT]
+        source, shown = source_of([sample for _, sample in group]), labels_of(group[0][1])[:LIMIT]
         shows = models.IndexFilter(list(range(len(shown))))
-        of_class = [np.flatnonzero(shown == label).tolist() for label in range(len(classes))]
+        of_class = [np.flatnonzero(shown == label).tolist() for label in range(len(colours))]
         legend.js_on_change("active", models.CustomJS(args={"shows": shows, "of_class": of_class}, code=HIDE))
         args = {"source": source, "classes": classes, "colours": colours, "wrong": WRONG}
         look_up = models.CustomJSHover(args=args, code=LOOK_UP)
-        drawn += [_plot(name, run, source, shows, colours, look_up) for run, (name, _) in enumerate(group)]
+        parts = (source, shows, colours, look_up, bool(classes))
+        drawn += [_plot(name, run, *parts) for run, (name, _) in enumerate(group)]
     row = models.Row(*drawn, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "gap": "20px"})
-    counts = dict.fromkeys(f"{len(s.labels[:LIMIT]):,} of {len(s.labels):,}" for [(_, s), *_] in groups.values())
+    counts = dict.fromkeys(f"{len(s.rows[:LIMIT]):,} of {len(s.rows):,}" for [(_, s), *_] in groups.values())
     apart = "Not all plots show the same images; those that do are linked." if len(groups) > 1 else ""
-    text = NOTES.format(counts=" or ".join(counts), apart=apart)
+    text = NOTES if classes else UNLABELLED
+    text = text.format(counts=" or ".join(counts), apart=apart, split=runs[0][1].split)
     styles = {"color": "#555", "font-size": "13px", "line-height": "1.55"}
     notes = models.Div(text=text, sizing_mode="stretch_width", margin=0, styles=styles)
-    return models.Column(legend, row, notes, sizing_mode="stretch_width", spacing=12)
+    return models.Column(*([legend] if classes else []), row, notes, sizing_mode="stretch_width", spacing=12)
 
 
 def embed(layout: models.Column, target: str) -> str:
@@ -108,7 +116,7 @@ def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
       for run r `x<r>`, `y<r>` in [-1, 1], `predicted<r>`, `wrong<r>` (1 or 0) and `near<r>_<i>`, the row of the
       i-th nearest other.
     """
-    labels = samples[0].labels
+    labels = labels_of(samples[0])
     used = set(range(len(labels))[:LIMIT]).union(*(sample.nearest[:LIMIT].flat for sample in samples))
     images = [data_uri(image) if row in used else "" for row, image in enumerate(samples[0].images)]
     columns = {"label": labels, "image": images}
@@ -116,12 +124,18 @@ def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
         low, high = sample.points[:LIMIT].min(axis=0), sample.points[:LIMIT].max(axis=0)
         # One scale for both axes; points that are all equal have none.
         x, y = ((sample.points - (low + high) / 2) / ((high - low).max() / 2 or 1)).T
-        wrong = (sample.predicted != labels).astype(np.uint8)
-        columns |= {f"x{run}": x, f"y{run}": y, f"predicted{run}": sample.predicted, f"wrong{run}": wrong}
+        predicted = labels if sample.predicted is None else sample.predicted
+        wrong = (predicted != labels).astype(np.uint8)
+        columns |= {f"x{run}": x, f"y{run}": y, f"predicted{run}": predicted, f"wrong{run}": wrong}
         # The narrowest integers keep the page small.
         nearest = sample.nearest.T.astype(np.min_scalar_type(len(labels)))
         columns |= {f"near{run}_{i}": rows for i, rows in enumerate(nearest)}
     return models.ColumnDataSource(columns)
+
+
+def labels_of(sample: Sample) -> Int[np.ndarray, " n"]:
+    """Return the labels of a sample; where it has none, all images are of one kind."""
+    return np.zeros(len(sample.rows), int) if sample.labels is None else sample.labels
 
 
 def data_uri(image: UInt8[np.ndarray, "h w c"]) -> str:
@@ -136,6 +150,7 @@ def _plot(
     shows: models.IndexFilter,
     colours: list[str],
     look_up: models.CustomJSHover,
+    labelled: bool,
 ) -> figure:
     plot = figure(
         # Plain, because Bokeh takes a name between dollars for mathematics.
@@ -174,7 +189,7 @@ def _plot(
     )
     points.hover_glyph.size = 13
     near = [column for column in source.data if column.startswith(f"near{run}_")]
-    hover = models.HoverTool(tooltips=_tooltip(run, near), renderers=[points])
+    hover = models.HoverTool(tooltips=_tooltip(run, near, labelled=labelled), renderers=[points])
     hover.formatters = {f"@{column}": look_up for column in ("label", f"predicted{run}", *near)}
     # Of points on top of each other, the topmost one.
     hover.update(limit=1, sort_by=[("$index", "descending")])
@@ -182,16 +197,17 @@ def _plot(
     return plot
 
 
-def _tooltip(run: int, near: list[str]) -> str:
+def _tooltip(run: int, near: list[str], *, labelled: bool) -> str:
     """Write the HTML that a point shows; Bokeh escapes what it puts in."""
+    classes = f"""<div style="line-height: 1.6">
+<div style="font-size: 15px; font-weight: bold"><span style="color: @label{{colour}}">●</span> @label{{class}}</div>
+<div>kNN: @predicted{run}{{class}} <b style="color: {WRONG}">@predicted{run}{{verdict}}</b></div>
+</div>"""
     frame = f"width: 42px; height: 42px; {PIXELS}; border: 3px solid"
     others = "".join(f'<img src="@{column}{{image}}" style="{frame} @{column}{{frame}}">' for column in near)
     return f"""<div style="padding: 6px; font-size: 13px; color: {style.INK}">
 <div style="display: flex; gap: 12px; align-items: center">
 <img src="@image" style="width: 84px; height: 84px; {PIXELS}">
-<div style="line-height: 1.6">
-<div style="font-size: 15px; font-weight: bold"><span style="color: @label{{colour}}">●</span> @label{{class}}</div>
-<div>kNN: @predicted{run}{{class}} <b style="color: {WRONG}">@predicted{run}{{verdict}}</b></div>
-</div></div>
+{classes if labelled else ""}</div>
 <div style="margin: 10px 0 3px; color: #666">nearest in this embedding</div>
 <div style="display: flex; gap: 2px; margin-left: -3px">{others}</div></div>"""

@@ -6,7 +6,7 @@ from pathlib import Path
 from jaxembed import files
 from jaxembed.report import findings, tables
 from jaxembed.report.comparison import Picture
-from jaxembed.report.experiments import Experiment
+from jaxembed.report.experiments import Experiment, splits
 from jaxembed.report.tables import Table
 
 FILE = "report.md"
@@ -25,8 +25,9 @@ def _lines(
     datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]]
 ) -> Iterator[str]:
     yield "# Which way of learning gave the better embedding?"
-    yield "\nFrozen encoders, evaluated on the test split, each with the distance that its config uses for nearest"
-    yield "neighbours. Mean ± standard deviation over seeds; the best in each column is bold."
+    split = splits(one for experiments in datasets.values() for one in experiments)
+    yield f"\nFrozen encoders, evaluated on the {split} split, each with the distance that its config uses for"
+    yield "nearest neighbours. Mean ± standard deviation over seeds; the best in each column is bold."
     for dataset, experiments in datasets.items():
         yield f"\n## {dataset}\n"
         yield from (f"- {_escape(sentence)}" for sentence in findings.sentences(dataset, experiments))

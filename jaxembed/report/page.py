@@ -12,7 +12,7 @@ from jaxembed import figures, files
 from jaxembed.errors import InputError
 from jaxembed.report import findings, interactive, tables, webp
 from jaxembed.report.comparison import Picture
-from jaxembed.report.experiments import Experiment, differing, options_of
+from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.runs.finished import Finished
 
 FILE = "report.html"
@@ -43,6 +43,7 @@ def write(
     page = environment.get_template("page.html").render(
         datasets=datasets,
         experiments=len(everything),
+        split=splits(everything),
         runs=sum(len(each.runs) for each in everything),
         pictures=pictures,
         tables={dataset: tables.make(experiments) for dataset, experiments in datasets.items()},

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from jaxembed import figures
 from jaxembed.report import findings, methods, tables
 from jaxembed.report.comparison import Picture
-from jaxembed.report.experiments import Experiment, differing, options_of
+from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.report.typeset import MONO, Story
 from jaxembed.runs.finished import Finished
 
@@ -20,7 +20,8 @@ EVALUATION = (
     "embeddings of the train split only: a majority vote of the k nearest train images, with no training; a linear "
     "classifier; and one with hidden layers (MLP). The last two, the probes, get standardised embeddings and are "
     "trained by AdamW, with a learning rate that falls to 0 as half a cosine, from the same initial weights for "
-    "every seed of a run. Retrieval and geometry are measured on the embeddings of the test split."
+    "every seed of a run. Retrieval and geometry are measured on the embeddings of the {split} split. Without "
+    "labels, only what needs none is measured."
 )
 # Figures that can be read at half the page's width, in an order in which two of equal height are neighbours.
 HALF = ("embeddings", "confusion", "neighbours", "reconstructions", "views", "distances")
@@ -55,8 +56,9 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
     story.text(
         f"An encoder turns an image into a vector, its embedding. Here {_count(experiments, 'experiment')} trained "
         f"one on {escape(_listed(datasets))}, with these objectives: {escape(ways)}. Each encoder was then frozen "
-        "and evaluated on the test split: by classifiers that see only its embeddings, by retrieval, and by the "
-        "geometry of its classes. A number is the mean over the seeds of an experiment, ± their standard deviation "
+        f"and evaluated on the {splits(experiments)} split: by how its embeddings are spread and, where there are "
+        "labels, by classifiers that see only the embeddings, by retrieval, and by the geometry of the classes. A "
+        "number is the mean over the seeds of an experiment, ± their standard deviation "
         "where there are several."
     )
     for dataset, group in datasets.items():
@@ -76,7 +78,7 @@ def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
     for objective in _unique(each.runs[0].record["objective"] for group in datasets.values() for each in group):
         story.text(f"<b>{escape(objective)}.</b> {escape(methods.describe(objective))}")
     story.heading("Evaluation", 1)
-    story.text(EVALUATION)
+    story.text(EVALUATION.format(split=splits(each for group in datasets.values() for each in group)))
     head = ["dataset", "experiments", "k", "distance", "views", "linear probe", "MLP probe"]
     caption = (
         "How the embeddings are evaluated: the number k of nearest neighbours and their distance; the augmented "
@@ -133,8 +135,9 @@ def _results(
         story.heading(dataset, 1)
         for table in tables.make(experiments):
             caption = (
-                f"{table.caption} on the test split of {escape(dataset)}. ↑: more is better, ↓: less is better; "
-                "columns without an arrow must not be used to compare experiments. Bold: the best in a column."
+                f"{table.caption} on the {splits(experiments)} split of {escape(dataset)}. ↑: more is better, "
+                "↓: less is better; columns without an arrow must not be used to compare experiments. Bold: the "
+                "best in a column."
             )
             head = ["experiment", *(escape(tables.head(column)) for column in table.columns)]
             rows = [[escape(each.name), *(_number(*cell) for cell in cells)] for each, cells in table.rows]

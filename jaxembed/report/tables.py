@@ -9,7 +9,11 @@ from jaxembed.measures import Column
 from jaxembed.report.experiments import Experiment, Value
 
 # The tables of a report, in order: a column says which one it is in.
-CAPTIONS = {"accuracy": "Accuracy and retrieval", "geometry": "Geometry"}
+CAPTIONS = {
+    "accuracy": "Accuracy and retrieval",
+    "geometry": "Geometry",
+    "views": "Two augmented views of each image",
+}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 
 
@@ -25,16 +29,17 @@ class Table(NamedTuple):
 
 
 def make(experiments: Sequence[Experiment]) -> list[Table]:
-    """Make the tables of what was measured on the test split."""
+    """Make the tables of what was measured on the test split, or the one that takes its place."""
     made = []
     for name, caption in CAPTIONS.items():
         columns = [column for column in shown(experiments) if column.table == name]
         winners = [best(column, experiments) for column in columns]
         rows = []
         for each in experiments:
-            texts = [show(column, each.value(f"test/{column.name}")) for column in columns]
+            texts = [show(column, each.value(column.name)) for column in columns]
             rows.append((each, [(text, each.name in names) for text, names in zip(texts, winners, strict=True)]))
-        made.append(Table(caption, columns, rows))
+        if columns:
+            made.append(Table(caption, columns, rows))
     return made
 
 
@@ -44,19 +49,22 @@ def shown(experiments: Sequence[Experiment]) -> list[Column]:
     A metric that no measure defines, of a new objective for example, is shown by its name.
     """
     known = {column.name: column for column in measures.columns()}
-    found = [metric for each in experiments for run in each.runs for metric in run.record["metrics"]]
-    test = dict.fromkeys(metric.removeprefix("test/") for metric in found if metric.startswith("test/"))
+    runs = [run for each in experiments for run in each.runs]
+    found = [
+        metric.partition("/") for run in runs for metric in run.record["metrics"] if metric.startswith(run.split)
+    ]
+    evaluated = dict.fromkeys(metric for _, _, metric in found)
     others = {
         name: Column(
             name, label=name, better=0, percent=False, table="geometry", meaning="Defined by the objective."
         )
-        for name in test
+        for name in evaluated
     }
     columns = known | {name: column for name, column in others.items() if name not in known}
     return [
         column
         for column in columns.values()
-        if column.table and any(not math.isnan(each.value(f"test/{column.name}").mean) for each in experiments)
+        if column.table and any(not math.isnan(each.value(column.name).mean) for each in experiments)
     ]
 
 
@@ -76,7 +84,7 @@ def show(column: Column, value: Value) -> str:
 
 def best(column: Column, experiments: Sequence[Experiment]) -> set[str]:
     """Name the experiments with the best mean; none if they must not be compared, or there is only one."""
-    means = {each.name: column.better * each.value(f"test/{column.name}").mean for each in experiments}
+    means = {each.name: column.better * each.value(column.name).mean for each in experiments}
     # As shown: what reads the same is equally good.
     means = {name: round(mean, 4 if column.percent else 3) for name, mean in means.items() if not math.isnan(mean)}
     if not column.better or len(means) < 2:

@@ -40,6 +40,20 @@ class Finished(NamedTuple):
         """Name the run in a title."""
         return f"{self.record['experiment']}, seed {self.record['seed']}"
 
+    @property
+    def split(self) -> str:
+        """Name the split that figures and reports show: test, or where there is none validation, or train."""
+        return self.record.get("split", "test")
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether the images that it was measured on have labels."""
+        return self.sample.labels is not None
+
+    def evaluated(self, metric: str) -> float:
+        """Return a metric of the split that is shown, as `measured`."""
+        return self.measured(f"{self.split}/{metric}")
+
     def measured(self, metric: str) -> float:
         """Return a metric; NaN where the run does not have it or it has no finite value."""
         value = self.record["metrics"].get(metric)

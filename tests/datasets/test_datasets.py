@@ -60,12 +60,12 @@ def warnings(monkeypatch):
     return lines
 
 
-def load(data_dir: Path, name: str = "trees", *, validation: int = 2, seed: int = 0) -> datasets.Dataset:
+def load(data_dir: Path, name: str = "trees", *, validation: float = 2, seed: int = 0) -> datasets.Dataset:
     section = {"name": name, "validation": validation}
     return datasets.load(section, data_dir=str(data_dir), seed=seed)
 
 
-def refusal(data_dir: Path, name: str = "trees", *, validation: int = 2) -> str:
+def refusal(data_dir: Path, name: str = "trees", *, validation: float = 2) -> str:
     """Return the error of loading, which is one line."""
     with pytest.raises(InputError) as caught:
         load(data_dir, name, validation=validation)
@@ -111,10 +111,25 @@ def test_the_seed_alone_picks_the_validation_images(data_dir):
     np.testing.assert_array_equal(first.test.images, other.test.images)
 
 
-@pytest.mark.parametrize("validation", [-1, 0, 1437, 9999])
-def test_a_validation_split_that_leaves_nothing_is_refused(data_dir, validation):
-    error = refusal(data_dir, "digits", validation=validation)
-    assert f"data.validation must be between 1 and 1436, got {validation}" in error
+@pytest.mark.parametrize(
+    ("validation", "error"),
+    [
+        (-1, "must be >= 0, got -1"),
+        (1437, "must be less than the 1437 images there are, got 1437"),
+        (0.99999, "must be less than the 1437 images there are, got 0.99999"),
+        (2.5, "must be a share below 1 or a whole number, got 2.5"),
+    ],
+)
+def test_a_validation_split_that_leaves_nothing_is_refused(data_dir, validation, error):
+    assert f"config.data.validation {error}" in refusal(data_dir, "digits", validation=validation)
+
+
+def test_a_share_of_the_train_images_can_be_held_out_or_none(data_dir):
+    assert len(load(data_dir, "digits", validation=0.1).validation.labels) == 144
+    nothing = load(data_dir, "digits", validation=0)
+    assert nothing.validation is None
+    assert len(nothing.train.labels) == 1437
+    assert nothing.measured == ("test",)
 
 
 def test_a_dataset_without_code_is_read_by_name_alone(data_dir, made, decoded):
@@ -241,7 +256,7 @@ def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monke
 @pytest.mark.parametrize("name", ["", ".", "../data/trees", "/", "tree", "trees/1.2.0"])
 def test_an_unknown_name_is_refused_with_the_names_there_are(data_dir, made, name):
     error = refusal(data_dir, name)
-    assert "must be one of digits, mnist, fashion_mnist, cifar10, trees; got " + repr(name) in error
+    assert "must be one of digits, folder, mnist, fashion_mnist, cifar10, trees; got " + repr(name) in error
     assert ("did you mean 'trees'" in error) == (name in ("tree", "trees/1.2.0"))
 
 

@@ -25,8 +25,8 @@ def test_a_source_returns_two_splits_of_labelled_images(name):
 
 
 @pytest.mark.parametrize("name", options.names(datasets))
-def test_the_options_of_a_source_are_keyword_only_and_have_no_defaults(name):
+def test_the_options_of_a_source_are_keyword_only(name):
     module = options.find(datasets, name, what="a dataset")
     first, second, *rest = inspect.signature(module.load).parameters.values()
     assert (first.name, second.name) == ("name", "data_dir")
-    assert all(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in rest)
+    assert all(p.kind is p.KEYWORD_ONLY for p in rest)

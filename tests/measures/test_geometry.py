@@ -7,7 +7,7 @@ from scipy.stats import ortho_group
 from sklearn.metrics import silhouette_score
 
 from jaxembed.kernels import pairs
-from jaxembed.measures import geometry, sphere
+from jaxembed.measures import alignment, geometry, sphere
 from jaxembed.measures import rank as ranks
 
 DISTANCES = ["cosine", "euclidean"]
@@ -18,7 +18,8 @@ SPATIAL = ("silhouette", "within_distance", "between_distance", "distance_ratio"
 
 def measure(rows: np.ndarray, labels: np.ndarray, *, distance: str) -> dict[str, float]:
     """Everything that is measured on points and labels alone."""
-    measured = geometry.measure(rows, labels, distance=distance) | sphere.measure(rows, labels)
+    measured = geometry.measure(rows, labels, distance=distance) | sphere.measure(rows)
+    measured["alignment"] = alignment.alignment(rows, labels)
     return measured | {"rankme": ranks.rankme(rows)}
 
 

@@ -26,7 +26,8 @@ def rows(n: int, seed: int) -> Rows:
     random = np.random.default_rng(seed)
     labels = (np.arange(n) % 3).astype(np.int32)
     points = random.normal(size=(n, 5)) + 3 * np.eye(5)[labels]
-    return Rows(points.astype(np.float32), labels, 3)
+    pair = tuple((points + 0.1 * random.normal(size=points.shape)).astype(np.float32) for _ in range(2))
+    return Rows(points.astype(np.float32), labels, 3, pair=pair)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -35,7 +36,7 @@ def test_a_measure_has_columns_that_say_what_they_mean(name):
     assert isinstance(module.POSITION, int)
     for column in module.COLUMNS:
         assert column.better in (-1, 0, 1)
-        assert column.table in ("", "accuracy", "geometry")
+        assert column.table in ("", "accuracy", "geometry", "views")
         assert column.label
         assert column.meaning.endswith(".")
 

@@ -200,7 +200,7 @@ def test_no_text_lies_over_another_or_leaves_the_page(length, tmp_path):
         lines[page, y][x] += pdfmetrics.stringWidth(said, font.partition("+")[2], size)
     assert words["0.123"] >= 2 * sum(not column.percent for column in columns)
     assert words["98,765.4"] == words["parameters"] == 1
-    assert words["silhouette"] == words["uniformity"] == words["alignment"] == 2
+    assert words["silhouette"] == words["uniformity"] == 2
     for line in lines.values():
         # reportlab makes spaces up to 5% narrower where a word then fits: 3 points a line.
         starts = [*sorted(line), typeset.A4[0] - typeset.MARGIN + 3]

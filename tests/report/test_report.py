@@ -39,9 +39,9 @@ def test_runs_that_differ_in_the_seed_alone_are_one_experiment(runs):
         "rows": ["one", "two"],
         "b/other": ["three"],
     }
-    value = grouped(runs)["rows"][0].value("test/knn_accuracy")
+    value = grouped(runs)["rows"][0].value("knn_accuracy")
     assert value == pytest.approx((0.83, 0.03))
-    assert math.isnan(grouped(runs)["rows"][1].value("test/knn_accuracy").sd)
+    assert math.isnan(grouped(runs)["rows"][1].value("knn_accuracy").sd)
 
 
 def test_one_name_with_two_configs_is_two_experiments_named_by_what_differs(tmp_path):
@@ -64,9 +64,9 @@ def test_the_best_is_marked_as_the_measure_says(better, best, tmp_path):
 def test_values_are_shown_with_their_deviation_or_as_a_dash(runs):
     one, two = grouped(runs)["rows"]
     columns = {column.name: column for column in measures.columns()}
-    assert tables.show(columns["knn_accuracy"], one.value("test/knn_accuracy")) == "83.00 ± 3.00"
-    assert tables.show(columns["knn_accuracy"], two.value("test/knn_accuracy")) == "80.00"
-    assert tables.show(columns["cdnv"], two.value("test/cdnv")) == "–"
+    assert tables.show(columns["knn_accuracy"], one.value("knn_accuracy")) == "83.00 ± 3.00"
+    assert tables.show(columns["knn_accuracy"], two.value("knn_accuracy")) == "80.00"
+    assert tables.show(columns["cdnv"], two.value("cdnv")) == "–"
     assert tables.head(columns["knn_accuracy"]) == "kNN % ↑"
 
 
@@ -256,11 +256,13 @@ def test_each_measure_has_its_direction_and_unit():
     up |= {f"recall_at_{k}" for k in (1, 5, 10)}
     down = {"distance_ratio", "distance_overlap", "cdnv", "l1"}
     neither = {"alignment", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
+    neither |= {"view_alignment", "view_agreement"}
     shown = {column.name: column for column in measures.columns() if column.table}
     directions = {name: column.better for name, column in shown.items()}
     assert directions == dict.fromkeys(up, 1) | dict.fromkeys(down, -1) | dict.fromkeys(neither, 0)
     assert {name for name, column in shown.items() if column.percent} == (up - {"silhouette"}) | {
-        "distance_overlap"
+        "distance_overlap",
+        "view_agreement",
     }
 
 

@@ -1,5 +1,6 @@
-"""Decodes the ArrayRecord files of a prepared TFDS folder to arrays, without TensorFlow."""
+"""Decodes the ArrayRecord files of a prepared TFDS folder to arrays, without TensorFlow, and caches them."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,46 @@ import numpy as np
 import tqdm
 from PIL import Image
 
+from jaxembed import cache
 from jaxembed.errors import InputError
+from jaxembed.pictures import MODES
 from jaxembed.types import Batch, Published
 
-# Pillow's modes by number of channels; images are converted to them because a PNG may hold a palette instead.
-_MODES = {1: "L", 3: "RGB"}
+_FORMAT = 1
 _DECODED_AT_ONCE = 2000
+
+
+def load(name: str, folder: Path) -> Published:
+    """Read the decoded arrays from the data's folder or the user's cache, or else decode and write them.
+
+    Raises:
+      InputError: if the dataset is no image classification dataset, or is damaged.
+    """
+    stems = [folder / "jaxembed", cache.of_user(f"{name}-{folder.name}", folder)]
+    arrays = cache.load(stems, _key(folder), lambda: _arrays(decode(name, folder)), what=name)
+    train, test = (Batch(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test"))
+    return Published(tuple(arrays["classes"].tolist()), train, test)
+
+
+def _key(folder: Path) -> str:
+    """Hash the source of the arrays: the text of the metadata, and the names, sizes and times of the records."""
+    digest = hashlib.sha256(str(_FORMAT).encode())
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".json", ".txt"):
+            digest.update(file.name.encode() + file.read_bytes())
+        elif ".array_record-" in file.name:
+            digest.update(f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _arrays(splits: Published) -> cache.Arrays:
+    return {
+        "classes": np.array(splits.classes),
+        "train_images": splits.train.images,
+        "train_labels": splits.train.labels,
+        "test_images": splits.test.images,
+        "test_labels": splits.test.labels,
+    }
 
 
 def decode(name: str, folder: Path) -> Published:
@@ -54,7 +89,7 @@ def _supervised(name: str, info: Any) -> tuple[str, str]:
     if None in supervised[0].shape or supervised[0].np_dtype != np.uint8:
         got = f"{np.dtype(supervised[0].np_dtype).name} of shape {supervised[0].shape}"
         raise InputError(f"{name} must have uint8 images of one static shape, got {got}")
-    if supervised[0].shape[-1] not in _MODES:
+    if supervised[0].shape[-1] not in MODES:
         raise InputError(f"{name} must have grey or RGB images, 1 or 3 channels; got {supervised[0].shape[-1]}")
     if not {"train", "test"} <= set(info.splits):
         raise InputError(f"{name} must have the splits train and test, got {', '.join(info.splits) or 'none'}")
@@ -73,7 +108,8 @@ def _decode_split(source: Any, image: str, label: str, shape: tuple[int, int, in
         for start in range(0, n, _DECODED_AT_ONCE):
             rows = range(start, min(start + _DECODED_AT_ONCE, n))
             for row, example in zip(rows, source.__getitems__(list(rows)), strict=True):
-                pixels = Image.open(io.BytesIO(example[image])).convert(_MODES[shape[-1]])
+                # A PNG may hold a palette instead of the mode.
+                pixels = Image.open(io.BytesIO(example[image])).convert(MODES[shape[-1]])
                 # Not reshaped to `shape`, because a transposed image must be an error.
                 batch.images[row] = np.asarray(pixels).reshape(pixels.height, pixels.width, -1)
                 batch.labels[row] = example[label]

@@ -1,0 +1,81 @@
+"""Two views: how far an embedding ignores what an augmentation changes; no labels are needed."""
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxembed.kernels import pairs
+from jaxembed.measures import Column, Measure, Measured, Rows
+
+POSITION = 73
+COLUMNS = (
+    Column(
+        "view_alignment",
+        label="distance of two views",
+        better=0,
+        percent=False,
+        table="views",
+        meaning="Mean squared distance between two views of an image, on the unit sphere; also 0 after a collapse.",
+    ),
+    Column(
+        "view_agreement",
+        label="shared neighbours %",
+        better=0,
+        percent=True,
+        table="views",
+        meaning="Nearest neighbours of an image that its two views have in common.",
+    ),
+)
+
+
+def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
+    """Make the measure of a split's pairs of views; it measures nothing where there are none."""
+
+    def measure(rows: Rows) -> Measured:
+        if rows.pair is None:
+            return Measured({})
+        shared = agreement(*rows.pair, neighbours=neighbours, distance=distance)
+        return Measured({"view_alignment": alignment(*rows.pair), "view_agreement": shared})
+
+    return measure
+
+
+def alignment(first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "n d"]) -> float:
+    """Mean squared distance between the directions of an image's two views.
+
+    Returns:
+      0 to 4; 0 if the two point the same way.
+
+    Source: Wang & Isola 2020, section 4.1 with alpha = 2, arXiv:2005.10242.
+    """
+    apart = pairs.directions(first) - pairs.directions(second)
+    return float(np.einsum("nd,nd->n", apart, apart).mean(dtype=np.float64))
+
+
+def agreement(
+    first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "n d"], *, neighbours: int, distance: str
+) -> float:
+    """Share of an image's k nearest other images among the first views that are also so among the second views.
+
+    Args:
+      first: [n, d] the embeddings of one view of each image.
+      second: [n, d] those of another view of the same images.
+      neighbours: k; at most n - 1 are used.
+      distance: "cosine" or "euclidean".
+
+    Returns:
+      0 to 1: about k / n by chance, 1 if both have the same neighbours.
+    """
+    from jaxembed.kernels import nearest  # here, because it imports jax
+
+    n = len(first)
+    k = min(neighbours, n - 1)
+    found = [_others(nearest.find(views, views, neighbours=k + 1, distance=distance)) for views in (first, second)]
+    rows = np.arange(n)[:, None] * n  # makes an image's neighbours distinct from those of all other images
+    return float(np.isin(rows + found[0], rows + found[1]).mean())
+
+
+def _others(found: np.ndarray) -> np.ndarray:
+    """Leave each row itself out of the k + 1 nearest rows, or the last one if equal rows hide it."""
+    itself = found == np.arange(len(found))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return found[~itself].reshape(len(found), -1)

@@ -1,0 +1,210 @@
+"""A folder of pictures becomes a dataset, and training, evaluation and figures do without labels."""
+
+import io
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxembed import datasets, pictures
+from jaxembed.errors import InputError
+from jaxembed.pictures import Shape
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve pictures in two classes, named so that their order is not that of the classes."""
+    for number in range(12):
+        file = tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 20 * number, np.uint8)).save(file)
+    return tmp_path / "photos"
+
+
+def load(path, *, seed=0, **options):
+    section = {"name": "folder", "path": str(path), "size": 8, "validation": 3} | options
+    return datasets.load(section, data_dir=None, seed=seed)
+
+
+def brightness(split):
+    return split.images[:, 0, 0, 0].tolist()
+
+
+def test_sub_folders_are_classes(photos):
+    dataset = load(photos, validation=0)
+    assert (dataset.name, dataset.classes) == ("photos", ("cat", "dog"))
+    assert brightness(dataset.train) == [0, 200, 40, 80, 120, 160, 20, 220, 60, 100, 140, 180]
+    assert dataset.train.labels.tolist() == [0] * 6 + [1] * 6
+    assert (dataset.validation, dataset.test) == (None, None)
+
+
+def test_without_sub_folders_or_with_a_picture_outside_them_there_are_no_labels(photos):
+    shutil.copy(photos / "cat/0.png", photos / "outside.png")
+    for folder in (photos, photos / "cat"):
+        dataset = load(folder)
+        assert dataset.classes == ()
+        assert set(dataset.train.labels.tolist()) == {-1}
+        assert not dataset.is_labelled
+
+
+def test_folders_named_train_val_and_test_are_the_splits(photos, tmp_path):
+    for split in ("train", "val", "test"):
+        shutil.copytree(photos, tmp_path / "split" / split)
+    dataset = load(tmp_path / "split", validation=3)
+    assert dataset.classes == ("cat", "dog")
+    assert [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)] == [12, 12, 12]
+    shutil.rmtree(tmp_path / "split" / "val")
+    dataset = load(tmp_path / "split", validation=3)
+    assert [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)] == [9, 3, 12]
+
+
+def test_splits_depend_on_seed_and_name_only(photos):
+    first, again, other = (load(photos, seed=seed, test=0.25) for seed in (1, 1, 2))
+    assert brightness(first.validation) == brightness(again.validation) != brightness(other.validation)
+    assert brightness(first.test) == brightness(other.test)
+    everything = brightness(first.train) + brightness(first.validation) + brightness(first.test)
+    assert sorted(everything) == [20 * number for number in range(12)]
+    os.rename(photos / "cat", photos / "cats")  # only names count: those of dogs keep their order
+    order = [name for name in datasets.by_name(["dog/1", "cat/2", "dog/3"], salt=1)]
+    renamed = [name for name in datasets.by_name(["dog/1", "cats/2", "dog/3"], salt=1)]
+    assert [row for row in order if row != 1] == [row for row in renamed if row != 1]
+
+
+def test_a_changed_file_is_decoded_again(photos, user_cache):
+    load(photos)
+    (before,) = user_cache.glob("jaxembed/folder-photos-8x3-*.npz")
+    Image.fromarray(np.full((8, 8, 3), 255, np.uint8)).save(photos / "cat" / "0.png")
+    os.utime(photos / "cat" / "0.png", ns=(1, 1))
+    dataset = load(photos, validation=0)
+    assert brightness(dataset.train)[0] == 255
+    (after,) = user_cache.glob("jaxembed/folder-photos-8x3-*.npz")
+    assert before != after
+
+
+def test_more_files_than_are_read_at_once_keep_their_labels(photos, monkeypatch):
+    monkeypatch.setattr(pictures, "_AT_ONCE", 5)
+    assert brightness(load(photos, validation=0).train) == [0, 200, 40, 80, 120, 160, 20, 220, 60, 100, 140, 180]
+
+
+def test_bad_files_are_named_skipped_and_counted(photos, capsys):
+    (photos / "cat" / "empty.png").touch()
+    (photos / "cat" / "text.jpg").write_text("no picture")
+    (photos / "dog" / "a\nb<script>.png").write_bytes((photos / "dog" / "1.png").read_bytes()[:40])
+    (photos / "dog" / "notes.txt").write_text("not even by its name")
+    for _ in ("decoded", "cached"):
+        dataset = load(photos, validation=0)
+        assert len(dataset.train.labels) == 12
+        lines = capsys.readouterr().err.splitlines()
+        lines = [line for line in lines if "decoding" not in line]
+        assert lines[0] == "cat/empty.png is skipped: it is empty"
+        assert lines[1].startswith("cat/text.jpg is skipped: it is not in an image format")
+        assert lines[2].startswith(r"dog/a\nb<script>.png is skipped: ")
+        assert lines[3:] == [f"3 of 15 pictures in {photos} cannot be read"]
+
+
+def test_a_decompression_bomb_is_a_bad_file(photos, capsys, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(InputError, match=r"most pictures in .* cannot be read: 12 of 12"):
+        load(photos)
+    assert "decompression bomb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (
+            lambda photos: photos / "nowhere",
+            "config.data.path must be a folder of pictures; .*nowhere is not there",
+        ),
+        (lambda photos: photos / "cat/0.png", "must be a folder of pictures; .*0.png is a file"),
+        (lambda photos: (photos / "new").mkdir() or photos / "new", "new holds no picture, no file that ends in"),
+    ],
+)
+def test_a_folder_without_pictures_is_refused(photos, change, error):
+    with pytest.raises(InputError, match=error):
+        load(change(photos))
+
+
+def test_links_in_a_circle_end(photos):
+    (photos / "cat" / "again").symlink_to(photos, target_is_directory=True)
+    assert len(load(photos, validation=0).train.labels) == 12
+
+
+def test_a_path_is_required(photos):
+    with pytest.raises(InputError, match=r"config\.data lacks path"):
+        datasets.load({"name": "folder", "size": 8, "validation": 3}, data_dir=None, seed=0)
+
+
+def file_of(image, name="a.png", **options):
+    stream = io.BytesIO()
+    image.save(stream, format=Image.registered_extensions()[os.path.splitext(name)[1]], **options)
+    return stream.getvalue()
+
+
+GREY = RANDOM.integers(0, 256, (6, 6), np.uint8)
+COLOUR = RANDOM.integers(0, 256, (6, 6, 3), np.uint8)
+RGBA = np.dstack([COLOUR, np.full((6, 6), 51, np.uint8)])
+
+
+def rotated():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: shown a quarter turn clockwise
+    return file_of(Image.fromarray(COLOUR), exif=exif)
+
+
+def animation():
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    return file_of(frames[0], "a.gif", save_all=True, append_images=frames[1:])
+
+
+@pytest.mark.parametrize(
+    ("content", "channels", "expected"),
+    [
+        (file_of(Image.fromarray(COLOUR)), 3, COLOUR),
+        (file_of(Image.fromarray(COLOUR), "a.bmp"), 3, COLOUR),
+        (file_of(Image.fromarray(GREY)), 3, np.repeat(GREY[..., None], 3, axis=2)),
+        (file_of(Image.fromarray(COLOUR)), 1, np.asarray(Image.fromarray(COLOUR).convert("L"))[..., None]),
+        (file_of(Image.fromarray(GREY.astype(np.uint16) * 257)), 1, GREY[..., None]),
+        (file_of(Image.fromarray(GREY > 127)), 1, np.where(GREY > 127, 255, 0)[..., None]),
+        (file_of(Image.fromarray(RGBA)), 3, np.rint(0.2 * COLOUR + 0.8 * 255)),
+        (file_of(Image.fromarray(GREY).convert("P")), 1, GREY[..., None]),
+        (file_of(Image.fromarray(255 - RGBA, "CMYK"), "a.tif"), 3, None),
+        (rotated(), 3, np.rot90(COLOUR, -1)),
+        (animation(), 1, GREY[..., None]),
+    ],
+    ids=["png", "bmp", "grey-as-colour", "colour-as-grey", "16", "1", "rgba", "palette", "cmyk", "exif", "gif"],
+)
+def test_pictures_of_all_kinds(tmp_path, content, channels, expected):
+    (tmp_path / "a").write_bytes(content)
+    pixels = pictures.read(tmp_path / "a", Shape(6, 6, channels))
+    assert pixels.dtype == np.uint8
+    if expected is None:
+        with Image.open(io.BytesIO(content)) as picture:
+            expected = np.asarray(picture.convert("RGB"))
+    np.testing.assert_allclose(pixels, expected, atol=1)
+
+
+def test_the_middle_of_a_long_picture_is_kept():
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 200
+    np.testing.assert_array_equal(pictures.fit(Image.fromarray(wide), Shape(10, 10, 3)), wide[:, 10:20])
+    # Antialiased: the mean of stripes, not some of them.
+    stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
+    shrunk = pictures.fit(Image.fromarray(stripes), Shape(8, 8, 1))
+    np.testing.assert_allclose(shrunk, 100, atol=5)
+
+
+def test_floating_point_pixels_are_a_bad_file(tmp_path):
+    Image.fromarray(np.ones((6, 6), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"cannot be read as an image: .*without a known range"):
+        pictures.read(tmp_path / "a.tif", Shape(6, 6, 1))
