@@ -1,3 +1,19 @@
-"""Structured image embeddings, learned four ways in pure JAX: a run is dataset × encoder × objective."""
+"""Structured image embeddings, learned four ways in pure JAX: a run is dataset × encoder × objective.
+
+`jaxembed.load("checkpoints/simclr_cifar").embed(images)` embeds images with a trained encoder.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxembed.frozen import FrozenEncoder
 
 __version__ = "0.1.0"
+
+
+def load(run: "str | os.PathLike") -> "FrozenEncoder":
+    """Load the frozen encoder of a finished run's folder, or a published one by its name, as `frozen.load`."""
+    from jaxembed import frozen  # here, because it imports jax, which reports do without
+
+    return frozen.load(run)

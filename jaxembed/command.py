@@ -1,0 +1,43 @@
+"""Commands: what `python -m jaxembed.<name>` has in common: its arguments, and errors that are one line."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from absl import logging
+
+from jaxembed import errors
+from jaxembed.errors import InputError, JaxembedError
+
+
+def parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Make the parser of a command's arguments."""
+    return argparse.ArgumentParser(
+        f"python -m jaxembed.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; an error is one line on standard error."""
+    logging.set_verbosity(logging.ERROR)  # JAX logs missing devices
+    try:
+        main(arguments)
+    except (JaxembedError, OSError, KeyboardInterrupt) as error:
+        text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
+        print(f"{name}:", " ".join(text.split()), file=sys.stderr)
+        return errors.status(error)
+    return 0
+
+
+def check_output(file: Path, *, overwrite: bool) -> None:
+    """Raise an InputError if a file cannot be written, or exists and must not be replaced."""
+    if file.is_dir():
+        raise InputError(f"--output {file} is a folder")
+    if file.exists() and not overwrite:
+        raise InputError(f"--output {file} exists; use --overwrite to replace it")
+    if not file.parent.is_dir():
+        raise InputError(f"--output {file} cannot be written: there is no folder {file.parent}")

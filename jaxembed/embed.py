@@ -1,0 +1,83 @@
+"""Embed a folder of pictures, or a dataset, with a trained encoder; write the vectors with the files' names.
+
+  python -m jaxembed.embed checkpoints/simclr_cifar PHOTOS --output=photos.npz
+  python -m jaxembed.embed simclr_mnist mnist --output=mnist.parquet
+
+An .npz holds `embeddings` [n, d], `names` and, where sub-folders or the dataset give them, `labels`. A .parquet has
+a row for each image and, in addition, its place on a map and its nearest neighbours, as embedding-atlas reads
+them.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import tqdm
+
+from jaxembed import command, files, vectors
+from jaxembed.errors import InputError
+from jaxembed.vectors import About, Neighbours, Spool
+
+# Neighbours of each image in a .parquet.
+NEIGHBOURS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Embed what the arguments say."""
+    parser = command.parser("embed", __doc__)
+    parser.add_argument("run", help="a run's folder, or the name of a published encoder")
+    parser.add_argument("source", help="a folder of pictures, or a dataset's name")
+    parser.add_argument("--output", type=Path, required=True, help="file to write, .npz or .parquet")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--data_dir", help="folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own)")
+    options = parser.parse_args(arguments)
+    vectors.check_suffix(options.output)
+    command.check_output(options.output, overwrite=options.overwrite)
+
+    from jaxembed import frozen, originals  # here, because they import jax
+
+    encoder = frozen.load(options.run)
+    found = originals.find(options.source, data_dir=options.data_dir)
+    about = About(found.source, encoder.name, encoder.stored.sha256, encoder.distance)
+    with Spool(options.output, encoder.dimension) as spool:
+        started = time.perf_counter()
+        bad = fill(spool, encoder, found)
+        seconds = time.perf_counter() - started
+        if not spool.names:
+            raise InputError(f"none of the {found.count} pictures in {options.source} can be read")
+        write(spool.vectors(about), options.output)
+    count = len(spool.names)
+    skipped = f", {bad} skipped" if bad else ""
+    print(f"{count:,} images{skipped}, {encoder.dimension} numbers each, {count / seconds:,.0f} images/s")
+    print(f"File: {options.output}")
+
+
+def fill(spool: Spool, encoder: "FrozenEncoder", found: "Originals") -> int:
+    """Embed all pictures into a spool, and return how many cannot be read; those are reported."""
+    bad = 0
+    with tqdm.tqdm(total=found.count, desc="embedding", unit=" images", disable=None) as bar:
+        for chunk in found.stream(encoder.shape):
+            for file, reason in chunk.bad:
+                bar.write(f"{files.shown(file)} is skipped: {files.shown(reason)}", file=sys.stderr)
+            bad += len(chunk.bad)
+            if chunk.names:
+                spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
+            bar.update(len(chunk.names) + len(chunk.bad))
+    return bad
+
+
+def write(made: vectors.Vectors, file: Path) -> None:
+    """Write vectors in the format that the file's name says."""
+    if file.suffix == ".npz":
+        vectors.write_npz(made, file)
+        return
+    from jaxembed import index, layout
+
+    rows = index.others(index.make(made.embeddings, distance=made.about.distance), NEIGHBOURS)
+    points = layout.project(made.embeddings, distance=made.about.distance)
+    vectors.write_parquet(made._replace(points=points), Neighbours(*rows), file)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("embed", main))

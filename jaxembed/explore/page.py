@@ -1,0 +1,175 @@
+"""The page: a map of points, the picture under the pointer, what a lasso holds, and what is near a new picture."""
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import numpy as np
+from bokeh import models
+from bokeh.document import Document
+from bokeh.plotting import figure
+from bokeh.transform import linear_cmap
+from PIL import Image, ImageOps
+
+from jaxembed import files, layout
+from jaxembed.errors import JaxembedError
+from jaxembed.frozen import FrozenEncoder
+from jaxembed.index import Approximate, Exact, Found
+from jaxembed.report import webp
+from jaxembed.vectors import Vectors
+
+TEMPLATE = Path(__file__).with_name("page.html")
+# Images that are shown of a selection, and neighbours of a new picture.
+SHOWN, NEAR = 60, 12
+COLOUR = "#3f90da"
+SAVE = """
+const text = chosen.data.name.join("\\n") + "\\n"
+const link = document.createElement("a")
+link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}))
+link.download = "selection.txt"
+link.click()
+URL.revokeObjectURL(link.href)
+"""
+TOOLTIP = """<div style="max-width: 240px; font-size: 13px; overflow-wrap: anywhere">
+<img src="image/$index" style="display: block; max-width: 224px; max-height: 224px; min-width: 96px;
+image-rendering: auto; margin-bottom: 4px">@name @label</div>"""
+STYLE = """
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: 6px; }
+.grid { font: 11px system-ui; }
+.grid figure { margin: 0; } .grid img { width: 100%; height: 88px; object-fit: contain; background: #f3f3f3; }
+.grid figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: #555; }
+.query img { max-width: 160px; max-height: 160px; display: block; margin: 4px 0 10px; outline: 3px solid #e42536; }
+p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
+"""
+
+
+class Page:
+    """Makes a document for each browser that opens the page."""
+
+    def __init__(self, encoder: FrozenEncoder, shown: Vectors, index: Exact | Approximate) -> None:
+        """Prepare what all documents have in common."""
+        self.encoder, self.shown, self.index = encoder, shown, index
+        self.names = [files.utf8(files.shown(name)) for name in shown.names]
+        self.labels = [files.utf8(files.shown(label)) for label in shown.labels]
+        classes = sorted(set(self.labels))
+        self.codes = np.searchsorted(classes, self.labels) if classes else np.zeros(0, int)
+        self.colours = _colours(len(classes))
+
+    def add_to(self, document: Document) -> None:
+        """Add the page to a document."""
+        x, y = np.asarray(self.shown.points, np.float32).T
+        columns = {"x": x, "y": y, "name": self.names, "label": self.labels, "code": self.codes}
+        points = models.ColumnDataSource(columns)
+        query = models.ColumnDataSource({"x": [], "y": []})
+        chosen = models.ColumnDataSource({"name": []})
+        text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder.name)}"
+        head = _div(
+            f"<p><b>{text}</b></p><p>Choose a picture, or drop one on the page, to find what is near it.</p>"
+        )
+        near, selected = _div(""), _div("<p>Select points with the lasso to list their pictures.</p>")
+        picture = models.FileInput(accept="image/*", name="picture", sizing_mode="stretch_width")
+        save = models.Button(
+            label="Save the list of names", disabled=True, sizing_mode="stretch_width", name="save"
+        )
+        save.js_on_click(models.CustomJS(args={"chosen": chosen}, code=SAVE))
+
+        def select(_: str, __: list[int], rows: list[int]) -> None:
+            chosen.data = {"name": [self.names[row] for row in rows]}
+            save.disabled = not rows
+            selected.text = self._selection(rows)
+
+        def search(_: str, __: str, content: str) -> None:
+            near.text, place = self._near(picture.filename, content)
+            query.data = {"x": [place[0]], "y": [place[1]]} if place else {"x": [], "y": []}
+
+        points.selected.on_change("indices", select)
+        picture.on_change("value", search)
+        side = models.Column(
+            head, picture, near, selected, save, width=430, height_policy="max", styles={"overflow-y": "auto"}
+        )
+        plot = self._plot(points, query)
+        document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
+        document.title = f"{self.encoder.name}: {len(self.names):,} images"
+        document.template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"))
+
+    def _plot(self, points: models.ColumnDataSource, query: models.ColumnDataSource) -> figure:
+        tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"
+        plot = figure(
+            tools=tools,
+            active_drag="lasso_select",
+            active_scroll="wheel_zoom",
+            sizing_mode="stretch_both",
+            match_aspect=True,
+            output_backend="webgl",
+            toolbar_location="above",
+            outline_line_color=None,
+            background_fill_color="#f8f8f8",
+            name="map",
+        )
+        plot.axis.visible = plot.grid.visible = False
+        plot.toolbar.logo = None
+        colours = self.colours
+        fill = linear_cmap("code", colours, low=-0.5, high=len(colours) - 0.5) if len(colours) > 1 else COLOUR
+        size = float(np.clip(400 / np.sqrt(len(self.names) or 1), 3, 9))
+        dots = plot.scatter(
+            "x", "y", source=points, size=size, fill_color=fill, fill_alpha=0.7, line_color=None,
+            nonselection_fill_alpha=0.12,
+        )  # fmt: skip
+        plot.scatter("x", "y", source=query, size=24, marker="star", fill_color="#e42536", line_color="white")
+        hover = models.HoverTool(tooltips=TOOLTIP, renderers=[dots], limit=1)
+        plot.add_tools(hover)
+        return plot
+
+    def _selection(self, rows: list[int]) -> str:
+        if not rows:
+            return "<p>Select points with the lasso to list their pictures.</p>"
+        more = f", the first {SHOWN} are shown" if len(rows) > SHOWN else ""
+        return f"<p><b>{len(rows):,} selected</b>{more}</p>{self._grid(rows[:SHOWN])}"
+
+    def _grid(self, rows: list[int], captions: list[str] | None = None) -> str:
+        captions = captions or [self.names[row] for row in rows]
+        cells = "".join(
+            f'<figure title="{html.escape(self.names[row])}"><img src="image/{row}" loading="lazy" alt="">'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            for row, caption in zip(rows, captions, strict=True)
+        )
+        return f'<div class="grid">{cells}</div>'
+
+    def _near(self, name: str, content: str) -> tuple[str, list[float] | None]:
+        """Embed a picture: (what is near it, as HTML; its place on the map, None if it cannot be read)."""
+        name = html.escape(files.shown(name))
+        try:
+            with Image.open(io.BytesIO(base64.b64decode(content))) as opened:
+                embedding = self.encoder.embed(opened)
+                small = ImageOps.exif_transpose(opened).convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, JaxembedError) as error:
+            return f"<p><b>{name} cannot be read as an image:</b> {html.escape(str(error))}</p>", None
+        found = self.index.search(embedding, min(NEAR, len(self.names)))
+        small.thumbnail((320, 320))
+        uri = webp.data_uri(small, quality=85)
+        captions = [
+            f"{distance:.3f} {self.names[row]}"
+            for row, distance in zip(found.rows[0], found.distances[0], strict=True)
+        ]
+        grid = self._grid(found.rows[0].tolist(), captions)
+        text = f"<p><b>{name}</b> and its nearest images, with distances:</p>"
+        head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
+        return head + grid, self._place(found)
+
+    def _place(self, found: Found) -> list[float]:
+        return layout.place(np.asarray(self.shown.points, float), found)[0].tolist()
+
+
+def _div(text: str) -> models.Div:
+    return models.Div(text=text, sizing_mode="stretch_width", stylesheets=[models.InlineStyleSheet(css=STYLE)])
+
+
+def _colours(classes: int) -> list[str]:
+    if classes <= 1:
+        return [COLOUR]
+    if classes <= 10:
+        return [matplotlib.colors.to_hex(each) for each in matplotlib.color_sequences["petroff10"][:classes]]
+    return [matplotlib.colors.to_hex(each) for each in matplotlib.colormaps["turbo"](np.linspace(0, 1, classes))]

@@ -1,0 +1,270 @@
+"""Embed, search and look around: from a folder to vectors, to the nearest files, to a page."""
+
+import base64
+import io
+import socket
+import threading
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxembed import command, datasets, embed, frozen, index, layout, search, vectors
+from jaxembed.errors import InputError
+from jaxembed.explore import __main__ as explore
+from jaxembed.vectors import About
+
+RANDOM = np.random.default_rng(0)
+HOSTILE = ("a\nb.png", "<script>alert(1)<script>.png", "quote\"'.png", "🦊.png")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return frozen.load("quickstart")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Pictures of many sizes in two classes, some with names that must be escaped, one that cannot be read."""
+    folder = tmp_path_factory.mktemp("data") / "photos"
+    for number in range(20):
+        file = folder / ("cat", "dog")[number % 2] / f"{number:02d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        size = tuple(RANDOM.integers(8, 40, 2).tolist())
+        Image.fromarray(RANDOM.integers(0, 256, (4, 4, 3), np.uint8)).resize(size).save(file)
+    for name in HOSTILE:
+        Image.fromarray(RANDOM.integers(0, 256, (9, 9), np.uint8)).save(folder / "cat" / name)
+    (folder / "dog" / "bad.png").write_text("no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(photos, tmp_path_factory):
+    """The file of their vectors, in each format."""
+    folder = tmp_path_factory.mktemp("vectors")
+    files = {suffix: folder / f"x{suffix}" for suffix in vectors.SUFFIXES}
+    for file in files.values():
+        embed.main(["quickstart", str(photos), "--output", str(file)])
+    return files
+
+
+@pytest.mark.parametrize("suffix", vectors.SUFFIXES)
+def test_a_folder_is_embedded_with_names_and_labels(suffix, made, photos, encoder):
+    read = vectors.read(made[suffix])
+    names = sorted(f.relative_to(photos).as_posix() for f in photos.rglob("*.png") if f.name != "bad.png")
+    assert list(read.names) == names
+    assert list(read.labels) == [name.split("/")[0] for name in names]
+    expected = encoder.embed([photos / name for name in names])
+    np.testing.assert_allclose(read.embeddings, expected, atol=1e-6)
+    assert read.about == About(str(photos), "quickstart", encoder.stored.sha256, "cosine")
+
+
+def test_an_npz_is_numpys_and_a_parquet_has_a_map_and_neighbours(made):
+    from pyarrow import parquet
+
+    with np.load(made[".npz"]) as arrays:
+        embeddings, names = arrays["embeddings"], arrays["names"]
+    table = parquet.read_table(made[".parquet"]).to_pydict()
+    assert set(table) == {"name", "path", "label", "embedding", "x", "y", "neighbors"}
+    assert table["name"] == names.tolist()
+    directions = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    apart = np.linalg.norm(directions[:, None] - directions[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    for row, found in enumerate(table["neighbors"]):
+        assert set(found) == {"ids", "distances"}
+        np.testing.assert_allclose(found["distances"], np.sort(apart[row])[:10], atol=1e-5)
+        np.testing.assert_allclose(apart[row][found["ids"]], found["distances"], atol=1e-5)
+    assert np.abs([table["x"], table["y"]]).max() <= 1 + 1e-6
+
+
+def test_a_dataset_is_embedded_by_its_name(tmp_path, encoder, capsys):
+    embed.main(["quickstart", "digits", "--output", str(tmp_path / "x.npz")])
+    assert "1,797 images, 16 numbers each" in capsys.readouterr().out
+    read = vectors.read(tmp_path / "x.npz")
+    dataset = datasets.load({"name": "digits", "validation": 0}, data_dir=None, seed=0)
+    assert (read.names[1436], read.names[1437], read.labels[1437]) == (
+        "train/1436", "test/0", dataset.classes[dataset.test.labels[0]],
+    )  # fmt: skip
+    np.testing.assert_allclose(read.embeddings[1437:], encoder.embed(dataset.test.images), atol=1e-6)
+
+
+def test_search_finds_the_picture_itself_first_and_draws_what_it_found(made, photos, tmp_path, capsys):
+    image, output = photos / "cat" / "02.png", tmp_path / "found.png"
+    for suffix in vectors.SUFFIXES:
+        arguments = ["quickstart", str(made[suffix]), str(image), str(image), "--count=3", f"--output={output}"]
+        search.main([*arguments, "--overwrite"])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1] == lines[5] == "  0.0000  cat/02.png  [cat]"
+        assert len(lines) == 9
+    with Image.open(output) as drawn:
+        assert drawn.size == (4 * 170 + 10, 2 * 170)
+
+
+def test_names_are_one_escaped_line_each(made, photos, capsys, tmp_path):
+    for name in HOSTILE:
+        output = f"--output={tmp_path / 'a.png'}"
+        search.main(
+            ["quickstart", str(made[".npz"]), str(photos / "cat" / name), output, "--overwrite", "--count=1"]
+        )
+        found = capsys.readouterr().out.splitlines()[1]
+        assert found == f"  0.0000  cat/{name}  [cat]".replace("\n", r"\n")
+
+
+def test_bad_input_is_one_line_and_status_2(made, photos, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.png").write_text("no picture")
+    vector, image = str(made[".npz"]), str(photos / "cat" / "02.png")
+    other = vectors.read(made[".npz"])
+    wide = other._replace(embeddings=np.zeros((len(other.names), 3), np.float32))
+    vectors.write_npz(wide, tmp_path / "wide.npz")
+    vectors.write_npz(other._replace(about=other.about._replace(encoder="else")), tmp_path / "else.npz")
+    (tmp_path / "cut.npz").write_bytes(made[".npz"].read_bytes()[:-30])
+    new = str(tmp_path / "new.npz")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        cases = [
+            (embed, ["quickstart", str(tmp_path / "nowhere"), "--output", new], "must be a folder of pictures"),
+            (embed, ["quickstart", "digit", "--output", new], "there is no folder digit, and as a dataset: config"),
+            (embed, ["quickstart", str(tmp_path / "empty"), "--output", new], "empty holds no picture"),
+            (embed, ["quickstarts", "digits", "--output", new], "there is no run quickstarts, and no published"),
+            (embed, ["quickstart", "digits", "--output", vector], "exists; use --overwrite to replace it"),
+            (embed, ["quickstart", "digits", "--output", "x.csv"], "x.csv must end in .npz or .parquet"),
+            (embed, ["quickstart", "digits", "--output", str(tmp_path / "no/x.npz")], "there is no folder"),
+            (search, ["quickstart", str(tmp_path / "wide.npz"), image], "has vectors of 3 numbers, but quickstart"),
+            (search, ["quickstart", str(tmp_path / "else.npz"), image], "was made by a different encoder"),
+            (search, ["quickstart", str(tmp_path / "cut.npz"), image], "is damaged"),
+            (search, ["quickstart", vector, str(tmp_path / "text.png")], "text.png cannot be read as an image"),
+            (explore, ["quickstart", vector, f"--port={taken.getsockname()[1]}"], "is taken; use a different one"),
+            (explore, ["quickstart", vector, "--port=70000"], "--port must be from 0 to 65535, got 70000"),
+        ]  # fmt: skip
+        for module, arguments, error in cases:
+            assert command.run("x", module.main, arguments) == 2, arguments
+            (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+            assert line.startswith("x: ")
+            assert error in line
+    assert not (tmp_path / "new.npz").exists()
+
+
+def test_an_interrupted_file_is_not_there(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "_CHUNK", 4)
+    monkeypatch.setattr(np.lib.format, "write_array", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        embed.main(["quickstart", str(photos), "--output", str(tmp_path / "x.npz")])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_exact_search_is_scikit_learns_whatever_the_blocks(distance, monkeypatch):
+    from sklearn.neighbors import NearestNeighbors
+
+    monkeypatch.setattr(index, "_BLOCK", 37)
+    monkeypatch.setattr(index, "_QUERIES", 5)
+    points, queries = (RANDOM.normal(size=(n, 6)).astype(np.float32) for n in (200, 12))
+    found = index.Exact(points, distance=distance).search(queries, 9)
+    space = (lambda x: x / np.linalg.norm(x, axis=1, keepdims=True)) if distance == "cosine" else (lambda x: x)
+    distances, rows = NearestNeighbors(n_neighbors=9).fit(space(points)).kneighbors(space(queries))
+    np.testing.assert_array_equal(found.rows, rows)
+    np.testing.assert_allclose(found.distances, distances, atol=1e-5)
+
+
+def test_among_equal_rows_each_has_k_others():
+    points = np.ones((30, 4), np.float32)
+    found = index.others(index.Exact(points, distance="euclidean"), 5)
+    assert found.rows.shape == (30, 5)
+    assert not (found.rows == np.arange(30)[:, None]).any()
+
+
+def test_many_rows_are_searched_by_a_graph_that_is_kept(monkeypatch, tmp_path):
+    pytest.importorskip("usearch")
+    monkeypatch.setattr(index, "EXACT", 100)
+    points = RANDOM.normal(size=(500, 8)).astype(np.float32)
+    made = [index.make(points, distance="cosine", file=tmp_path / "graph") for _ in range(2)]
+    assert all(isinstance(each, index.Approximate) for each in made)
+    exact = index.Exact(points, distance="cosine").search(points[:20], 5)
+    for each in made:
+        assert each.recall(5) > 0.9
+        assert np.mean(each.search(points[:20], 5).rows == exact.rows) > 0.9
+
+
+def test_a_map_keeps_neighbourhoods_and_a_new_point_goes_between_its_neighbours(monkeypatch):
+    monkeypatch.setattr(layout, "LANDMARKS", 60)
+    centres = 20 * np.eye(3, 8)
+    kind = np.arange(150) % 3
+    points = (centres[kind] + RANDOM.normal(size=(150, 8))).astype(np.float32)
+    placed = layout.project(points, distance="euclidean")
+    means = np.stack([placed[kind == each].mean(axis=0) for each in range(3)])
+    nearest = np.linalg.norm(placed[:, None] - means[None], axis=2).argmin(axis=1)
+    assert (nearest == kind).mean() > 0.95
+    found = index.Exact(points, distance="euclidean").search(points[:7], 4)
+    np.testing.assert_allclose(layout.place(placed, found), placed[:7], atol=1e-3)
+
+
+@pytest.fixture
+def page(photos, encoder, made):
+    """A server of the page in a thread: its address."""
+    from tornado.ioloop import IOLoop
+
+    from jaxembed.explore import server
+
+    shown, originals = explore._shown(encoder, str(made[".npz"]), None)
+    started, addresses = threading.Event(), []
+
+    def serve():
+        IOLoop(make_current=True)
+        running = server.make(encoder, shown, originals, port=0)
+        addresses.extend([f"http://127.0.0.1:{running.port}", running])
+        started.set()
+        running.io_loop.start()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    assert started.wait(30)
+    address, running = addresses
+    yield address
+    running.io_loop.add_callback(running.io_loop.stop)
+    thread.join(10)
+
+
+def get(address, **headers):
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+
+
+def test_the_page_gives_pictures_by_row_and_nothing_else(page):
+    status, content = get(f"{page}/image/0")
+    assert (status, Image.open(io.BytesIO(content)).format) == (200, "WEBP")
+    for path in ("image/24", "image/-1", "image/..%2f..%2fetc%2fpasswd", "image/cat/02.png", "photos/cat/02.png"):
+        assert get(f"{page}/{path}")[0] == 404
+    assert get(f"{page}/image/0", Host="elsewhere.com")[0] == 403
+    status, content = get(page)
+    assert status == 200
+    assert b"<script>alert" not in content
+
+
+def test_a_name_that_leads_out_of_the_folder_is_refused(photos, encoder, made):
+    _, originals = explore._shown(encoder, str(made[".npz"]), None)
+    for name in ("../secret.png", "/etc/passwd", "cat/../../secret.png"):
+        with pytest.raises(InputError, match="is not inside"):
+            originals.picture(name)
+
+
+def test_a_new_picture_is_placed_and_shown_with_its_neighbours(photos, encoder, made):
+    from jaxembed.explore.page import Page
+
+    shown, _ = explore._shown(encoder, str(made[".npz"]), None)
+    made_page = Page(encoder, shown, index.make(shown.embeddings, distance="cosine"))
+    row = list(shown.names).index("cat/02.png")
+    content = base64.b64encode((photos / "cat/02.png").read_bytes()).decode()
+    text, place = made_page._near("<b>.png", content)
+    assert "&lt;b&gt;.png" in text
+    assert "0.000 cat/02.png" in text
+    np.testing.assert_allclose(place, shown.points[row], atol=1e-2)
+    text, place = made_page._near("x", "bm8=")
+    assert "cannot be read as an image" in text
+    assert place is None

@@ -1,0 +1,120 @@
+"""A frozen encoder leaves its run: it embeds as the run did, from one file, images of any kind."""
+
+import shutil
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+from conftest import ENCODERS
+from PIL import Image
+
+import jaxembed
+from jaxembed import commands, evaluate, pictures, train
+from jaxembed import run as runs
+from jaxembed.commands import Job
+from jaxembed.errors import InputError
+from jaxembed.runs import encoder as stored
+
+
+@pytest.fixture
+def made(config, tmp_path):
+    """A file of each encoder, untrained: (name, the embedding that evaluation gives, images, file)."""
+
+    def make(name):
+        config.encoder = ENCODERS[name]
+        dataset = runs.load(config, data_dir=None)
+        if name != "fc":  # a feature map must be left after all halvings
+            big = lambda batch: batch._replace(images=np.tile(batch.images, (1, 4, 4, 1)))  # noqa: E731
+            dataset = dataset._replace(
+                train=big(dataset.train), validation=big(dataset.validation), test=big(dataset.test)
+            )
+        run = runs.build(config, dataset)
+        state = train.init(run, dataset, seed=5)
+        job = Job(name, config, tmp_path, "", None)
+        stored.write(commands._encoder(job, dataset, state), tmp_path / stored.FILE)
+        images = dataset.test.images[:23]
+        return evaluate.embed(run, state, images), images, tmp_path / stored.FILE
+
+    return make
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_from_its_file_embeds_as_evaluation_does(name, made):
+    expected, images, file = made(name)
+    loaded = jaxembed.load(file)
+    embedded = loaded.embed(images)
+    assert (embedded.dtype, embedded.shape, loaded.dimension) == (np.float32, expected.shape, expected.shape[1])
+    np.testing.assert_allclose(embedded, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_file_is_read_back_bit_identical_in_either_type(made, tmp_path):
+    made("fc")
+    first = stored.read(tmp_path / stored.FILE)
+    half = first._replace(params=jax.tree.map(lambda leaf: leaf.astype(ml_dtypes.bfloat16), first.params))
+    for encoder in (first, half):
+        stored.write(encoder, tmp_path / "again.safetensors")
+        again = stored.read(tmp_path / "again.safetensors")
+        assert again._replace(params=None) == encoder._replace(params=None)
+        jax.tree.map(np.testing.assert_array_equal, again.params, encoder.params)
+        assert jax.tree.map(lambda leaf: leaf.dtype, again.params) == jax.tree.map(
+            lambda leaf: leaf.dtype, encoder.params
+        )
+
+
+def test_images_of_any_kind_and_number_are_embedded(made, tmp_path):
+    _, images, file = made("fc")
+    loaded = jaxembed.load(file)
+    expected = loaded.embed(images)
+    assert loaded.embed([]).shape == (0, loaded.dimension)
+    np.testing.assert_allclose(loaded.embed(images[0]), expected[:1], atol=1e-6)
+    Image.fromarray(images[0, ..., 0]).save(tmp_path / "a.png")
+    kinds = [tmp_path / "a.png", str(tmp_path / "a.png"), Image.open(tmp_path / "a.png"), images[0]]
+    np.testing.assert_allclose(loaded.embed(kinds), np.repeat(expected[:1], 4, axis=0), atol=1e-6)
+    colour = np.repeat(images, 3, axis=3)
+    np.testing.assert_allclose(loaded.embed(colour), expected, atol=1e-6)
+    large = np.zeros((2, 50, 30, 4), np.uint8)
+    small = np.stack([pictures.fit(Image.fromarray(image), loaded.shape) for image in large])
+    np.testing.assert_allclose(loaded.embed(large), loaded.embed(small), atol=1e-6)
+    many = np.concatenate([images] * 30)
+    np.testing.assert_allclose(loaded.embed(many), np.concatenate([expected] * 30), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (np.zeros((8, 8, 1), np.float32), "got an array of float32"),
+        (np.zeros((8, 8, 2), np.uint8), r"got \[8, 8, 2\]"),
+        ("nowhere.png", "nowhere.png cannot be read as an image"),
+    ],
+)
+def test_what_is_no_image_is_refused(image, error, made):
+    *_, file = made("fc")
+    with pytest.raises(InputError, match=error):
+        jaxembed.load(file).embed([image])
+
+
+def test_a_run_that_cannot_be_loaded_is_one_line(made, tmp_path):
+    *_, file = made("fc")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases = {
+        tmp_path / "nowhere": "there is no run .*nowhere, and no published encoder of that name",
+        empty: "is not a run's folder: it has no config.json",
+    }
+    (tmp_path / "unfinished").mkdir()
+    (tmp_path / "unfinished/config.json").touch()
+    cases[tmp_path / "unfinished"] = "holds an unfinished run"
+    shutil.copytree(tmp_path / "unfinished", tmp_path / "old")
+    (tmp_path / "old/result.json").touch()
+    cases[tmp_path / "old"] = "has no encoder.safetensors; launch.py --evaluate writes it"
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(file.read_bytes()[:-10])
+    cases[cut] = "holds no encoder, or is damaged"
+    encoder = stored.read(file)
+    other = encoder.config | {"encoder": encoder.config["encoder"] | {"latent": 3}}
+    stored.write(encoder._replace(config=other), tmp_path / "other.safetensors")
+    cases[tmp_path / "other.safetensors"] = "do not fit its config"
+    for path, error in cases.items():
+        with pytest.raises(InputError, match=error):
+            jaxembed.load(path)

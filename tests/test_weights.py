@@ -1,0 +1,58 @@
+"""The published encoders: from their names alone, they reach the accuracy that was published."""
+
+import json
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxembed
+from jaxembed import datasets, frozen, mesh
+from jaxembed.measures import neighbours
+
+ROOT = Path(__file__).parents[1]
+REAL = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+
+
+# Embedding the train split takes a CNN 20 s.
+SLOW = {name for name in frozen.published() if name.startswith("simclr") or "fashion" in name} - {
+    "autoencoder_fashion_mnist"
+}
+
+
+@pytest.fixture
+def optimised():
+    """Compiled as a user's commands are, not as other tests."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in frozen.published()]
+)
+def test_a_published_encoder_has_its_published_accuracy(name, monkeypatch, optimised):
+    # Eight simulated devices on two cores would wait for each other.
+    one = mesh.make(jax.devices()[:1])
+    monkeypatch.setattr(mesh, "make", lambda: one)
+    encoder = jaxembed.load(name)
+    config = encoder.stored.config
+    if config["data"]["name"] != "digits" and not (REAL / config["data"]["name"]).is_dir():
+        pytest.skip(f"{config['data']['name']} is not prepared")
+    dataset = datasets.load(config["data"], data_dir=None, seed=config["seed"])
+    train, test = (encoder.embed_pixels(split.images) for split in (dataset.train, dataset.test))
+    options = dict(neighbours=config["evaluate"]["neighbours"], distance=encoder.distance, classes=10)
+    predicted = neighbours.classify(train, dataset.train.labels, test, **options)
+    result = json.loads((ROOT / f"docs/results/{name}/seed{config['seed']}.json").read_text())
+    assert result["encoder_sha256"] == encoder.stored.sha256
+    accuracy = np.mean(predicted == dataset.test.labels)
+    assert accuracy == pytest.approx(result["metrics"]["test/knn_accuracy"], abs=5e-4)
+
+
+def test_published_encoders_are_small_and_named_after_their_runs():
+    files = [frozen.WEIGHTS / f"{name}.safetensors" for name in frozen.published()]
+    assert len(files) >= 9
+    assert sum(file.stat().st_size for file in files) < 40e6
+    assert all(jaxembed.load(file).name == file.stem for file in files)
