@@ -30,7 +30,7 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, images: Images, *, train: bool) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] as [n, latent]."""
-        pixels = images.reshape(len(images), -1)
+        pixels = images.reshape(images.shape[0], -1)
         return model.MLP((*self.widths, self.latent), self.dropout)(pixels, train=train)
 
     @nn.nowrap

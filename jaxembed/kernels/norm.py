@@ -6,6 +6,7 @@ when it sums over h first, so that its loops run over whole rows, and then over 
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 Maps = Float[Array, "n h w c"]
+# (n, h, w, c); n is a symbol in an exported program.
+Shape = tuple[Any, int, int, int]
 
 
 class BatchNorm(nn.Module):
@@ -71,14 +74,14 @@ def average(x: Maps) -> Float[Array, " c"]:
     return jnp.mean(jnp.mean(x, axis=1), axis=(0, 1))
 
 
-def spread(numbers: Float[Array, " c"], shape: tuple[int, int, int, int]) -> Maps:
+def spread(numbers: Float[Array, " c"], shape: Shape) -> Maps:
     """Broadcast one number per channel to every pixel of images of shape (n, h, w, c)."""
     # The gradient is a sum: our own on a CPU, XLA's elsewhere.
     return (_spread if jax.default_backend() == "cpu" else jnp.broadcast_to)(numbers, shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _spread(numbers: Float[Array, " c"], shape: tuple[int, int, int, int]) -> Maps:
+def _spread(numbers: Float[Array, " c"], shape: Shape) -> Maps:
     return jnp.broadcast_to(numbers, shape)
 
 

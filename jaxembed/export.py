@@ -1,0 +1,88 @@
+"""Write a trained encoder as a file for another program.
+
+  python -m jaxembed.export checkpoints/simclr_cifar --format=safetensors --output=simclr.safetensors
+  python -m jaxembed.export simclr_mnist --format=onnx --output=simclr.onnx
+
+safetensors: the parameters, with the config; jaxembed.load reads it. onnx and stablehlo: the computation from uint8
+images [n, h, w, c] of the encoder's size, any n, to float32 embeddings [n, d]; scaling is inside. ONNX needs
+jax2onnx (pip install 'jaxembed[onnx]'). StableHLO is for `jax.export.deserialize`, which promises to read it for
+six months.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jaxembed import command, files
+from jaxembed.errors import InputError
+
+FORMATS = ("safetensors", "onnx", "stablehlo")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export what the arguments say."""
+    parser = command.parser("export", __doc__)
+    parser.add_argument("run", help="a run's folder, or the name of a published encoder")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="of the file")
+    parser.add_argument("--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    options = parser.parse_args(arguments)
+    command.check_output(options.output, overwrite=options.overwrite)
+
+    from jaxembed import frozen  # here, because it imports jax
+
+    encoder = frozen.load(options.run)
+    write = {"safetensors": _safetensors, "onnx": _onnx, "stablehlo": _stablehlo}[options.format]
+    write(encoder, options.output)
+    h, w, c = encoder.shape
+    print(f"{options.output}: {encoder.name}, uint8 [n, {h}, {w}, {c}] to float32 [n, {encoder.dimension}]")
+
+
+def _safetensors(encoder: "FrozenEncoder", file: Path) -> None:
+    from jaxembed.runs import encoder as stored
+
+    stored.write(encoder.stored, file)
+
+
+def _stablehlo(encoder: "FrozenEncoder", file: Path) -> None:
+    import jax
+
+    batch = jax.export.symbolic_shape("n")[0]
+    images = jax.ShapeDtypeStruct((batch, *encoder.shape), "uint8")
+    exported = jax.export.export(jax.jit(_function(encoder)), platforms=("cpu", "cuda", "tpu"))(images)
+    with files.replacing(file) as stream:
+        stream.write(exported.serialize())
+
+
+def _onnx(encoder: "FrozenEncoder", file: Path) -> None:
+    try:
+        import jax2onnx
+    except ImportError as error:
+        raise InputError("--format=onnx needs jax2onnx: pip install 'jaxembed[onnx]'") from error
+    import jax
+
+    images = jax.ShapeDtypeStruct(("n", *encoder.shape), "uint8")
+    model = jax2onnx.to_onnx(_function(encoder), [images], model_name=encoder.name)
+    with files.replacing(file) as stream:
+        stream.write(model.SerializeToString())
+
+
+def _function(encoder: "FrozenEncoder") -> Callable:
+    """Make the function of images that is exported: with plain convolutions, and in float32 throughout."""
+    import jax
+
+    from jaxembed import model
+    from jaxembed.kernels import convolution
+
+    # On one device, whatever the number of devices here.
+    weights = jax.tree.map(jax.numpy.asarray, jax.device_get(encoder.weights))
+
+    def embed(images: jax.Array) -> jax.Array:
+        with convolution.defined():
+            return encoder.module.apply(weights, model.pixels(images), train=False)
+
+    return embed
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("export", main))

@@ -1,0 +1,76 @@
+"""Exports: another program computes the same embeddings, for every encoder and any number of images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import ENCODERS
+
+import jaxembed
+from jaxembed import command, encoders, export, mesh
+from jaxembed.frozen import FrozenEncoder
+from jaxembed.pictures import Shape
+from jaxembed.runs import encoder as stored
+
+BATCHES = (1, 7, 256)
+IMAGES = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder(request, monkeypatch, tmp_path):
+    """An encoder with random parameters and statistics, on one device, and the file of it."""
+    one = mesh.make(jax.devices()[:1])
+    monkeypatch.setattr(mesh, "make", lambda: one)
+    section = ENCODERS[request.param]
+    module = encoders.make(section)
+    variables = module.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
+    # Statistics and biases start as zeros, which would hide what is left out.
+    waves = lambda leaf: np.asarray(leaf + 0.1 * np.sin(np.arange(leaf.size)).reshape(leaf.shape) ** 2)  # noqa: E731
+    spread = jax.tree.map(waves, dict(variables))
+    config = {"encoder": section, "evaluate": {"distance": "cosine"}, "train": {"dtype": "float32"}}
+    config |= {"data": {"name": "cifar10"}}
+    made = stored.Encoder("run", config, Shape(32, 32, 3), "sha", spread["params"], spread.get("batch_stats", {}))
+    stored.write(made, tmp_path / "run.safetensors")
+    return jaxembed.load(tmp_path / "run.safetensors")
+
+
+def written(encoder: FrozenEncoder, file, form) -> bytes:
+    run = str(file.parent / "run.safetensors")
+    assert command.run("export", export.main, [run, f"--format={form}", f"--output={file}"]) == 0
+    return file.read_bytes()
+
+
+def test_stablehlo_computes_the_embeddings_with_plain_convolutions(encoder, tmp_path):
+    exported = jax.export.deserialize(bytearray(written(encoder, tmp_path / "a.stablehlo", "stablehlo")))
+    for batch in BATCHES:
+        np.testing.assert_allclose(
+            exported.call(IMAGES[:batch]), encoder.embed(IMAGES[:batch]), atol=1e-5, rtol=1e-5
+        )
+    assert exported.in_avals[0].dtype == np.uint8
+    assert set(exported.platforms) == {"cpu", "cuda", "tpu"}
+
+
+def test_safetensors_are_the_same_encoder(encoder, tmp_path):
+    written(encoder, tmp_path / "a.safetensors", "safetensors")
+    np.testing.assert_array_equal(
+        jaxembed.load(tmp_path / "a.safetensors").embed(IMAGES[:9]), encoder.embed(IMAGES[:9])
+    )
+
+
+def test_onnx_computes_the_embeddings_in_onnxruntime(encoder, tmp_path):
+    pytest.importorskip("jax2onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(written(encoder, tmp_path / "a.onnx", "onnx"))
+    (images,) = session.get_inputs()
+    assert images.type == "tensor(uint8)"
+    for batch in BATCHES:
+        (embedded,) = session.run(None, {images.name: IMAGES[:batch]})
+        np.testing.assert_allclose(embedded, encoder.embed(IMAGES[:batch]), atol=1e-5, rtol=1e-5)
+
+
+def test_without_the_extra_onnx_is_one_line(encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("sys").modules, "jax2onnx", None)
+    run = str(tmp_path / "run.safetensors")
+    arguments = [run, "--format=onnx", f"--output={tmp_path / 'a.onnx'}"]
+    assert command.run("export", export.main, arguments) == 2
+    assert capsys.readouterr().err == "export: --format=onnx needs jax2onnx: pip install 'jaxembed[onnx]'\n"
