@@ -1,4 +1,4 @@
 """A run's folder, without JAX: training writes these files, figures and reports read them.
 
-config.json  metrics.jsonl  result.json  sample.npz  figures/*.png  checkpoint/<step>/
+config.json  metrics.jsonl  result.json  sample.npz  encoder.safetensors  figures/*.png  checkpoint/<step>/
 """
