@@ -1,6 +1,7 @@
 """Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
 
 import os
+import shutil
 import tempfile
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
@@ -100,3 +101,21 @@ def config() -> ConfigDict:
 def run(config: ConfigDict, dataset: datasets.Dataset) -> jaxembed.run.Run:
     """The parts of that classifier's run."""
     return jaxembed.run.build(config, dataset)
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A headless Chromium or Chrome that keeps its console."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (binary and driver):
+        pytest.skip("needs chromium or google-chrome, and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    quiet = "headless no-sandbox disable-gpu disable-background-networking disable-component-update no-first-run"
+    for option in (*quiet.split(), "window-size=1400,900", f"user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(f"--{option}")
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
+        yield opened

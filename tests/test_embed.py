@@ -268,3 +268,45 @@ def test_a_new_picture_is_placed_and_shown_with_its_neighbours(photos, encoder, 
     text, place = made_page._near("x", "bm8=")
     assert "cannot be read as an image" in text
     assert place is None
+
+
+DROP = """
+const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0))
+const transfer = new DataTransfer()
+transfer.items.add(new File([bytes], "<b>new.png", {type: "image/png"}))
+document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}))
+"""
+TEXT = """
+function* inside(root) {
+  for (const element of root.querySelectorAll("*")) {
+    yield element
+    if (element.shadowRoot) yield* inside(element.shadowRoot)
+  }
+}
+const elements = [...inside(document)]
+const texts = elements.filter((element) => element.matches("p, figcaption")).map((element) => element.textContent)
+const shown = elements.filter((element) => element.matches(".grid img") && element.naturalWidth).length
+const save = elements.find((element) => element.matches("button.bk-btn"))
+return [texts, shown, save && !save.disabled]
+"""
+LASSO = "Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices = [0, 3, 5]"
+
+
+def test_in_a_browser_a_dropped_picture_is_found_and_a_selection_is_listed(page, browser, photos, made):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def until(true):
+        return WebDriverWait(browser, 20, 0.1).until(lambda _: true(browser.execute_script(TEXT)))
+
+    browser.get(page)
+    until(lambda state: any("24 images in the embedding of quickstart" in text for text in state[0]))
+    browser.execute_script(DROP, base64.b64encode((photos / "cat/02.png").read_bytes()).decode())
+    texts, *_ = until(lambda state: state[1] == 12 and state)
+    assert any(text.startswith("<b>new.png and its nearest images") for text in texts)
+    assert "0.000 cat/02.png" in texts
+    browser.execute_script(LASSO)
+    texts, _, can_save = until(lambda state: state[1] == 15 and state)
+    assert "3 selected" in texts
+    assert can_save
+    assert {vectors.read(made[".npz"]).names[3]} <= set(texts)
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

@@ -76,12 +76,12 @@ class Page:
         )
         save.js_on_click(models.CustomJS(args={"chosen": chosen}, code=SAVE))
 
-        def select(_: str, __: list[int], rows: list[int]) -> None:
+        def select(_: str, __: object, rows: list[int]) -> None:
             chosen.data = {"name": [self.names[row] for row in rows]}
             save.disabled = not rows
             selected.text = self._selection(rows)
 
-        def search(_: str, __: str, content: str) -> None:
+        def search(_: str, __: object, content: str) -> None:
             near.text, place = self._near(picture.filename, content)
             query.data = {"x": [place[0]], "y": [place[1]]} if place else {"x": [], "y": []}
 

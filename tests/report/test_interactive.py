@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -188,20 +187,8 @@ class Page:
 
 
 @pytest.fixture
-def page(tmp_path):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (binary and driver):
-        pytest.skip("needs chromium or google-chrome, and chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    quiet = "headless no-sandbox disable-gpu disable-background-networking disable-component-update no-first-run"
-    for option in (*quiet.split(), "window-size=1400,900", f"user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(f"--{option}")
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)) as opened:
-        yield Page(opened)
+def page(browser):
+    return Page(browser)
 
 
 SCRIPT = """
