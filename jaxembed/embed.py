@@ -15,9 +15,9 @@ from pathlib import Path
 
 import tqdm
 
-from jaxembed import command, files, vectors
+from jaxembed import command, vectors
 from jaxembed.errors import InputError
-from jaxembed.vectors import About, Neighbours, Spool
+from jaxembed.vectors import About, Spool, Vectors
 
 # Neighbours of each image in a .parquet.
 NEIGHBOURS = 10
@@ -39,44 +39,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     encoder = frozen.load(options.run)
     found = originals.find(options.source, data_dir=options.data_dir)
-    about = About(found.source, encoder.name, encoder.stored.sha256, encoder.distance)
     with Spool(options.output, encoder.dimension) as spool:
         started = time.perf_counter()
-        bad = fill(spool, encoder, found)
+        made = fill(spool, encoder, found)
         seconds = time.perf_counter() - started
-        if not spool.names:
-            raise InputError(f"none of the {found.count} pictures in {options.source} can be read")
-        write(spool.vectors(about), options.output)
-    count = len(spool.names)
-    skipped = f", {bad} skipped" if bad else ""
+        write(made, options.output)
+    count = len(made.names)
+    skipped = f", {found.count - count} skipped" if found.count > count else ""
     print(f"{count:,} images{skipped}, {encoder.dimension} numbers each, {count / seconds:,.0f} images/s")
     print(f"File: {options.output}")
 
 
-def fill(spool: Spool, encoder: "FrozenEncoder", found: "Originals") -> int:
-    """Embed all pictures into a spool, and return how many cannot be read; those are reported."""
-    bad = 0
+def fill(spool: Spool, encoder: "FrozenEncoder", found: "Originals") -> Vectors:
+    """Embed all pictures into a spool; those that cannot be read are reported, InputError if none can."""
     with tqdm.tqdm(total=found.count, desc="embedding", unit=" images", disable=None) as bar:
         for chunk in found.stream(encoder.shape):
-            for file, reason in chunk.bad:
-                bar.write(f"{files.shown(file)} is skipped: {files.shown(reason)}", file=sys.stderr)
-            bad += len(chunk.bad)
+            for bad in chunk.bad:
+                bar.write(str(bad), file=sys.stderr)
             if chunk.names:
                 spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
             bar.update(len(chunk.names) + len(chunk.bad))
-    return bad
+    if not spool.names:
+        raise InputError(f"none of the {found.count} pictures in {found.source} can be read")
+    return spool.vectors(About(found.source, encoder.name, encoder.stored.sha256, encoder.distance))
 
 
-def write(made: vectors.Vectors, file: Path) -> None:
+def write(made: Vectors, file: Path) -> None:
     """Write vectors in the format that the file's name says."""
     if file.suffix == ".npz":
         vectors.write_npz(made, file)
         return
     from jaxembed import index, layout
 
-    rows = index.others(index.make(made.embeddings, distance=made.about.distance), NEIGHBOURS)
+    found = index.others(index.make(made.embeddings, distance=made.about.distance), NEIGHBOURS)
     points = layout.project(made.embeddings, distance=made.about.distance)
-    vectors.write_parquet(made._replace(points=points), Neighbours(*rows), file)
+    vectors.write_parquet(made._replace(points=points), found, file)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxembed.errors import InputError
+from jaxembed.kernels import pairs
 
 # More rows than these are searched by an approximate index.
 EXACT = 1_000_000
@@ -123,12 +124,9 @@ def others(index: Exact | Approximate, k: int) -> Found:
     for start in range(0, n, _QUERIES):
         queries = np.asarray(index.points[start : start + _QUERIES])
         found = index.search(queries, k + 1)
-        itself = found.rows == np.arange(start, start + len(queries))[:, None]
-        # Among equal rows it may not be found at all: then the last one is left out.
-        itself[~itself.any(axis=1), -1] = True
         kept = slice(start, start + len(queries))
-        rows[kept] = found.rows[~itself].reshape(-1, k)
-        distances[kept] = found.distances[~itself].reshape(-1, k)
+        other = pairs.others(found.rows, np.arange(start, start + len(queries)))
+        rows[kept], distances[kept] = (each[other].reshape(-1, k) for each in found)
     return Found(rows, distances)
 
 

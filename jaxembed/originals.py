@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from jaxembed import datasets, files, pictures
 from jaxembed.datasets import folder
@@ -77,8 +77,7 @@ def _of_folder(path: Path) -> Originals:
         # Names come from a file of vectors, which may have come from anywhere.
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{files.shown(name)} is not inside {path}")
-        with Image.open(listed.root / name) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+        return pictures.whole(listed.root / name)
 
     return Originals(str(path.resolve()), len(listed.names), stream, picture)
 

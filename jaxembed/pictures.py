@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import itertools
 import os
 import warnings
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from jaxembed import files
 from jaxembed.errors import InputError
 
 Pixels = UInt8[np.ndarray, "h w c"]
@@ -37,8 +39,12 @@ class Shape(NamedTuple):
 class Bad(NamedTuple):
     """A file that is no usable picture, and why."""
 
-    file: Path
+    file: str
     reason: str
+
+    def __str__(self) -> str:
+        """Report it in one line."""
+        return f"{files.shown(self.file)} is skipped: {files.shown(self.reason)}"
 
 
 def fit(picture: Image.Image, shape: Shape) -> Pixels:
@@ -79,6 +85,12 @@ def read(file: Path, shape: Shape) -> Pixels:
     return result
 
 
+def whole(file: Path | io.BytesIO) -> Image.Image:
+    """Open a picture at its own size, upright and in colour, to be shown; errors are Pillow's."""
+    with Image.open(file) as opened:
+        return ImageOps.exif_transpose(opened).convert("RGB")
+
+
 def stream(files: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Bad]]:
     """Read picture files with all cores, in order, a few hundred at a time: (file, its pixels or why it is bad)."""
     # Threads: Pillow decodes and resizes without holding Python's lock.
@@ -109,17 +121,17 @@ def _formats() -> list[str]:
 def _read(file: Path, shape: Shape) -> Pixels | Bad:
     try:
         if not file.stat().st_size:
-            return Bad(file, "it is empty")
+            return Bad(str(file), "it is empty")
         with Image.open(file, formats=_formats()) as picture:
             return fit(picture, shape)
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
-        return Bad(file, "it is not in an image format that Pillow reads")
+        return Bad(str(file), "it is not in an image format that Pillow reads")
     except Exception as error:  # a damaged file can raise anything
         # Pillow names the file, which the caller does as well.
         reason = " ".join(str(error).split()) or type(error).__name__
-        return Bad(file, reason)
+        return Bad(str(file), reason)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from jaxembed import command, files, vectors
+from jaxembed import command, files, pictures, vectors
 from jaxembed.errors import InputError
 from jaxembed.vectors import Vectors
 
@@ -56,12 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             label = f"  [{files.shown(stored.labels[row])}]" if stored.labels[row] else ""
             print(f"  {distance:.4f}  {files.shown(stored.names[row])}{label}")
     try:
-        pictures = originals.find(stored.about.source, data_dir=options.data_dir)
+        shown = originals.find(stored.about.source, data_dir=options.data_dir)
     except InputError as error:
         print(f"search: no drawing: {error}", file=sys.stderr)
         return
     sheet = [
-        [files_picture(image), *(pictures.picture(stored.names[row]) for row in rows)]
+        [pictures.whole(image), *(shown.picture(stored.names[row]) for row in rows)]
         for image, rows in zip(options.images, found.rows, strict=True)
     ]
     draw(sheet).save(output)
@@ -76,14 +76,6 @@ def check(stored: Vectors, encoder: "FrozenEncoder", file: Path) -> None:
         raise InputError(
             f"{file} was made by a different encoder, {stored.about.run}; embed again with {encoder.name}"
         )
-
-
-def files_picture(file: Path) -> Image.Image:
-    """Open a picture, upright and in colour."""
-    from PIL import ImageOps
-
-    with Image.open(file) as opened:
-        return ImageOps.exif_transpose(opened).convert("RGB")
 
 
 def draw(sheet: Sequence[Sequence[Image.Image]]) -> Image.Image:

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from jaxembed import files
 from jaxembed.errors import InputError
+from jaxembed.index import Found
 
 SUFFIXES = (".npz", ".parquet")
 # Rows of vectors that are copied at a time.
@@ -52,13 +53,6 @@ class Vectors(NamedTuple):
     labels: Sequence[str]
     about: About
     points: Float[np.ndarray, "n 2"] | None = None
-
-
-class Neighbours(NamedTuple):
-    """The k nearest other rows of each of n rows, nearest first, and their distances."""
-
-    rows: Int[np.ndarray, "n k"]
-    distances: Float[np.ndarray, "n k"]
 
 
 class Spool:
@@ -114,7 +108,7 @@ def write_npz(vectors: Vectors, file: Path) -> None:
                 np.lib.format.write_array(entry, np.array(text, str), allow_pickle=False)
 
 
-def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
+def write_parquet(vectors: Vectors, neighbours: Found, file: Path) -> None:
     """Write vectors as a .parquet, whole or not at all, for tools that show embeddings.
 
     Columns: `name`, `path` (of a folder's images), `label` (if there are any), `embedding`, `x` and `y` on a map,

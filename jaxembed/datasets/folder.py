@@ -71,8 +71,8 @@ def load(
     """
     listed = find(Path(path).expanduser(), what="config.data.path")
     arrays, bad = _decoded(listed, Shape(size, size, channels))
-    for file, reason in bad:
-        print(f"{files.shown(file)} is skipped: {files.shown(reason)}", file=sys.stderr)
+    for each in bad:
+        print(each, file=sys.stderr)
     if bad:
         print(f"{len(bad)} of {len(listed.names)} pictures in {path} cannot be read", file=sys.stderr)
     if 2 * len(bad) > len(listed.names):
@@ -152,12 +152,12 @@ def _split(listed: Listed, test: float) -> dict[str, np.ndarray]:
     }
 
 
-def _decoded(listed: Listed, shape: Shape) -> tuple[cache.Arrays, list[tuple[str, str]]]:
-    """Read or decode the pictures: (`images` [m, h, w, c] and their `rows` in the list, others and reasons)."""
+def _decoded(listed: Listed, shape: Shape) -> tuple[cache.Arrays, list[Bad]]:
+    """Read or decode the pictures: (`images` [m, h, w, c] and their `rows` in the list; the others)."""
     title = f"{listed.root.resolve().name}-{shape.height}x{shape.channels}"
     stem = cache.of_user(f"folder-{title}", listed.root)
     arrays = cache.load([stem], _key(listed), lambda: _decode(listed, shape), what=str(listed.root))
-    return arrays, list(zip(arrays["bad"].tolist(), arrays["reasons"].tolist(), strict=True))
+    return arrays, list(map(Bad, arrays["bad"].tolist(), arrays["reasons"].tolist()))
 
 
 def _key(listed: Listed) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from jaxembed import command, vectors
 from jaxembed.errors import InputError
-from jaxembed.vectors import SUFFIXES, About, Spool, Vectors
+from jaxembed.vectors import SUFFIXES, Spool, Vectors
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,12 +57,8 @@ def _shown(encoder: "FrozenEncoder", source: str, data_dir: str | None) -> "tupl
         found = originals.find(made.about.source, data_dir=data_dir)
     else:
         found = originals.find(source, data_dir=data_dir)
-        about = About(found.source, encoder.name, encoder.stored.sha256, encoder.distance)
         with Spool(Path(tempfile.gettempdir(), "vectors"), encoder.dimension) as spool:
-            embed.fill(spool, encoder, found)
-            if not spool.names:
-                raise InputError(f"none of the {found.count} pictures in {source} can be read")
-            made = spool.vectors(about)
+            made = embed.fill(spool, encoder, found)
     if made.points is None:
         print(f"making a map of {len(made.names):,} images")
         made = made._replace(points=layout.project(made.embeddings, distance=encoder.distance))

@@ -6,16 +6,17 @@ import io
 from pathlib import Path
 
 import jinja2
-import matplotlib
+import matplotlib.colors
 import numpy as np
 from bokeh import models
 from bokeh.document import Document
 from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
-from PIL import Image, ImageOps
+from PIL import Image
 
-from jaxembed import files, layout
+from jaxembed import files, layout, pictures
 from jaxembed.errors import JaxembedError
+from jaxembed.figures import style
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.index import Approximate, Exact, Found
 from jaxembed.report import webp
@@ -24,7 +25,6 @@ from jaxembed.vectors import Vectors
 TEMPLATE = Path(__file__).with_name("page.html")
 # Images that are shown of a selection, and neighbours of a new picture.
 SHOWN, NEAR = 60, 12
-COLOUR = "#3f90da"
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -56,7 +56,7 @@ class Page:
         self.labels = [files.utf8(files.shown(label)) for label in shown.labels]
         classes = sorted(set(self.labels))
         self.codes = np.searchsorted(classes, self.labels) if classes else np.zeros(0, int)
-        self.colours = _colours(len(classes))
+        self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(classes)))]
 
     def add_to(self, document: Document) -> None:
         """Add the page to a document."""
@@ -69,7 +69,7 @@ class Page:
         head = _div(
             f"<p><b>{text}</b></p><p>Choose a picture, or drop one on the page, to find what is near it.</p>"
         )
-        near, selected = _div(""), _div("<p>Select points with the lasso to list their pictures.</p>")
+        near, selected = _div(""), _div(self._selection([]))
         picture = models.FileInput(accept="image/*", name="picture", sizing_mode="stretch_width")
         save = models.Button(
             label="Save the list of names", disabled=True, sizing_mode="stretch_width", name="save"
@@ -112,7 +112,7 @@ class Page:
         plot.axis.visible = plot.grid.visible = False
         plot.toolbar.logo = None
         colours = self.colours
-        fill = linear_cmap("code", colours, low=-0.5, high=len(colours) - 0.5) if len(colours) > 1 else COLOUR
+        fill = linear_cmap("code", colours, low=-0.5, high=len(colours) - 0.5)
         size = float(np.clip(400 / np.sqrt(len(self.names) or 1), 3, 9))
         dots = plot.scatter(
             "x", "y", source=points, size=size, fill_color=fill, fill_alpha=0.7, line_color=None,
@@ -142,9 +142,10 @@ class Page:
         """Embed a picture: (what is near it, as HTML; its place on the map, None if it cannot be read)."""
         name = html.escape(files.shown(name))
         try:
-            with Image.open(io.BytesIO(base64.b64decode(content))) as opened:
+            file = io.BytesIO(base64.b64decode(content))
+            with Image.open(file) as opened:
                 embedding = self.encoder.embed(opened)
-                small = ImageOps.exif_transpose(opened).convert("RGB")
+            small = pictures.whole(file)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, JaxembedError) as error:
             return f"<p><b>{name} cannot be read as an image:</b> {html.escape(str(error))}</p>", None
         found = self.index.search(embedding, min(NEAR, len(self.names)))
@@ -165,11 +166,3 @@ class Page:
 
 def _div(text: str) -> models.Div:
     return models.Div(text=text, sizing_mode="stretch_width", stylesheets=[models.InlineStyleSheet(css=STYLE)])
-
-
-def _colours(classes: int) -> list[str]:
-    if classes <= 1:
-        return [COLOUR]
-    if classes <= 10:
-        return [matplotlib.colors.to_hex(each) for each in matplotlib.color_sequences["petroff10"][:classes]]
-    return [matplotlib.colors.to_hex(each) for each in matplotlib.colormaps["turbo"](np.linspace(0, 1, classes))]

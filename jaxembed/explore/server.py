@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import io
 
 import numpy as np
 from bokeh.application import Application
@@ -17,6 +16,7 @@ from jaxembed.errors import InputError
 from jaxembed.explore.page import Page
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.originals import Originals
+from jaxembed.report import webp
 from jaxembed.vectors import Vectors
 
 ADDRESS = "127.0.0.1"
@@ -58,9 +58,7 @@ def make(encoder: FrozenEncoder, shown: Vectors, originals: Originals, *, port: 
     def thumbnail(row: int) -> bytes:
         picture = originals.picture(shown.names[row])
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        stream = io.BytesIO()
-        picture.save(stream, "WEBP", quality=85)
-        return stream.getvalue()
+        return webp.encode(picture, quality=85)
 
     page = Application(FunctionHandler(Page(encoder, shown, rows).add_to))
     parameters = {"thumbnail": thumbnail, "count": len(shown.names)}

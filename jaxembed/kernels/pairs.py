@@ -71,6 +71,13 @@ def squared_distances(
         yield rows, np.asarray(distance.squared(everything[start : start + size], everything))
 
 
+def others(found: Int[np.ndarray, "q k"], rows: Int[np.ndarray, " q"]) -> Bool[np.ndarray, "q k"]:
+    """Mark all but one of the k rows found for each row: itself, or the last one if equal rows hide it."""
+    itself = found == rows[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return ~itself
+
+
 def moments(
     points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:

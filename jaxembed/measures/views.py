@@ -69,13 +69,7 @@ def agreement(
 
     n = len(first)
     k = min(neighbours, n - 1)
-    found = [_others(nearest.find(views, views, neighbours=k + 1, distance=distance)) for views in (first, second)]
+    found = [nearest.find(views, views, neighbours=k + 1, distance=distance) for views in (first, second)]
+    found = [each[pairs.others(each, np.arange(n))].reshape(n, k) for each in found]
     rows = np.arange(n)[:, None] * n  # makes an image's neighbours distinct from those of all other images
     return float(np.isin(rows + found[0], rows + found[1]).mean())
-
-
-def _others(found: np.ndarray) -> np.ndarray:
-    """Leave each row itself out of the k + 1 nearest rows, or the last one if equal rows hide it."""
-    itself = found == np.arange(len(found))[:, None]
-    itself[~itself.any(axis=1), -1] = True
-    return found[~itself].reshape(len(found), -1)

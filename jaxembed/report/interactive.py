@@ -134,7 +134,7 @@ def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
 
 
 def labels_of(sample: Sample) -> Int[np.ndarray, " n"]:
-    """Return the labels of a sample; where it has none, all images are of one kind."""
+    """Return the labels of a sample, or zeros if it has none."""
     return np.zeros(len(sample.rows), int) if sample.labels is None else sample.labels
 
 
