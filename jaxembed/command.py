@@ -1,6 +1,8 @@
 """Commands: what `python -m jaxembed.<name>` has in common: its arguments, and errors that are one line."""
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +28,10 @@ def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequ
     logging.set_verbosity(logging.ERROR)  # JAX logs missing devices
     try:
         main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`: whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except (JaxembedError, OSError, KeyboardInterrupt) as error:
         text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
         print(f"{name}:", " ".join(text.split()), file=sys.stderr)

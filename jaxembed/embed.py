@@ -12,12 +12,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tqdm
 
 from jaxembed import command, vectors
 from jaxembed.errors import InputError
 from jaxembed.vectors import About, Spool, Vectors
+
+if TYPE_CHECKING:
+    from jaxembed.frozen import FrozenEncoder
+    from jaxembed.originals import Originals
 
 # Neighbours of each image in a .parquet.
 NEIGHBOURS = 10

@@ -12,9 +12,13 @@ six months.
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxembed import command, files
 from jaxembed.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxembed.frozen import FrozenEncoder
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
 

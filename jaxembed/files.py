@@ -54,7 +54,7 @@ def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def shown(name: str | Path) -> str:
+def printable(name: str | Path) -> str:
     """Write a file's name as one line of text: what cannot be printed, such as a line break, is escaped."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(name)

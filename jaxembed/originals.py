@@ -76,7 +76,7 @@ def _of_folder(path: Path) -> Originals:
     def picture(name: str) -> Image.Image:
         # Names come from a file of vectors, which may have come from anywhere.
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{files.shown(name)} is not inside {path}")
+            raise InputError(f"{files.printable(name)} is not inside {path}")
         return pictures.whole(listed.root / name)
 
     return Originals(str(path.resolve()), len(listed.names), stream, picture)

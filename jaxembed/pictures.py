@@ -44,7 +44,7 @@ class Bad(NamedTuple):
 
     def __str__(self) -> str:
         """Report it in one line."""
-        return f"{files.shown(self.file)} is skipped: {files.shown(self.reason)}"
+        return f"{files.printable(self.file)} is skipped: {files.printable(self.reason)}"
 
 
 def fit(picture: Image.Image, shape: Shape) -> Pixels:

@@ -11,12 +11,16 @@ printed.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from jaxembed import command, files, pictures, vectors
 from jaxembed.errors import InputError
 from jaxembed.vectors import Vectors
+
+if TYPE_CHECKING:
+    from jaxembed.frozen import FrozenEncoder
 
 # Pixels of a picture in the drawing.
 SIDE = 160
@@ -51,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(made, index.Approximate):
         print(f"approximate index: {made.recall(options.count):.1%} of the nearest {options.count} are found")
     for image, rows, distances in zip(options.images, *found, strict=True):
-        print(f"{files.shown(image)}:")
+        print(f"{files.printable(image)}:")
         for row, distance in zip(rows, distances, strict=True):
-            label = f"  [{files.shown(stored.labels[row])}]" if stored.labels[row] else ""
-            print(f"  {distance:.4f}  {files.shown(stored.names[row])}{label}")
+            label = f"  [{files.printable(stored.labels[row])}]" if stored.labels[row] else ""
+            print(f"  {distance:.4f}  {files.printable(stored.names[row])}{label}")
     try:
         shown = originals.find(stored.about.source, data_dir=options.data_dir)
     except InputError as error:

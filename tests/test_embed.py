@@ -2,7 +2,10 @@
 
 import base64
 import io
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxembed import command, datasets, embed, frozen, index, layout, search, vectors
+from jaxembed import command, datasets, embed, files, frozen, index, layout, search, vectors
 from jaxembed.errors import InputError
 from jaxembed.explore import __main__ as explore
 from jaxembed.vectors import About
@@ -66,6 +69,8 @@ def test_an_npz_is_numpys_and_a_parquet_has_a_map_and_neighbours(made):
 
     with np.load(made[".npz"]) as arrays:
         embeddings, names = arrays["embeddings"], arrays["names"]
+    # Tools that show embeddings want a column of vectors, not of lists.
+    assert parquet.read_schema(made[".parquet"]).field("embedding").type.list_size == 16
     table = parquet.read_table(made[".parquet"]).to_pydict()
     assert set(table) == {"name", "path", "label", "embedding", "x", "y", "neighbors"}
     assert table["name"] == names.tolist()
@@ -137,7 +142,7 @@ def test_bad_input_is_one_line_and_status_2(made, photos, tmp_path, capsys):
             (search, ["quickstart", str(tmp_path / "else.npz"), image], "was made by a different encoder"),
             (search, ["quickstart", str(tmp_path / "cut.npz"), image], "is damaged"),
             (search, ["quickstart", vector, str(tmp_path / "text.png")], "text.png cannot be read as an image"),
-            (explore, ["quickstart", vector, f"--port={taken.getsockname()[1]}"], "is taken; use a different one"),
+            (explore, ["quickstart", vector, f"--port={taken.getsockname()[1]}"], "address already in use"),
             (explore, ["quickstart", vector, "--port=70000"], "--port must be from 0 to 65535, got 70000"),
         ]  # fmt: skip
         for module, arguments, error in cases:
@@ -146,6 +151,15 @@ def test_bad_input_is_one_line_and_status_2(made, photos, tmp_path, capsys):
             assert line.startswith("x: ")
             assert error in line
     assert not (tmp_path / "new.npz").exists()
+
+
+def test_a_reader_that_has_read_enough_ends_a_command_in_silence():
+    code = "import sys; from jaxembed import command; sys.exit(command.run('x', lambda _: print('y\\n' * 10**6)))"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 128 + signal.SIGPIPE
+        assert process.stderr.read() == b""
 
 
 def test_an_interrupted_file_is_not_there(photos, tmp_path, monkeypatch):
@@ -214,8 +228,9 @@ def page(photos, encoder, made):
 
     def serve():
         IOLoop(make_current=True)
-        running = server.make(encoder, shown, originals, port=0)
-        addresses.extend([f"http://127.0.0.1:{running.port}", running])
+        sockets = server.listen(0)
+        running = server.make(encoder, shown, originals, sockets)
+        addresses.extend([f"http://127.0.0.1:{sockets[0].getsockname()[1]}", running])
         started.set()
         running.io_loop.start()
 
@@ -265,6 +280,9 @@ def test_a_new_picture_is_placed_and_shown_with_its_neighbours(photos, encoder, 
     assert "&lt;b&gt;.png" in text
     assert "0.000 cat/02.png" in text
     np.testing.assert_allclose(place, shown.points[row], atol=1e-2)
+    everything = made_page._grid([*range(24)]) + made_page._selection([*range(24)])
+    assert "&lt;script&gt;" in everything
+    assert not any(raw in everything for raw in ("<script>", 'quote"', "a\nb"))
     text, place = made_page._near("x", "bm8=")
     assert "cannot be read as an image" in text
     assert place is None
@@ -276,7 +294,7 @@ const transfer = new DataTransfer()
 transfer.items.add(new File([bytes], "<b>new.png", {type: "image/png"}))
 document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}))
 """
-TEXT = """
+INSIDE = """
 function* inside(root) {
   for (const element of root.querySelectorAll("*")) {
     yield element
@@ -284,10 +302,22 @@ function* inside(root) {
   }
 }
 const elements = [...inside(document)]
+"""
+TEXT = INSIDE + """
 const texts = elements.filter((element) => element.matches("p, figcaption")).map((element) => element.textContent)
 const shown = elements.filter((element) => element.matches(".grid img") && element.naturalWidth).length
 const save = elements.find((element) => element.matches("button.bk-btn"))
 return [texts, shown, save && !save.disabled]
+"""  # fmt: skip
+SAVE = INSIDE + """
+const {createObjectURL} = URL
+URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text })
+  return createObjectURL(blob) }
+elements.find((element) => element.matches("button.bk-btn")).click()
+"""  # fmt: skip
+QUERY = """
+const {data} = Bokeh.documents[0].get_model_by_name("map").renderers[1].data_source
+return [[...data.x], [...data.y]]
 """
 LASSO = "Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices = [0, 3, 5]"
 
@@ -308,5 +338,11 @@ def test_in_a_browser_a_dropped_picture_is_found_and_a_selection_is_listed(page,
     texts, _, can_save = until(lambda state: state[1] == 15 and state)
     assert "3 selected" in texts
     assert can_save
+    shown = explore._shown(frozen.load("quickstart"), str(made[".npz"]), None)[0]
+    place = browser.execute_script(QUERY)
+    np.testing.assert_allclose(np.ravel(place), shown.points[list(shown.names).index("cat/02.png")], atol=1e-2)
+    browser.execute_script(SAVE)
+    saved = WebDriverWait(browser, 20, 0.1).until(lambda _: browser.execute_script("return window.saved"))
+    assert saved.splitlines() == [files.printable(shown.names[row]) for row in (0, 3, 5)]
     assert {vectors.read(made[".npz"]).names[3]} <= set(texts)
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

@@ -12,16 +12,18 @@ from jaxembed.frozen import FrozenEncoder
 from jaxembed.pictures import Shape
 from jaxembed.runs import encoder as stored
 
+# The last is wide enough for a convolution that has a kernel of its own in training.
+EXPORTED = ENCODERS | {"cnn64": ENCODERS["cnn"] | {"widths": (64,), "depth": 2}}
 BATCHES = (1, 7, 256)
 IMAGES = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), np.uint8)
 
 
-@pytest.fixture(params=ENCODERS)
+@pytest.fixture(params=EXPORTED)
 def encoder(request, monkeypatch, tmp_path):
     """An encoder with random parameters and statistics, on one device, and the file of it."""
     one = mesh.make(jax.devices()[:1])
     monkeypatch.setattr(mesh, "make", lambda: one)
-    section = ENCODERS[request.param]
+    section = EXPORTED[request.param]
     module = encoders.make(section)
     variables = module.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
     # Statistics and biases start as zeros, which would hide what is left out.
@@ -48,6 +50,8 @@ def test_stablehlo_computes_the_embeddings_with_plain_convolutions(encoder, tmp_
         )
     assert exported.in_avals[0].dtype == np.uint8
     assert set(exported.platforms) == {"cpu", "cuda", "tpu"}
+    kernels = [leaf for leaf in jax.tree.leaves(encoder.weights) if leaf.ndim == 4]
+    assert exported.mlir_module().count("stablehlo.convolution") == len(kernels) * len(exported.platforms)
 
 
 def test_safetensors_are_the_same_encoder(encoder, tmp_path):

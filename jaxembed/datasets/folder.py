@@ -87,7 +87,7 @@ def load(
     }
     names = tuple(listed.names[row] for row in splits["train"])
     title = listed.root.resolve().name
-    return Published(listed.classes, **batches, names=names, title=files.shown(title))
+    return Published(listed.classes, **batches, names=names, title=files.printable(title))
 
 
 def find(root: Path, *, what: str) -> Listed:
@@ -109,7 +109,7 @@ def find(root: Path, *, what: str) -> Listed:
     classes = sorted({parts[0] for parts in inside}) if all(len(parts) > 1 for parts in inside) else []
     of_class = {each: label for label, each in enumerate(classes)}
     labels = np.array([of_class.get(parts[0], -1) for parts in inside], np.int32)
-    return Listed(root, names, tuple(map(files.shown, classes)), labels)
+    return Listed(root, names, tuple(map(files.printable, classes)), labels)
 
 
 def _walk(root: Path) -> Iterator[str]:

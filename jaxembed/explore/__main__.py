@@ -13,10 +13,15 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxembed import command, vectors
 from jaxembed.errors import InputError
 from jaxembed.vectors import SUFFIXES, Spool, Vectors
+
+if TYPE_CHECKING:
+    from jaxembed.frozen import FrozenEncoder
+    from jaxembed.originals import Originals
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,9 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jaxembed import frozen  # here, because these import jax
     from jaxembed.explore import server
 
+    sockets = server.listen(options.port)
     encoder = frozen.load(options.run)
     shown, originals = _shown(encoder, options.source or _own(encoder), options.data_dir)
-    server.serve(encoder, shown, originals, port=options.port)
+    server.serve(encoder, shown, originals, sockets)
 
 
 def _own(encoder: "FrozenEncoder") -> str:

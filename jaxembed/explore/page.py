@@ -52,8 +52,8 @@ class Page:
     def __init__(self, encoder: FrozenEncoder, shown: Vectors, index: Exact | Approximate) -> None:
         """Prepare what all documents have in common."""
         self.encoder, self.shown, self.index = encoder, shown, index
-        self.names = [files.utf8(files.shown(name)) for name in shown.names]
-        self.labels = [files.utf8(files.shown(label)) for label in shown.labels]
+        self.names = [files.utf8(files.printable(name)) for name in shown.names]
+        self.labels = [files.utf8(files.printable(label)) for label in shown.labels]
         classes = sorted(set(self.labels))
         self.codes = np.searchsorted(classes, self.labels) if classes else np.zeros(0, int)
         self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(classes)))]
@@ -140,7 +140,7 @@ class Page:
 
     def _near(self, name: str, content: str) -> tuple[str, list[float] | None]:
         """Embed a picture: (what is near it, as HTML; its place on the map, None if it cannot be read)."""
-        name = html.escape(files.shown(name))
+        name = html.escape(files.printable(name))
         try:
             file = io.BytesIO(base64.b64decode(content))
             with Image.open(file) as opened:

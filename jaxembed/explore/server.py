@@ -1,13 +1,17 @@
 """The server: the page, and the pictures on it by their row; it answers only to this machine."""
 
-import errno
 import functools
+import socket
+from collections.abc import Sequence
 
 import numpy as np
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
-from bokeh.server.server import Server
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
 from PIL import Image
+from tornado import netutil
+from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
@@ -49,8 +53,19 @@ class Pictures(RequestHandler):
         self.write(picture)
 
 
-def make(encoder: FrozenEncoder, shown: Vectors, originals: Originals, *, port: int) -> Server:
-    """Make the server and start to listen; InputError if the port is taken."""
+def listen(port: int) -> list[socket.socket]:
+    """Take a port of this machine, 0 for any that is free; InputError if it is taken."""
+    try:
+        return netutil.bind_sockets(port, ADDRESS)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"--port {port} cannot be used: {reason}; 0 takes any that is free") from error
+
+
+def make(
+    encoder: FrozenEncoder, shown: Vectors, originals: Originals, sockets: Sequence[socket.socket]
+) -> BaseServer:
+    """Make the server, which answers on sockets once its loop runs."""
     embeddings = np.asarray(shown.embeddings)
     rows = index.make(embeddings, distance=encoder.distance)
 
@@ -60,33 +75,30 @@ def make(encoder: FrozenEncoder, shown: Vectors, originals: Originals, *, port: 
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return webp.encode(picture, quality=85)
 
-    page = Application(FunctionHandler(Page(encoder, shown, rows).add_to))
     parameters = {"thumbnail": thumbnail, "count": len(shown.names)}
-    try:
-        server = Server(
-            {"/": page},
-            port=port,
-            address=ADDRESS,
-            extra_patterns=[(r"/image/(\d{1,9})", Pictures, parameters)],
-            websocket_max_message_size=LARGEST,
-        )
-    except OSError as error:
-        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-            raise
-        raise InputError(f"--port {port} is taken; use a different one, or 0 for any that is free") from error
-    # Only pages of this server may talk to it.
-    names = {f"{host}:{server.port}" for host in (ADDRESS, "localhost")}
-    server._tornado.websocket_origins.clear()
-    server._tornado.websocket_origins.update(names)
-    server.start()
-    return server
+    application = BokehTornado(
+        {"/": Application(FunctionHandler(Page(encoder, shown, rows).add_to))},
+        extra_patterns=[(r"/image/(\d{1,9})", Pictures, parameters)],
+        # Only pages of this server may talk to it.
+        extra_websocket_origins=[f"{host}:{_port(sockets)}" for host in (ADDRESS, "localhost")],
+        websocket_max_message_size_bytes=LARGEST,
+    )
+    server = HTTPServer(application)
+    server.add_sockets(sockets)
+    made = BaseServer(IOLoop.current(), application, server)
+    made.start()
+    return made
 
 
-def serve(encoder: FrozenEncoder, shown: Vectors, originals: Originals, *, port: int) -> None:
-    """Serve the page until Ctrl-C; InputError if the port is taken."""
-    server = make(encoder, shown, originals, port=port)
-    print(f"http://{ADDRESS}:{server.port}/ shows {len(shown.names):,} images; Ctrl-C ends it", flush=True)
+def serve(encoder: FrozenEncoder, shown: Vectors, originals: Originals, sockets: Sequence[socket.socket]) -> None:
+    """Serve the page until Ctrl-C."""
+    server = make(encoder, shown, originals, sockets)
+    print(f"http://{ADDRESS}:{_port(sockets)}/ shows {len(shown.names):,} images; Ctrl-C ends it", flush=True)
     try:
         server.io_loop.start()
     except KeyboardInterrupt:
         server.stop()
+
+
+def _port(sockets: Sequence[socket.socket]) -> int:
+    return sockets[0].getsockname()[1]
