@@ -169,9 +169,9 @@ FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
 CAPTIONS = {
     "loss": "Loss on train (raw, faint, and its running mean) and on validation; kNN accuracy on validation, or "
     "RankMe if the images have no labels.",
-    "embeddings": "t-SNE (scikit-learn) of up to 2,000 images, coloured by class.",
+    "embeddings": "t-SNE (scikit-learn) of up to 2,000 images, coloured by class if they have labels.",
     "distances": "Distances of all pairs of those images, in the same class and in different classes.",
-    "neighbours": "Up to ten images with their nearest train images; a frame: different class.",
+    "neighbours": "Up to ten images with their nearest train images; a frame marks a different class.",
     "confusion": "Confusion matrix of the MLP probe on the frozen embedding.",
     "reconstructions": "Images above their reconstructions: best, median and worst by L1.",
     "views": "Train images and their augmented views, which are all that the network sees in training.",

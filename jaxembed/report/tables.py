@@ -14,6 +14,8 @@ CAPTIONS = {
     "geometry": "Geometry",
     "views": "Two augmented views of each image",
 }
+# Scores of every objective, for training alone: they measure no embedding.
+TRAINING = {"loss", "spread"}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 
 
@@ -60,7 +62,7 @@ def shown(experiments: Sequence[Experiment]) -> list[Column]:
         )
         for name in evaluated
     }
-    columns = known | {name: column for name, column in others.items() if name not in known}
+    columns = known | {name: column for name, column in others.items() if name not in known.keys() | TRAINING}
     return [
         column
         for column in columns.values()

@@ -77,8 +77,8 @@ def test_a_measure_that_no_run_has_is_no_column(runs):
 
 
 def test_a_metric_that_no_measure_defines_is_shown_by_its_name(tmp_path):
-    run = finished_runs.make(tmp_path / "run", metrics={"turns": 0.5})
-    *_, column = tables.make(grouped([run])["rows"])[1].columns
+    run = finished_runs.make(tmp_path / "run", metrics={"turns": 0.5, "loss": 1.0})
+    *_, column = tables.make(grouped([run])["rows"])[1].columns  # not the loss, which measures no embedding
     assert (tables.head(column), column.percent) == ("turns", False)
 
 
