@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 
 def load(run: "str | os.PathLike") -> "FrozenEncoder":
-    """Load the frozen encoder of a finished run's folder, or a published one by its name, as `frozen.load`."""
-    from jaxembed import frozen  # here, because it imports jax, which reports do without
+    """Load the encoder of a finished run, or a pretrained encoder by name, as `frozen.load` does."""
+    from jaxembed import frozen  # here, because it imports jax, which reports do not need
 
     return frozen.load(run)

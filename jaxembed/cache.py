@@ -1,4 +1,4 @@
-"""An on-disk cache of decoded arrays, under a key of the files they were decoded from."""
+"""An on-disk cache of decoded arrays, keyed by a hash of the source files."""
 
 import contextlib
 import hashlib
@@ -15,20 +15,21 @@ Arrays = dict[str, np.ndarray]
 
 
 def load(stems: Sequence[Path], key: str, decode: Callable[[], Arrays], *, what: str) -> Arrays:
-    """Read cached arrays, or else decode them and write them to the first place that can be written.
+    """Read cached arrays, or decode them and cache them at the first stem that is writable.
 
     Args:
-      stems: the places: a cache is `<stem>-<key>.npz`; those of other keys are removed once it is written.
-      key: of what the arrays are decoded from, which changes when that does.
-      decode: makes the arrays, by name.
-      what: is decoded, in a warning.
+      stems: paths without key and suffix: a cache is `<stem>-<key>.npz`. Writing one removes the caches with the
+        same stem and other keys.
+      key: hash of the source files.
+      decode: function that returns the decoded arrays by name.
+      what: name of the data in a warning.
     """
     caches = [stem.with_name(f"{stem.name}-{key}.npz") for stem in stems]
     for file in filter(os.path.isfile, caches):
         try:
             return _read(file)
         except Exception as error:  # a flipped bit can raise anything, from BadZipFile to MemoryError
-            logging.warning("The cache %s is damaged (%s): decoding the dataset again", file, error)
+            logging.warning("cache %s is damaged (%s); decoding %s again", file, error, what)
     arrays = decode()
     for stem, file in zip(stems, caches, strict=True):
         with contextlib.suppress(OSError):
@@ -36,26 +37,26 @@ def load(stems: Sequence[Path], key: str, decode: Callable[[], Arrays], *, what:
             for stale in set(stem.parent.glob(f"{stem.name}-*.npz")) - {file}:
                 stale.unlink(missing_ok=True)
             return arrays
-    places = " nor ".join(str(stem.parent) for stem in stems)
-    logging.warning("Neither %s is writable: %s will be decoded again next time", places, what)
+    folders = " or ".join(str(stem.parent) for stem in stems)
+    logging.warning("cannot write a cache to %s; %s will be decoded again next time", folders, what)
     return arrays
 
 
-def of_user(name: str, folder: Path) -> Path:
-    """Return the stem of a cache in the user's own cache folder, for data with this name from a folder."""
+def user_stem(name: str, folder: Path) -> Path:
+    """Return the stem of a cache in the user's cache folder, for the data with this name in a folder."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxembed"
     origin = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
     return home / f"{name.replace('/', '-')}-{origin}"
 
 
 def _read(file: Path) -> Arrays:
-    # np.load reads a zip file, in which each array has a CRC that detects damage.
+    # An .npz is a zip file, whose CRC of each array detects damage.
     with np.load(file) as arrays:
         return dict(arrays)
 
 
 def _write(file: Path, arrays: Arrays) -> None:
-    """Write all or nothing: a killed run leaves no file with that name, and two runs do not mix their data."""
+    """Write atomically: a killed run leaves no partial file with this name, and two runs do not mix their data."""
     file.parent.mkdir(parents=True, exist_ok=True)
     files.refuse_read_only(file.parent)
     with files.replacing(file, suffix=f".{os.getpid()}.partial") as stream:

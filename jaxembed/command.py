@@ -1,4 +1,4 @@
-"""Commands: what `python -m jaxembed.<name>` has in common: its arguments, and errors that are one line."""
+"""What the commands `python -m jaxembed.<name>` share: argument parsing and one-line errors."""
 
 import argparse
 import os
@@ -12,9 +12,14 @@ from absl import logging
 from jaxembed import errors
 from jaxembed.errors import InputError, JaxembedError
 
+# Help texts of the arguments that several commands have.
+RUN = "a run folder, an encoder .safetensors file, or the name of a pretrained encoder"
+DATA_DIR = "TFDS data directory (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)"
+OVERWRITE = "replace the output if it exists"
+
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Make the parser of a command's arguments."""
+    """Make a command's argument parser."""
     return argparse.ArgumentParser(
         f"python -m jaxembed.{name}",
         description=description,
@@ -24,12 +29,12 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; an error is one line on standard error."""
-    logging.set_verbosity(logging.ERROR)  # JAX logs missing devices
+    """Run a command and return its exit status; errors are printed as one line on standard error."""
+    logging.set_verbosity(logging.ERROR)  # JAX warns about missing devices
     try:
         main(arguments)
         sys.stdout.flush()
-    except BrokenPipeError:  # as of `| head`: whoever read has read enough
+    except BrokenPipeError:  # e.g. `| head` closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (JaxembedError, OSError, KeyboardInterrupt) as error:
@@ -40,10 +45,10 @@ def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequ
 
 
 def check_output(file: Path, *, overwrite: bool) -> None:
-    """Raise an InputError if a file cannot be written, or exists and must not be replaced."""
+    """Raise an InputError if a file cannot be written, or exists and may not be replaced."""
     if file.is_dir():
         raise InputError(f"--output {file} is a folder")
     if file.exists() and not overwrite:
         raise InputError(f"--output {file} exists; use --overwrite to replace it")
     if not file.parent.is_dir():
-        raise InputError(f"--output {file} cannot be written: there is no folder {file.parent}")
+        raise InputError(f"--output {file} cannot be written: folder {file.parent} does not exist")

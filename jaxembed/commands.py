@@ -19,7 +19,7 @@ from jaxembed.pictures import Shape
 from jaxembed.run import Run
 from jaxembed.runs import encoder, finished, identity, metrics, workdir
 from jaxembed.runs import sample as samples
-from jaxembed.runs.encoder import Encoder
+from jaxembed.runs.encoder import SavedEncoder
 from jaxembed.runs.finished import Finished
 from jaxembed.types import State
 
@@ -186,12 +186,12 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     summary.show(record, job.folder)
 
 
-def _encoder(job: Job, dataset: Dataset, state: State) -> Encoder:
+def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:
     """Take the frozen encoder out of a state."""
     params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
     shape = Shape(*dataset.train.images.shape[1:])
     config, sha256 = json.loads(job.config.to_json()), evaluation.fingerprint(state)
-    return Encoder(job.name, config, shape, sha256, params, stats)
+    return SavedEncoder(job.name, config, shape, sha256, params, stats)
 
 
 @contextlib.contextmanager

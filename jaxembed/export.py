@@ -1,12 +1,12 @@
-"""Write a trained encoder as a file for another program.
+"""Export a trained encoder for use outside jaxembed.
 
   python -m jaxembed.export checkpoints/simclr_cifar --format=safetensors --output=simclr.safetensors
   python -m jaxembed.export simclr_mnist --format=onnx --output=simclr.onnx
 
-safetensors: the parameters, with the config; jaxembed.load reads it. onnx and stablehlo: the computation from uint8
-images [n, h, w, c] of the encoder's size, any n, to float32 embeddings [n, d]; scaling is inside. ONNX needs
-jax2onnx (pip install 'jaxembed[onnx]'). StableHLO is for `jax.export.deserialize`, which promises to read it for
-six months.
+safetensors: the parameters and the config; load it with jaxembed.load. onnx and stablehlo: the computation from
+uint8 images [n, h, w, c] of the encoder's size, for any batch size n, to float32 embeddings [n, d]; pixel scaling
+is included. ONNX needs jax2onnx (pip install 'jaxembed[onnx]'). Load StableHLO with jax.export.deserialize; JAX
+guarantees compatibility for six months.
 """
 
 import sys
@@ -24,12 +24,12 @@ FORMATS = ("safetensors", "onnx", "stablehlo")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export what the arguments say."""
+    """Run `python -m jaxembed.export`."""
     parser = command.parser("export", __doc__)
-    parser.add_argument("run", help="a run's folder, or the name of a published encoder")
-    parser.add_argument("--format", choices=FORMATS, required=True, help="of the file")
+    parser.add_argument("run", help=command.RUN)
+    parser.add_argument("--format", choices=FORMATS, required=True, help="output format")
     parser.add_argument("--output", type=Path, required=True, help="file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     options = parser.parse_args(arguments)
     command.check_output(options.output, overwrite=options.overwrite)
 
@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _safetensors(encoder: "FrozenEncoder", file: Path) -> None:
-    from jaxembed.runs import encoder as stored
+    from jaxembed.runs import encoder as encoder_file
 
-    stored.write(encoder.stored, file)
+    encoder_file.write(encoder.saved, file)
 
 
 def _stablehlo(encoder: "FrozenEncoder", file: Path) -> None:
@@ -72,13 +72,13 @@ def _onnx(encoder: "FrozenEncoder", file: Path) -> None:
 
 
 def _function(encoder: "FrozenEncoder") -> Callable:
-    """Make the function of images that is exported: with plain convolutions, and in float32 throughout."""
+    """Make the function that is exported: plain convolutions, and float32 throughout."""
     import jax
 
     from jaxembed import model
     from jaxembed.kernels import convolution
 
-    # On one device, whatever the number of devices here.
+    # On a single device, however many there are here.
     weights = jax.tree.map(jax.numpy.asarray, jax.device_get(encoder.weights))
 
     def embed(images: jax.Array) -> jax.Array:

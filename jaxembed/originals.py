@@ -1,4 +1,4 @@
-"""Originals: the pictures that vectors were made from, in a folder or in a dataset."""
+"""Originals: the pictures that were embedded, in a folder or a dataset."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,79 +12,93 @@ from PIL import Image
 from jaxembed import datasets, files, pictures
 from jaxembed.datasets import folder
 from jaxembed.errors import InputError
-from jaxembed.pictures import Bad, Shape
+from jaxembed.pictures import Shape, Unreadable
 
-# Pictures that are in memory at a time, at the encoder's shape.
+# Pictures held in memory at a time, at the encoder's shape.
 CHUNK = 512
 
 
 class Chunk(NamedTuple):
-    """Some pictures: their names, their classes ("" without), their pixels, and the files that cannot be read."""
+    """Some of the pictures, in order.
+
+    Attributes:
+      names: names of the pictures.
+      labels: class name of each picture, "" if unlabelled.
+      pixels: their pixels, at the encoder's shape.
+      unreadable: files among them that cannot be read.
+    """
 
     names: list[str]
     labels: list[str]
     pixels: UInt8[np.ndarray, "n h w c"]
-    bad: list[Bad]
+    unreadable: list[Unreadable]
 
 
 class Originals(NamedTuple):
-    """Pictures by name.
+    """A source of pictures, by name.
 
     Attributes:
-      source: the absolute path of a folder, or a dataset's name.
-      count: how many there are, bad ones included.
-      stream: at a shape, in order.
-      picture: name -> the picture itself, upright and in colour; OSError or ValueError if it cannot be read.
+      name: absolute path of the folder, or the dataset name.
+      count: number of pictures, including unreadable ones.
+      stream: function from a shape to all pictures, in chunks, in order.
+      picture: function from a name to the original picture in RGB; raises OSError, ValueError or InputError if it
+        cannot be read.
     """
 
-    source: str
+    name: str
     count: int
     stream: Callable[[Shape], Iterator[Chunk]]
     picture: Callable[[str], Image.Image]
 
 
-def find(source: str, *, data_dir: str | None = None) -> Originals:
-    """Find pictures: a folder, or else a dataset by its name.
+def open_source(source: str, *, data_dir: str | None = None) -> Originals:
+    """Open a folder of pictures, or a dataset by its name.
 
     Raises:
-      InputError: if there is neither, or the folder holds no picture.
+      InputError: if there is no such folder or dataset, or the folder has no pictures.
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        return _of_folder(path)
+        return _open_folder(path)
     if path.exists() or len(path.parts) > 2 or path.is_absolute():
-        raise InputError(f"{source} must be a folder of pictures or a dataset's name")
+        problem = "is a file" if path.exists() else "does not exist"
+        raise InputError(f"{source} {problem}; expected a folder of pictures or a dataset name")
     try:
-        return _of_dataset(source, data_dir)
+        return _open_dataset(source, data_dir)
     except InputError as error:
-        raise InputError(f"there is no folder {source}, and as a dataset: {error}") from error
+        raise InputError(f"{source} is not a folder, and loading it as a dataset failed: {error}") from error
 
 
-def _of_folder(path: Path) -> Originals:
-    listed = folder.find(path, what="the folder")
+def _open_folder(path: Path) -> Originals:
+    listing = folder.scan(path, what="source")
 
     def stream(shape: Shape) -> Iterator[Chunk]:
-        paths = (listed.root / name for name in listed.names)
+        paths = (listing.root / name for name in listing.names)
         results = enumerate(pictures.stream(paths, shape))
         while chunk := list(itertools.islice(results, CHUNK)):
-            bad = [result._replace(file=listed.names[row]) for row, (_, result) in chunk if isinstance(result, Bad)]
-            good = [(row, result) for row, (_, result) in chunk if not isinstance(result, Bad)]
-            labels = [listed.classes[listed.labels[row]] if listed.classes else "" for row, _ in good]
-            pixels = np.stack([result for _, result in good]) if good else np.zeros((0, *shape), np.uint8)
-            yield Chunk([listed.names[row] for row, _ in good], labels, pixels, bad)
+            unreadable = [
+                result._replace(file=listing.names[row])
+                for row, (_, result) in chunk
+                if isinstance(result, Unreadable)
+            ]
+            readable = [(row, result) for row, (_, result) in chunk if not isinstance(result, Unreadable)]
+            names = [listing.names[row] for row, _ in readable]
+            labels = [listing.classes[listing.labels[row]] if listing.classes else "" for row, _ in readable]
+            pixels = np.stack([result for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
+            yield Chunk(names, labels, pixels, unreadable)
 
     def picture(name: str) -> Image.Image:
-        # Names come from a file of vectors, which may have come from anywhere.
+        # Names are read from a file of embeddings, which may be from an untrusted source.
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise InputError(f"{files.printable(name)} is not inside {path}")
-        return pictures.whole(listed.root / name)
+        return pictures.open_rgb(listing.root / name)
 
-    return Originals(str(path.resolve()), len(listed.names), stream, picture)
+    return Originals(str(path.resolve()), len(listing.names), stream, picture)
 
 
-def _of_dataset(name: str, data_dir: str | None) -> Originals:
+def _open_dataset(name: str, data_dir: str | None) -> Originals:
     if name == "folder":
-        raise InputError("give the folder itself")
+        raise InputError("'folder' is not a dataset name here; pass the path of the folder")
     dataset = datasets.load({"name": name, "validation": 0}, data_dir=data_dir, seed=0)
     splits = {split: getattr(dataset, split) for split in ("train", *dataset.held_out)}
 
@@ -93,12 +107,12 @@ def _of_dataset(name: str, data_dir: str | None) -> Originals:
             for start in range(0, len(batch.labels), CHUNK):
                 images, labels = (array[start : start + CHUNK] for array in batch)
                 if images.shape[1:] != shape:
-                    images = np.stack([pictures.fit(pictures.array(image), shape) for image in images])
+                    images = np.stack([pictures.to_pixels(pictures.from_array(image), shape) for image in images])
                 names = [f"{split}/{row}" for row in range(start, start + len(images))]
                 yield Chunk(names, [dataset.classes[label] for label in labels], images, [])
 
     def picture(name: str) -> Image.Image:
         split, _, row = name.partition("/")
-        return pictures.array(splits[split].images[int(row)]).convert("RGB")
+        return pictures.from_array(splits[split].images[int(row)]).convert("RGB")
 
     return Originals(name, sum(len(batch.labels) for batch in splits.values()), stream, picture)

@@ -1,4 +1,4 @@
-"""Pictures: anything that Pillow reads becomes uint8 pixels of one size, the same way for training and for use."""
+"""Pictures: convert any file that Pillow can read to uint8 pixels of one size, identically for training and use."""
 
 import contextlib
 import functools
@@ -21,121 +21,122 @@ from jaxembed.errors import InputError
 Pixels = UInt8[np.ndarray, "h w c"]
 # Pillow's modes by number of channels.
 MODES = {1: "L", 3: "RGB"}
-# Opening one of these runs a program, or only recognises the format.
-_UNREADABLE = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-# A JPEG is decoded at no less than so many times the wanted size: a large photo five times as fast.
-_REDUCED_TO = 4
+# Pillow starts an external program to open these, or only identifies them.
+_EXCLUDED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# JPEGs are decoded at a reduced size, at least this many times the target: 5x faster for large photos.
+_DRAFT_SCALE = 4
 _AT_ONCE = 512
 
 
 class Shape(NamedTuple):
-    """What pictures are brought to: height and width in pixels, and 1 channel (grey) or 3 (colour)."""
+    """The shape of the converted pixels: height and width in pixels, and 1 (grey) or 3 (RGB) channels."""
 
     height: int
     width: int
     channels: int
 
 
-class Bad(NamedTuple):
-    """A file that is no usable picture, and why."""
+class Unreadable(NamedTuple):
+    """A file that cannot be read as a picture, and the reason."""
 
     file: str
     reason: str
 
     def __str__(self) -> str:
-        """Report it in one line."""
-        return f"{files.printable(self.file)} is skipped: {files.printable(self.reason)}"
+        """Format a one-line warning."""
+        return f"skipping {files.printable(self.file)}: {files.printable(self.reason)}"
 
 
-def fit(picture: Image.Image, shape: Shape) -> Pixels:
-    """Bring a picture to a shape: upright, on white where it is transparent, 8 bits, resized and cropped.
+def to_pixels(picture: Image.Image, shape: Shape) -> Pixels:
+    """Convert a picture to uint8 pixels: apply EXIF orientation, composite onto white, convert to 8 bits, resize
+    and centre-crop.
 
-    The shorter side is resized, antialiased, and the middle of the longer one is kept; a picture that has the size
-    keeps its pixels.
+    The picture is resized with antialiasing until it just covers the target, and the middle of the longer side is
+    kept. A picture that already has the target size is not resampled.
 
     Args:
-      picture: of any format, size and mode; the first frame of an animation.
-      shape: of the result.
+      picture: a picture of any format, size and mode; only the first frame of an animation is used.
+      shape: the shape of the result.
 
     Returns:
       uint8 [h, w, c].
 
     Raises:
-      ValueError: if its numbers have no known range, as in a picture of 32-bit floats.
-      OSError: if its file is damaged.
+      ValueError: if the pixel values have no defined range (floating point) or exceed 16 bits.
+      OSError: if the file is damaged.
     """
-    wanted = (shape.width, shape.height)
+    size = (shape.width, shape.height)
     if picture.format == "JPEG":
-        picture.draft(None, (_REDUCED_TO * max(wanted), _REDUCED_TO * max(wanted)))
-    picture = _opaque(ImageOps.exif_transpose(picture)).convert(MODES[shape.channels])
-    if picture.size != wanted:
-        picture = ImageOps.fit(picture, wanted, Image.Resampling.BICUBIC)
+        picture.draft(None, (_DRAFT_SCALE * max(size), _DRAFT_SCALE * max(size)))
+    picture = _flatten(ImageOps.exif_transpose(picture)).convert(MODES[shape.channels])
+    if picture.size != size:
+        picture = ImageOps.fit(picture, size, Image.Resampling.BICUBIC)
     return np.asarray(picture).reshape(shape)
 
 
 def read(file: Path, shape: Shape) -> Pixels:
-    """Read a picture file and bring it to a shape, as `fit`.
+    """Read a picture file and convert it with `to_pixels`.
 
     Raises:
-      InputError: if it cannot be read; the message names the file.
+      InputError: if the file cannot be read; the message names the file.
     """
     result = _read(file, shape)
-    if isinstance(result, Bad):
+    if isinstance(result, Unreadable):
         raise InputError(f"{file} cannot be read as an image: {result.reason}")
     return result
 
 
-def whole(file: Path | io.BytesIO) -> Image.Image:
-    """Open a picture at its own size, upright and in colour, to be shown; errors are Pillow's."""
+def open_rgb(file: Path | io.BytesIO) -> Image.Image:
+    """Open a picture for display: full size, EXIF orientation applied, RGB; raises Pillow's own errors."""
     with Image.open(file) as opened:
         return ImageOps.exif_transpose(opened).convert("RGB")
 
 
-def stream(files: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Bad]]:
-    """Read picture files with all cores, in order, a few hundred at a time: (file, its pixels or why it is bad)."""
-    # Threads: Pillow decodes and resizes without holding Python's lock.
-    with _large_allowed(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+def stream(files: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Unreadable]]:
+    """Read picture files on all cores, a few hundred at a time; yield (file, pixels or Unreadable) in order."""
+    # Threads are enough: Pillow releases the GIL while it decodes and resizes.
+    with _allow_large_images(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         files = iter(files)
         while batch := list(itertools.islice(files, _AT_ONCE)):
             yield from zip(batch, pool.map(lambda file: _read(file, shape), batch), strict=True)
 
 
-def array(image: np.ndarray) -> Image.Image:
-    """Turn uint8 pixels [h, w, c], of 1, 3 or 4 channels, into a picture."""
+def from_array(image: np.ndarray) -> Image.Image:
+    """Convert uint8 pixels [h, w, c], with 1, 3 or 4 channels, to a picture."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
 @functools.cache
-def suffixes() -> frozenset[str]:
-    """Return the suffixes of the formats that are read: `.jpg`, `.png` and so on."""
+def extensions() -> frozenset[str]:
+    """Return the file extensions of the readable formats: `.jpg`, `.png` and so on."""
     readable = _formats()
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in readable)
+    return frozenset(each for each, name in Image.registered_extensions().items() if name in readable)
 
 
 @functools.cache
 def _formats() -> list[str]:
     Image.init()
-    return sorted(set(Image.OPEN) - _UNREADABLE)
+    return sorted(set(Image.OPEN) - _EXCLUDED_FORMATS)
 
 
-def _read(file: Path, shape: Shape) -> Pixels | Bad:
+def _read(file: Path, shape: Shape) -> Pixels | Unreadable:
     try:
         if not file.stat().st_size:
-            return Bad(str(file), "it is empty")
+            return Unreadable(str(file), "empty file")
         with Image.open(file, formats=_formats()) as picture:
-            return fit(picture, shape)
+            return to_pixels(picture, shape)
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
-        return Bad(str(file), "it is not in an image format that Pillow reads")
+        return Unreadable(str(file), "not an image format Pillow can read")
     except Exception as error:  # a damaged file can raise anything
-        # Pillow names the file, which the caller does as well.
+        # Pillow's messages can span several lines.
         reason = " ".join(str(error).split()) or type(error).__name__
-        return Bad(str(file), reason)
+        return Unreadable(str(file), reason)
 
 
-def _opaque(picture: Image.Image) -> Image.Image:
-    """Put a picture on white where it is transparent, and its numbers into 8 bits."""
+def _flatten(picture: Image.Image) -> Image.Image:
+    """Composite a transparent picture onto white, and convert 16-bit pixels to 8 bits."""
     if picture.mode in ("F", "I") or picture.mode.startswith("I;16"):
         return _to_8_bits(picture)
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
@@ -147,15 +148,15 @@ def _opaque(picture: Image.Image) -> Image.Image:
 def _to_8_bits(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture)
     if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError("its pixels are floating-point numbers without a known range")
+        raise ValueError("floating-point pixels have no defined range")
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"its pixels have more than 16 bits, from {values.min()} to {values.max()}")
+        raise ValueError(f"pixel values must be in 0..65535, got {values.min()} to {values.max()}")
     return Image.fromarray(np.rint(values / 257).astype(np.uint8))
 
 
 @contextlib.contextmanager
-def _large_allowed() -> Iterator[None]:
-    """Read pictures of up to 179 million pixels without a warning; beyond that Pillow raises an error."""
+def _allow_large_images() -> Iterator[None]:
+    """Silence Pillow's warning about pictures of up to 179 million pixels; above that it raises an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield

@@ -1,4 +1,4 @@
-"""Vectors: a file of embeddings with the names of their images, .npz or .parquet, written in bounded memory."""
+"""Vectors: files of embeddings and image names, .npz or .parquet, written in bounded memory."""
 
 import json
 import struct
@@ -14,52 +14,52 @@ from jaxtyping import Float
 
 from jaxembed import files
 from jaxembed.errors import InputError
-from jaxembed.index import Found
+from jaxembed.index import Neighbours
 
 SUFFIXES = (".npz", ".parquet")
-# Rows of vectors that are copied at a time.
+# Rows copied at a time.
 _CHUNK = 8192
 
 
 class About(NamedTuple):
-    """Where vectors come from.
+    """The origin of a file of embeddings.
 
     Attributes:
-      source: the absolute path of a folder, or a dataset's name.
-      run: the encoder's name.
-      encoder: its SHA-256.
-      distance: by which the vectors are compared.
+      source: absolute path of the folder, or the dataset name.
+      encoder: the encoder's name.
+      sha256: hash of the encoder's parameters and statistics.
+      distance: "cosine" or "euclidean", the distance by which the embeddings are compared.
     """
 
     source: str
-    run: str
     encoder: str
+    sha256: str
     distance: str
 
 
 class Vectors(NamedTuple):
-    """The content of a file of vectors.
+    """The content of a file of embeddings.
 
     Attributes:
-      embeddings: [n, d] float32; of an .npz, in the file, not in memory.
-      names: of the images: paths in the folder, or `<split>/<row>` of a dataset.
-      labels: the names of their classes; empty where there are none.
-      about: where they come from.
-      points: [n, 2] on a map, if the file has them.
+      embeddings: [n, d] float32; memory-mapped if the file is an .npz.
+      names: image names: paths relative to the folder, or `<split>/<row>` for a dataset.
+      labels: class name of each image, "" if unlabelled.
+      about: origin of the embeddings.
+      positions: [n, 2] map coordinates, if the file has them.
     """
 
     embeddings: Float[np.ndarray, "n d"]
     names: Sequence[str]
     labels: Sequence[str]
     about: About
-    points: Float[np.ndarray, "n 2"] | None = None
+    positions: Float[np.ndarray, "n 2"] | None = None
 
 
 class Spool:
-    """Collects embeddings on disk, next to the file that they end up in."""
+    """Collects embeddings in a temporary file, next to the output file."""
 
     def __init__(self, file: Path, dimension: int) -> None:
-        """Make a temporary file that is removed when the context ends."""
+        """Create a temporary file, which is removed when the context exits."""
         self.stream = tempfile.TemporaryFile(dir=file.parent)  # noqa: SIM115 (closed by __exit__)
         self.dimension, self.names, self.labels = dimension, [], []
 
@@ -80,20 +80,20 @@ class Spool:
         self.stream.write(np.ascontiguousarray(embeddings, np.float32).tobytes())
 
     def vectors(self, about: About) -> Vectors:
-        """Return everything that was added, as an array in the file; at least one embedding."""
+        """Return everything that was added, memory-mapped; at least one image must have been added."""
         self.stream.flush()
         shape = (len(self.names), self.dimension)
         return Vectors(np.memmap(self.stream, np.float32, "r", shape=shape), self.names, self.labels, about)
 
 
-def check_suffix(file: Path) -> None:
-    """Raise an InputError unless a file's name says which format it has."""
+def check_suffix(file: Path, *, what: str) -> None:
+    """Raise an InputError unless a file name ends in one of SUFFIXES; `what` names the file in the error."""
     if file.suffix not in SUFFIXES:
-        raise InputError(f"{file} must end in {' or '.join(SUFFIXES)}")
+        raise InputError(f"{what} must end in {' or '.join(SUFFIXES)}")
 
 
 def write_npz(vectors: Vectors, file: Path) -> None:
-    """Write vectors as an .npz, whole or not at all: `embeddings`, `names`, `labels` if there are any, `about`."""
+    """Write an .npz atomically: `embeddings`, `names`, `labels` (if there are any) and `about`."""
     embeddings = vectors.embeddings
     header = {"descr": "<f4", "fortran_order": False, "shape": embeddings.shape}
     with files.replacing(file) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
@@ -108,11 +108,11 @@ def write_npz(vectors: Vectors, file: Path) -> None:
                 np.lib.format.write_array(entry, np.array(text, str), allow_pickle=False)
 
 
-def write_parquet(vectors: Vectors, neighbours: Found, file: Path) -> None:
-    """Write vectors as a .parquet, whole or not at all, for tools that show embeddings.
+def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
+    """Write a .parquet atomically, for tools such as embedding-atlas.
 
-    Columns: `name`, `path` (of a folder's images), `label` (if there are any), `embedding`, `x` and `y` on a map,
-    and `neighbors`, the `ids` (rows) and `distances` of the nearest others.
+    Columns: `name`, `path` (if the source is a folder), `label` (if there are any), `embedding`, `x` and `y` (map
+    coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images.
     """
     import pyarrow
     from pyarrow import parquet
@@ -134,36 +134,36 @@ def write_parquet(vectors: Vectors, neighbours: Found, file: Path) -> None:
         for start in range(0, n, _CHUNK):
             rows = slice(start, start + _CHUNK)
             names = [files.utf8(name) for name in vectors.names[rows]]
-            found, distances = neighbours.rows[rows], neighbours.distances[rows].astype(np.float32)
+            ids, distances = neighbours.rows[rows], neighbours.distances[rows].astype(np.float32)
             columns: dict[str, Any] = {
                 "name": names,
                 "path": [str(Path(vectors.about.source, name)) for name in names],
                 "label": vectors.labels[rows],
                 "embedding": pyarrow.FixedSizeListArray.from_arrays(vectors.embeddings[rows].ravel(), d),
-                "x": vectors.points[rows, 0].astype(np.float32),
-                "y": vectors.points[rows, 1].astype(np.float32),
+                "x": vectors.positions[rows, 0].astype(np.float32),
+                "y": vectors.positions[rows, 1].astype(np.float32),
                 "neighbors": [
-                    {"ids": ids, "distances": apart}
-                    for ids, apart in zip(found.tolist(), distances.tolist(), strict=True)
+                    {"ids": nearest, "distances": apart}
+                    for nearest, apart in zip(ids.tolist(), distances.tolist(), strict=True)
                 ],
             }
             writer.write(pyarrow.table({field.name: columns[field.name] for field in fields}, schema=schema))
 
 
 def read(file: Path) -> Vectors:
-    """Read a file of vectors.
+    """Read a file of embeddings.
 
     Raises:
-      InputError: if there is no such file, or it holds no vectors or is damaged.
+      InputError: if the file does not exist, was not written by jaxembed.embed, or is damaged.
     """
-    check_suffix(file)
+    check_suffix(file, what=str(file))
     if not file.is_file():
-        raise InputError(f"there is no file {file}")
+        raise InputError(f"{file} {'is not a file' if file.exists() else 'does not exist'}")
     try:
         return _read_npz(file) if file.suffix == ".npz" else _read_parquet(file)
-    except Exception as error:  # of zipfile, NumPy, JSON or pyarrow
+    except Exception as error:  # from zipfile, NumPy, JSON or pyarrow
         raise InputError(
-            f"{file} holds no vectors of jaxembed.embed, or is damaged: {type(error).__name__}: {error}"
+            f"{file} was not written by jaxembed.embed, or is damaged: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -173,19 +173,19 @@ def _read_npz(file: Path) -> Vectors:
         labels = arrays["labels"].tolist() if "labels" in arrays else [""] * len(names)
     embeddings = _mapped(file)
     if len(embeddings) != len(names):
-        raise ValueError(f"{len(embeddings)} embeddings of {len(names)} images")
+        raise ValueError(f"{len(embeddings)} embeddings for {len(names)} images")
     return Vectors(embeddings, names, labels, about)
 
 
 def _mapped(file: Path) -> np.ndarray:
-    """Map the embeddings of an .npz into memory: they are not compressed, so that only what is used is read."""
+    """Memory-map the embeddings of an .npz; they are stored uncompressed, so only the rows in use are read."""
     with zipfile.ZipFile(file) as archive, file.open("rb") as stream:
         entry = archive.getinfo("embeddings.npy")
         if entry.compress_type != zipfile.ZIP_STORED:
             with archive.open(entry) as content:
                 return np.lib.format.read_array(content)
         stream.seek(entry.header_offset + 26)
-        stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)  # after the entry's name and extra field
+        stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)  # skip the entry's name and extra field
         np.lib.format.read_magic(stream)
         shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         return np.memmap(file, dtype, "r", offset=stream.tell(), shape=shape)
@@ -200,6 +200,5 @@ def _read_parquet(file: Path) -> Vectors:
     embeddings = table["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
     names = table["name"].to_pylist()
     labels = table["label"].to_pylist() if "label" in table.column_names else [""] * len(names)
-    return Vectors(
-        embeddings, names, labels, about, np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
-    )
+    positions = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
+    return Vectors(embeddings, names, labels, about, positions)

@@ -10,7 +10,7 @@ import jaxembed
 from jaxembed import command, encoders, export, mesh
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.pictures import Shape
-from jaxembed.runs import encoder as stored
+from jaxembed.runs import encoder as encoder_file
 
 # The last is wide enough for a convolution that has a kernel of its own in training.
 EXPORTED = ENCODERS | {"cnn64": ENCODERS["cnn"] | {"widths": (64,), "depth": 2}}
@@ -31,8 +31,9 @@ def encoder(request, monkeypatch, tmp_path):
     spread = jax.tree.map(waves, dict(variables))
     config = {"encoder": section, "evaluate": {"distance": "cosine"}, "train": {"dtype": "float32"}}
     config |= {"data": {"name": "cifar10"}}
-    made = stored.Encoder("run", config, Shape(32, 32, 3), "sha", spread["params"], spread.get("batch_stats", {}))
-    stored.write(made, tmp_path / "run.safetensors")
+    shape, stats = Shape(32, 32, 3), spread.get("batch_stats", {})
+    saved = encoder_file.SavedEncoder("run", config, shape, "sha", spread["params"], stats)
+    encoder_file.write(saved, tmp_path / "run.safetensors")
     return jaxembed.load(tmp_path / "run.safetensors")
 
 

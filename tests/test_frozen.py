@@ -14,7 +14,7 @@ from jaxembed import commands, evaluate, pictures, train
 from jaxembed import run as runs
 from jaxembed.commands import Job
 from jaxembed.errors import InputError
-from jaxembed.runs import encoder as stored
+from jaxembed.runs import encoder as encoder_file
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def made(config, tmp_path):
         run = runs.build(config, dataset)
         state = train.init(run, dataset, seed=5)
         job = Job(name, config, tmp_path, "", None)
-        stored.write(commands._encoder(job, dataset, state), tmp_path / stored.FILE)
+        encoder_file.write(commands._encoder(job, dataset, state), tmp_path / encoder_file.FILE)
         images = dataset.test.images[:23]
-        return evaluate.embed(run, state, images), images, tmp_path / stored.FILE
+        return evaluate.embed(run, state, images), images, tmp_path / encoder_file.FILE
 
     return make
 
@@ -50,11 +50,11 @@ def test_an_encoder_from_its_file_embeds_as_evaluation_does(name, made):
 
 def test_a_file_is_read_back_bit_identical_in_either_type(made, tmp_path):
     made("fc")
-    first = stored.read(tmp_path / stored.FILE)
+    first = encoder_file.read(tmp_path / encoder_file.FILE)
     half = first._replace(params=jax.tree.map(lambda leaf: leaf.astype(ml_dtypes.bfloat16), first.params))
     for encoder in (first, half):
-        stored.write(encoder, tmp_path / "again.safetensors")
-        again = stored.read(tmp_path / "again.safetensors")
+        encoder_file.write(encoder, tmp_path / "again.safetensors")
+        again = encoder_file.read(tmp_path / "again.safetensors")
         assert again._replace(params=None) == encoder._replace(params=None)
         jax.tree.map(np.testing.assert_array_equal, again.params, encoder.params)
         assert jax.tree.map(lambda leaf: leaf.dtype, again.params) == jax.tree.map(
@@ -74,7 +74,7 @@ def test_images_of_any_kind_and_number_are_embedded(made, tmp_path):
     colour = np.repeat(images, 3, axis=3)
     np.testing.assert_allclose(loaded.embed(colour), expected, atol=1e-6)
     large = np.zeros((2, 50, 30, 4), np.uint8)
-    small = np.stack([pictures.fit(Image.fromarray(image), loaded.shape) for image in large])
+    small = np.stack([pictures.to_pixels(Image.fromarray(image), loaded.shape) for image in large])
     np.testing.assert_allclose(loaded.embed(large), loaded.embed(small), atol=1e-6)
     many = np.concatenate([images] * 30)
     np.testing.assert_allclose(loaded.embed(many), np.concatenate([expected] * 30), atol=1e-5)
@@ -99,22 +99,22 @@ def test_a_run_that_cannot_be_loaded_is_one_line(made, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     cases = {
-        tmp_path / "nowhere": "there is no run .*nowhere, and no published encoder of that name",
-        empty: "is not a run's folder: it has no config.json",
+        tmp_path / "nowhere": r"^no run folder, encoder file or pretrained encoder .*nowhere; pretrained: auto",
+        empty: "is not a run folder: it has no config.json",
     }
     (tmp_path / "unfinished").mkdir()
     (tmp_path / "unfinished/config.json").touch()
-    cases[tmp_path / "unfinished"] = "holds an unfinished run"
+    cases[tmp_path / "unfinished"] = "is an unfinished run; run launch.py again to finish it"
     shutil.copytree(tmp_path / "unfinished", tmp_path / "old")
     (tmp_path / "old/result.json").touch()
-    cases[tmp_path / "old"] = "has no encoder.safetensors; launch.py --evaluate writes it"
+    cases[tmp_path / "old"] = "has no encoder.safetensors; run launch.py with --evaluate to write it"
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(file.read_bytes()[:-10])
-    cases[cut] = "holds no encoder, or is damaged"
-    encoder = stored.read(file)
+    cases[cut] = "is not an encoder file, or is damaged"
+    encoder = encoder_file.read(file)
     other = encoder.config | {"encoder": encoder.config["encoder"] | {"latent": 3}}
-    stored.write(encoder._replace(config=other), tmp_path / "other.safetensors")
-    cases[tmp_path / "other.safetensors"] = "do not fit its config"
+    encoder_file.write(encoder._replace(config=other), tmp_path / "other.safetensors")
+    cases[tmp_path / "other.safetensors"] = "do not match its config"
     for path, error in cases.items():
         with pytest.raises(InputError, match=error):
             jaxembed.load(path)

@@ -1,4 +1,4 @@
-"""The published encoders: from their names alone, they reach the accuracy that was published."""
+"""The pretrained encoders: loaded by name alone, they reach the accuracy in docs/results."""
 
 import json
 import os
@@ -17,7 +17,7 @@ REAL = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expandus
 
 
 # Embedding the train split takes a CNN 20 s.
-SLOW = {name for name in frozen.published() if name.startswith("simclr") or "fashion" in name} - {
+SLOW = {name for name in frozen.pretrained() if name.startswith("simclr") or "fashion" in name} - {
     "autoencoder_fashion_mnist"
 }
 
@@ -31,14 +31,14 @@ def optimised():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in frozen.published()]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in frozen.pretrained()]
 )
-def test_a_published_encoder_has_its_published_accuracy(name, monkeypatch, optimised):
+def test_a_pretrained_encoder_has_its_published_accuracy(name, monkeypatch, optimised):
     # Eight simulated devices on two cores would wait for each other.
     one = mesh.make(jax.devices()[:1])
     monkeypatch.setattr(mesh, "make", lambda: one)
     encoder = jaxembed.load(name)
-    config = encoder.stored.config
+    config = encoder.saved.config
     if config["data"]["name"] != "digits" and not (REAL / config["data"]["name"]).is_dir():
         pytest.skip(f"{config['data']['name']} is not prepared")
     dataset = datasets.load(config["data"], data_dir=None, seed=config["seed"])
@@ -46,13 +46,13 @@ def test_a_published_encoder_has_its_published_accuracy(name, monkeypatch, optim
     options = dict(neighbours=config["evaluate"]["neighbours"], distance=encoder.distance, classes=10)
     predicted = neighbours.classify(train, dataset.train.labels, test, **options)
     result = json.loads((ROOT / f"docs/results/{name}/seed{config['seed']}.json").read_text())
-    assert result["encoder_sha256"] == encoder.stored.sha256
+    assert result["encoder_sha256"] == encoder.saved.sha256
     accuracy = np.mean(predicted == dataset.test.labels)
     assert accuracy == pytest.approx(result["metrics"]["test/knn_accuracy"], abs=5e-4)
 
 
-def test_published_encoders_are_small_and_named_after_their_runs():
-    files = [frozen.WEIGHTS / f"{name}.safetensors" for name in frozen.published()]
+def test_pretrained_encoders_are_small_and_named_after_their_runs():
+    files = [frozen.WEIGHTS / f"{name}.safetensors" for name in frozen.pretrained()]
     assert len(files) >= 9
     assert sum(file.stat().st_size for file in files) < 40e6
     assert all(jaxembed.load(file).name == file.stem for file in files)

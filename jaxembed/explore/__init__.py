@@ -1,1 +1,1 @@
-"""A page on this machine to look around in an embedding: a map of all images, and a search by a new picture."""
+"""Explore an embedding in the browser: a map of all images, and search by a new image."""

@@ -1,12 +1,12 @@
-"""Look around in an embedding, in a browser on this machine.
+"""Explore an embedding in the browser, served locally.
 
   python -m jaxembed.explore checkpoints/simclr_folder photos.npz
   python -m jaxembed.explore checkpoints/simclr_folder PHOTOS
   python -m jaxembed.explore checkpoints/simclr_folder
 
-The page has a map of all images: pointing at one shows it, a lasso lists some. A picture that is chosen or dropped
-on the page is embedded, placed on the map and shown with its nearest images. Without vectors or a folder, the
-images of the run's own dataset are shown.
+The page has a map of all images. Hover over a point to see its image; lasso points to list them. Choose an image,
+or drop one on the page, to see its position on the map and its nearest neighbours. Without a source, the page shows
+the dataset of the run.
 """
 
 import sys
@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve the page until Ctrl-C."""
+    """Run `python -m jaxembed.explore`."""
     parser = command.parser("explore", __doc__)
-    parser.add_argument("run", help="a run's folder, or the name of a published encoder")
+    parser.add_argument("run", help=command.RUN)
     parser.add_argument(
-        "source", nargs="?", help="vectors of this encoder, a folder of pictures, or a dataset's name"
+        "source",
+        nargs="?",
+        help="a file written by jaxembed.embed, a folder of pictures or a dataset name (default: the run's data)",
     )
-    parser.add_argument("--port", type=int, default=5006, help="of the page (default: 5006; 0: any that is free)")
-    parser.add_argument("--data_dir", help="folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own)")
+    parser.add_argument(
+        "--port", type=int, default=5006, help="port to serve on (default: 5006; 0 picks a free port)"
+    )
+    parser.add_argument("--data_dir", help=command.DATA_DIR)
     options = parser.parse_args(arguments)
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
@@ -42,33 +46,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     sockets = server.listen(options.port)
     encoder = frozen.load(options.run)
-    shown, originals = _shown(encoder, options.source or _own(encoder), options.data_dir)
-    server.serve(encoder, shown, originals, sockets)
+    name = options.source or _training_source(encoder)
+    embedded, source = _load_source(encoder, name, options.data_dir)
+    server.serve(encoder, embedded, source, sockets)
 
 
-def _own(encoder: "FrozenEncoder") -> str:
-    """Name the pictures that a run learned from."""
-    data = encoder.stored.config["data"]
+def _training_source(encoder: "FrozenEncoder") -> str:
+    """Return the folder or dataset of a run."""
+    data = encoder.saved.config["data"]
     return data.get("path", data["name"])
 
 
-def _shown(encoder: "FrozenEncoder", source: str, data_dir: str | None) -> "tuple[Vectors, Originals]":
-    """Read vectors and find their pictures, or embed pictures."""
+def _load_source(encoder: "FrozenEncoder", name: str, data_dir: str | None) -> "tuple[Vectors, Originals]":
+    """Read embeddings and open their pictures, or embed the pictures of a folder or dataset."""
     from jaxembed import embed, layout, originals, search
 
-    file = Path(source)
+    file = Path(name)
     if file.suffix in SUFFIXES and not file.is_dir():
-        made = vectors.read(file)
-        search.check(made, encoder, file)
-        found = originals.find(made.about.source, data_dir=data_dir)
+        embedded = vectors.read(file)
+        search.check_encoder(embedded, encoder, file)
+        source = originals.open_source(embedded.about.source, data_dir=data_dir)
     else:
-        found = originals.find(source, data_dir=data_dir)
+        source = originals.open_source(name, data_dir=data_dir)
         with Spool(Path(tempfile.gettempdir(), "vectors"), encoder.dimension) as spool:
-            made = embed.fill(spool, encoder, found)
-    if made.points is None:
-        print(f"making a map of {len(made.names):,} images")
-        made = made._replace(points=layout.project(made.embeddings, distance=encoder.distance))
-    return made, found
+            embedded = embed.fill(spool, encoder, source)
+    if embedded.positions is None:
+        print(f"computing the map of {len(embedded.names):,} images")
+        positions = layout.project(embedded.embeddings, distance=encoder.distance)
+        embedded = embedded._replace(positions=positions)
+    return embedded, source
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page: a map of points, the picture under the pointer, what a lasso holds, and what is near a new picture."""
+"""The page: a map with image tooltips, a list of the lassoed images, and the nearest neighbours of a new image."""
 
 import base64
 import html
@@ -18,13 +18,13 @@ from jaxembed import files, layout, pictures
 from jaxembed.errors import JaxembedError
 from jaxembed.figures import style
 from jaxembed.frozen import FrozenEncoder
-from jaxembed.index import Approximate, Exact, Found
+from jaxembed.index import Approximate, Exact, Neighbours
 from jaxembed.report import webp
 from jaxembed.vectors import Vectors
 
 TEMPLATE = Path(__file__).with_name("page.html")
-# Images that are shown of a selection, and neighbours of a new picture.
-SHOWN, NEAR = 60, 12
+# Images listed of a selection, and neighbours shown of a new image.
+MAX_LISTED, NEIGHBOURS = 60, 12
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -47,33 +47,30 @@ p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 
 
 class Page:
-    """Makes a document for each browser that opens the page."""
+    """Builds a document for each browser that opens the page."""
 
-    def __init__(self, encoder: FrozenEncoder, shown: Vectors, index: Exact | Approximate) -> None:
-        """Prepare what all documents have in common."""
-        self.encoder, self.shown, self.index = encoder, shown, index
-        self.names = [files.utf8(files.printable(name)) for name in shown.names]
-        self.labels = [files.utf8(files.printable(label)) for label in shown.labels]
+    def __init__(self, encoder: FrozenEncoder, embedded: Vectors, index: Exact | Approximate) -> None:
+        """Prepare what all documents share."""
+        self.encoder, self.embedded, self.index = encoder, embedded, index
+        self.names = [files.utf8(files.printable(name)) for name in embedded.names]
+        self.labels = [files.utf8(files.printable(label)) for label in embedded.labels]
         classes = sorted(set(self.labels))
         self.codes = np.searchsorted(classes, self.labels) if classes else np.zeros(0, int)
         self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(classes)))]
 
     def add_to(self, document: Document) -> None:
         """Add the page to a document."""
-        x, y = np.asarray(self.shown.points, np.float32).T
+        x, y = np.asarray(self.embedded.positions, np.float32).T
         columns = {"x": x, "y": y, "name": self.names, "label": self.labels, "code": self.codes}
         points = models.ColumnDataSource(columns)
         query = models.ColumnDataSource({"x": [], "y": []})
         chosen = models.ColumnDataSource({"name": []})
         text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder.name)}"
-        head = _div(
-            f"<p><b>{text}</b></p><p>Choose a picture, or drop one on the page, to find what is near it.</p>"
-        )
-        near, selected = _div(""), _div(self._selection([]))
+        hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours."
+        head = _div(f"<p><b>{text}</b></p><p>{hint}</p>")
+        neighbours, selected = _div(""), _div(self._selection([]))
         picture = models.FileInput(accept="image/*", name="picture", sizing_mode="stretch_width")
-        save = models.Button(
-            label="Save the list of names", disabled=True, sizing_mode="stretch_width", name="save"
-        )
+        save = models.Button(label="Save names", disabled=True, sizing_mode="stretch_width", name="save")
         save.js_on_click(models.CustomJS(args={"chosen": chosen}, code=SAVE))
 
         def select(_: str, __: object, rows: list[int]) -> None:
@@ -82,14 +79,13 @@ class Page:
             selected.text = self._selection(rows)
 
         def search(_: str, __: object, content: str) -> None:
-            near.text, place = self._near(picture.filename, content)
-            query.data = {"x": [place[0]], "y": [place[1]]} if place else {"x": [], "y": []}
+            neighbours.text, position = self._search(picture.filename, content)
+            query.data = {"x": [position[0]], "y": [position[1]]} if position else {"x": [], "y": []}
 
         points.selected.on_change("indices", select)
         picture.on_change("value", search)
-        side = models.Column(
-            head, picture, near, selected, save, width=430, height_policy="max", styles={"overflow-y": "auto"}
-        )
+        parts = (head, picture, neighbours, selected, save)
+        side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, query)
         document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
         document.title = f"{self.encoder.name}: {len(self.names):,} images"
@@ -125,9 +121,9 @@ class Page:
 
     def _selection(self, rows: list[int]) -> str:
         if not rows:
-            return "<p>Select points with the lasso to list their pictures.</p>"
-        more = f", the first {SHOWN} are shown" if len(rows) > SHOWN else ""
-        return f"<p><b>{len(rows):,} selected</b>{more}</p>{self._grid(rows[:SHOWN])}"
+            return "<p>Lasso points to list their images.</p>"
+        more = f", first {MAX_LISTED} shown" if len(rows) > MAX_LISTED else ""
+        return f"<p><b>{len(rows):,} selected</b>{more}</p>{self._grid(rows[:MAX_LISTED])}"
 
     def _grid(self, rows: list[int], captions: list[str] | None = None) -> str:
         captions = captions or [self.names[row] for row in rows]
@@ -138,30 +134,30 @@ class Page:
         )
         return f'<div class="grid">{cells}</div>'
 
-    def _near(self, name: str, content: str) -> tuple[str, list[float] | None]:
-        """Embed a picture: (what is near it, as HTML; its place on the map, None if it cannot be read)."""
+    def _search(self, name: str, content: str) -> tuple[str, list[float] | None]:
+        """Embed a new picture: (its neighbours or an error as HTML, its map position or None if unreadable)."""
         name = html.escape(files.printable(name))
         try:
             file = io.BytesIO(base64.b64decode(content))
             with Image.open(file) as opened:
                 embedding = self.encoder.embed(opened)
-            small = pictures.whole(file)
+            small = pictures.open_rgb(file)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, JaxembedError) as error:
             return f"<p><b>{name} cannot be read as an image:</b> {html.escape(str(error))}</p>", None
-        found = self.index.search(embedding, min(NEAR, len(self.names)))
+        neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
         small.thumbnail((320, 320))
         uri = webp.data_uri(small, quality=85)
         captions = [
             f"{distance:.3f} {self.names[row]}"
-            for row, distance in zip(found.rows[0], found.distances[0], strict=True)
+            for row, distance in zip(neighbours.rows[0], neighbours.distances[0], strict=True)
         ]
-        grid = self._grid(found.rows[0].tolist(), captions)
-        text = f"<p><b>{name}</b> and its nearest images, with distances:</p>"
+        grid = self._grid(neighbours.rows[0].tolist(), captions)
+        text = f"<p><b>{name}</b> and its nearest neighbours, with distances:</p>"
         head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
-        return head + grid, self._place(found)
+        return head + grid, self._interpolate(neighbours)
 
-    def _place(self, found: Found) -> list[float]:
-        return layout.place(np.asarray(self.shown.points, float), found)[0].tolist()
+    def _interpolate(self, neighbours: Neighbours) -> list[float]:
+        return layout.interpolate(np.asarray(self.embedded.positions, float), neighbours)[0].tolist()
 
 
 def _div(text: str) -> models.Div:

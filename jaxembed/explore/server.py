@@ -1,4 +1,4 @@
-"""The server: the page, and the pictures on it by their row; it answers only to this machine."""
+"""The server: the page, and thumbnails by row; it serves this machine only."""
 
 import functools
 import socket
@@ -24,29 +24,29 @@ from jaxembed.report import webp
 from jaxembed.vectors import Vectors
 
 ADDRESS = "127.0.0.1"
-# Pixels of a picture's longer side on the page, and pictures kept in memory.
+# Longer side of a thumbnail in pixels, and thumbnails cached in memory.
 SIDE, KEPT = 224, 4096
-# Bytes of a picture that is dropped on the page, which arrives as text.
+# Maximum upload in bytes, base64-encoded.
 LARGEST = 100 * 2**20
 
 
 class Pictures(RequestHandler):
-    """Answers `/image/<row>` with a small version of a picture; only rows can be asked for, no names."""
+    """Serves the thumbnail of a picture at `/image/<row>`; files cannot be requested by name."""
 
     def initialize(self, thumbnail: functools._lru_cache_wrapper, count: int) -> None:
-        """Take what makes a picture of a row, and the number of rows."""
+        """Store the function from a row to its thumbnail, and the number of rows."""
         self.thumbnail, self.count = thumbnail, count
 
     async def get(self, row: str) -> None:
-        """Write the picture; 404 if there is none, 403 if a page of another host asks."""
-        # A name that another page points at this machine must not read its pictures.
+        """Send the thumbnail; 404 if there is none, 403 for another Host header."""
+        # Reject other Host headers: prevents DNS rebinding.
         if self.request.host_name not in (ADDRESS, "localhost"):
             raise HTTPError(403)
         if int(row) >= self.count:
             raise HTTPError(404)
         try:
             picture = await IOLoop.current().run_in_executor(None, self.thumbnail, int(row))
-        except (OSError, ValueError, InputError) as error:  # moved or damaged since it was embedded
+        except (OSError, ValueError, InputError) as error:  # moved or damaged since the images were embedded
             raise HTTPError(404) from error
         self.set_header("Content-Type", "image/webp")
         self.set_header("Cache-Control", "private, max-age=3600")
@@ -54,46 +54,48 @@ class Pictures(RequestHandler):
 
 
 def listen(port: int) -> list[socket.socket]:
-    """Take a port of this machine, 0 for any that is free; InputError if it is taken."""
+    """Listen on a local port, 0 for any free port; InputError if it is in use."""
     try:
         return netutil.bind_sockets(port, ADDRESS)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(f"--port {port} cannot be used: {reason}; 0 takes any that is free") from error
+        raise InputError(f"cannot listen on --port {port}: {reason}; use --port=0 for a free port") from error
 
 
 def make(
-    encoder: FrozenEncoder, shown: Vectors, originals: Originals, sockets: Sequence[socket.socket]
+    encoder: FrozenEncoder, embedded: Vectors, originals: Originals, sockets: Sequence[socket.socket]
 ) -> BaseServer:
-    """Make the server, which answers on sockets once its loop runs."""
-    embeddings = np.asarray(shown.embeddings)
-    rows = index.make(embeddings, distance=encoder.distance)
+    """Make the server; it answers on the sockets once its loop runs."""
+    search_index = index.make(np.asarray(embedded.embeddings), distance=encoder.distance)
 
     @functools.lru_cache(KEPT)
     def thumbnail(row: int) -> bytes:
-        picture = originals.picture(shown.names[row])
+        picture = originals.picture(embedded.names[row])
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return webp.encode(picture, quality=85)
 
-    parameters = {"thumbnail": thumbnail, "count": len(shown.names)}
+    parameters = {"thumbnail": thumbnail, "count": len(embedded.names)}
     application = BokehTornado(
-        {"/": Application(FunctionHandler(Page(encoder, shown, rows).add_to))},
+        {"/": Application(FunctionHandler(Page(encoder, embedded, search_index).add_to))},
         extra_patterns=[(r"/image/(\d{1,9})", Pictures, parameters)],
-        # Only pages of this server may talk to it.
+        # Only pages from this server may open a websocket.
         extra_websocket_origins=[f"{host}:{_port(sockets)}" for host in (ADDRESS, "localhost")],
         websocket_max_message_size_bytes=LARGEST,
     )
-    server = HTTPServer(application)
-    server.add_sockets(sockets)
-    made = BaseServer(IOLoop.current(), application, server)
-    made.start()
-    return made
+    http_server = HTTPServer(application)
+    http_server.add_sockets(sockets)
+    server = BaseServer(IOLoop.current(), application, http_server)
+    server.start()
+    return server
 
 
-def serve(encoder: FrozenEncoder, shown: Vectors, originals: Originals, sockets: Sequence[socket.socket]) -> None:
+def serve(
+    encoder: FrozenEncoder, embedded: Vectors, originals: Originals, sockets: Sequence[socket.socket]
+) -> None:
     """Serve the page until Ctrl-C."""
-    server = make(encoder, shown, originals, sockets)
-    print(f"http://{ADDRESS}:{_port(sockets)}/ shows {len(shown.names):,} images; Ctrl-C ends it", flush=True)
+    server = make(encoder, embedded, originals, sockets)
+    address = f"http://{ADDRESS}:{_port(sockets)}/"
+    print(f"Serving {len(embedded.names):,} images at {address}; press Ctrl-C to stop", flush=True)
     try:
         server.io_loop.start()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Alignment: how near to each other the directions of a class are on the unit sphere."""
+"""Class alignment: how close the embeddings of a class are to each other on the unit sphere."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,7 +11,7 @@ LABELLED = True
 COLUMNS = (
     Column(
         "alignment",
-        label="alignment",
+        label="class alignment",
         better=0,
         percent=False,
         table="geometry",
@@ -26,13 +26,14 @@ def fit(train: Rows) -> Measure:
 
 
 def alignment(embeddings: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> float:
-    """Mean squared distance on the unit sphere between two rows in the same class: 0 if a class is one point.
+    """Compute the mean squared distance between two rows in the same class on the unit sphere.
 
-    Differs from the source in what a positive pair is, there two views of one image: this way an encoder that was
-    never trained on two views is measured by the same pairs as all others.
+    The positive pairs here are images of the same class; in the paper they are two views of one image, as in
+    `views.alignment`. This way, encoders that never saw two views in training are measured on the same pairs as all
+    others.
 
     Returns:
-      0 to 4; 0 if every class has one row.
+      0 to 4; 0 if each class is a single point, or has a single row.
 
     Source: Wang & Isola 2020, section 4.1 with alpha = 2, arXiv:2005.10242.
     """

@@ -1,4 +1,4 @@
-"""Two views: how far an embedding ignores what an augmentation changes; no labels are needed."""
+"""View invariance: how little augmentation changes an embedding. No labels are needed."""
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +10,7 @@ POSITION = 73
 COLUMNS = (
     Column(
         "view_alignment",
-        label="distance of two views",
+        label="view alignment",
         better=0,
         percent=False,
         table="views",
@@ -22,13 +22,13 @@ COLUMNS = (
         better=0,
         percent=True,
         table="views",
-        meaning="Nearest neighbours of an image that its two views have in common.",
+        meaning="Share of an image's nearest neighbours that its two views have in common.",
     ),
 )
 
 
 def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
-    """Make the measure of a split's pairs of views; it measures nothing where there are none."""
+    """Make the measure of a split's pairs of views; without pairs it returns no numbers."""
 
     def measure(rows: Rows) -> Measured:
         if rows.pair is None:
@@ -40,10 +40,10 @@ def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
 
 
 def alignment(first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "n d"]) -> float:
-    """Mean squared distance between the directions of an image's two views.
+    """Compute the mean squared distance between an image's two views on the unit sphere.
 
     Returns:
-      0 to 4; 0 if the two point the same way.
+      0 to 4; 0 if the two views of each image have the same direction.
 
     Source: Wang & Isola 2020, section 4.1 with alpha = 2, arXiv:2005.10242.
     """
@@ -54,22 +54,24 @@ def alignment(first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "n d"])
 def agreement(
     first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "n d"], *, neighbours: int, distance: str
 ) -> float:
-    """Share of an image's k nearest other images among the first views that are also so among the second views.
+    """Compute the share of an image's k nearest neighbours that its two views have in common.
+
+    The neighbours of a first view are searched for among the first views, those of a second view among the second.
 
     Args:
-      first: [n, d] the embeddings of one view of each image.
-      second: [n, d] those of another view of the same images.
+      first: [n, d] embeddings of one view of each image.
+      second: [n, d] embeddings of another view of the same images.
       neighbours: k; at most n - 1 are used.
       distance: "cosine" or "euclidean".
 
     Returns:
-      0 to 1: about k / n by chance, 1 if both have the same neighbours.
+      0 to 1; about k / n by chance, 1 if both views have the same neighbours.
     """
     from jaxembed.kernels import nearest  # here, because it imports jax
 
     n = len(first)
     k = min(neighbours, n - 1)
-    found = [nearest.find(views, views, neighbours=k + 1, distance=distance) for views in (first, second)]
-    found = [each[pairs.others(each, np.arange(n))].reshape(n, k) for each in found]
+    nearby = [nearest.find(views, views, neighbours=k + 1, distance=distance) for views in (first, second)]
+    nearby = [each[pairs.others(each, np.arange(n))].reshape(n, k) for each in nearby]
     rows = np.arange(n)[:, None] * n  # makes an image's neighbours distinct from those of all other images
-    return float(np.isin(rows + found[0], rows + found[1]).mean())
+    return float(np.isin(rows + nearby[0], rows + nearby[1]).mean())

@@ -1,4 +1,4 @@
-"""encoder.safetensors: a frozen encoder and everything that is needed to use it; no pickle, no checkpoint."""
+"""encoder.safetensors: a frozen encoder and everything needed to use it, without pickle or a checkpoint."""
 
 import json
 from pathlib import Path
@@ -16,16 +16,16 @@ FILE = "encoder.safetensors"
 _TYPES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16}
 
 
-class Encoder(NamedTuple):
-    """A frozen encoder as it is in a file.
+class SavedEncoder(NamedTuple):
+    """The content of an encoder file.
 
     Attributes:
-      name: of the run.
-      config: of the run, as in its config.json.
-      shape: of the images.
-      sha256: of its parameters and statistics, as in result.json.
-      params: its parameters, nested by the names of its layers.
-      stats: its BatchNorm statistics; empty if it has none.
+      name: the run's name.
+      config: the run's config, as in config.json.
+      shape: shape of the images it takes.
+      sha256: hash of the parameters and statistics, as in result.json.
+      params: the parameters, nested by layer name.
+      stats: the BatchNorm statistics; empty if there are none.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Encoder(NamedTuple):
     stats: dict[str, Any]
 
 
-def write(encoder: Encoder, file: Path) -> None:
-    """Write an encoder, whole or not at all, with the config as metadata; arrays keep their type."""
+def write(encoder: SavedEncoder, file: Path) -> None:
+    """Write an encoder atomically, with the config as metadata; arrays keep their dtype."""
     arrays = _flat({"params": encoder.params, "stats": encoder.stats})
     metadata = {
         "format": "jaxembed encoder 1",
@@ -50,11 +50,11 @@ def write(encoder: Encoder, file: Path) -> None:
         stream.write(safetensors.numpy.save(arrays, metadata=metadata))
 
 
-def read(file: Path) -> Encoder:
-    """Read an encoder.
+def read(file: Path) -> SavedEncoder:
+    """Read an encoder file.
 
     Raises:
-      InputError: if the file is missing, damaged, or holds something else.
+      InputError: if the file is missing, damaged or not an encoder.
     """
     try:
         with safetensors.safe_open(file, framework="np") as opened:
@@ -65,14 +65,16 @@ def read(file: Path) -> Encoder:
             node = tree
             for each in folders:
                 node = node.setdefault(each, {})
-            # A copy, because what is read from bytes cannot be written to.
+            # A copy, because an array over bytes is read-only.
             node[last] = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]]).reshape(tensor["shape"]).copy()
         config, shape = json.loads(metadata["config"]), Shape(*json.loads(metadata["shape"]))
-        return Encoder(metadata["name"], config, shape, metadata["sha256"], **tree)
+        return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # of safetensors, JSON, or of a file that holds other arrays
-        raise InputError(f"{file} holds no encoder, or is damaged: {type(error).__name__}: {error}") from error
+    except Exception as error:  # from safetensors or JSON, or a file with other arrays
+        raise InputError(
+            f"{file} is not an encoder file, or is damaged: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:

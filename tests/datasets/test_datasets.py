@@ -238,7 +238,7 @@ def test_without_any_place_for_a_cache_loading_goes_on(data_dir, folder, user_ca
     for _ in range(2):
         assert load(data_dir).test.labels.size
     assert decoded == ["trees", "trees"]
-    assert len([line for line in warnings if "writable" in line]) == 2
+    assert len([line for line in warnings if "cannot write a cache to" in line]) == 2
 
 
 def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monkeypatch):

@@ -114,9 +114,9 @@ def test_bad_files_are_named_skipped_and_counted(photos, capsys):
         assert brightness(dataset.train) == [0, 200, 40, 80, 120, 160, 20, 220, 60, 100, 140, 180]
         lines = capsys.readouterr().err.splitlines()
         lines = [line for line in lines if "decoding" not in line]
-        assert lines[0] == "cat/empty.png is skipped: it is empty"
-        assert lines[1].startswith("cat/text.jpg is skipped: it is not in an image format")
-        assert lines[2].startswith(r"dog/a\nb<script>.png is skipped: ")
+        assert lines[0] == "skipping cat/empty.png: empty file"
+        assert lines[1] == "skipping cat/text.jpg: not an image format Pillow can read"
+        assert lines[2].startswith(r"skipping dog/a\nb<script>.png: ")
         assert lines[3:] == [f"3 of 15 pictures in {photos} cannot be read"]
 
 
@@ -135,10 +135,13 @@ def test_a_decompression_bomb_is_a_bad_file(photos, capsys, monkeypatch):
     [
         (
             lambda photos: photos / "nowhere",
-            "config.data.path must be a folder of pictures; .*nowhere is not there",
+            "config.data.path must be a folder of pictures; .*nowhere does not exist",
         ),
         (lambda photos: photos / "cat/0.png", "must be a folder of pictures; .*0.png is a file"),
-        (lambda photos: (photos / "new").mkdir() or photos / "new", "new holds no picture, no file that ends in"),
+        (
+            lambda photos: (photos / "new").mkdir() or photos / "new",
+            "config.data.path: no images in .*new; expected files with no extension or one of .apng",
+        ),
     ],
 )
 def test_a_folder_without_pictures_is_refused(photos, change, error):
@@ -209,14 +212,16 @@ def test_pictures_of_all_kinds(request, tmp_path, content, channels, expected):
 def test_the_middle_of_a_long_picture_is_kept():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
-    np.testing.assert_array_equal(pictures.fit(Image.fromarray(wide), Shape(10, 10, 3)), wide[:, 10:20])
+    np.testing.assert_array_equal(pictures.to_pixels(Image.fromarray(wide), Shape(10, 10, 3)), wide[:, 10:20])
     # Antialiased: the mean of stripes, not some of them.
     stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
-    shrunk = pictures.fit(Image.fromarray(stripes), Shape(8, 8, 1))
+    shrunk = pictures.to_pixels(Image.fromarray(stripes), Shape(8, 8, 1))
     np.testing.assert_allclose(shrunk, 100, atol=5)
 
 
 def test_floating_point_pixels_are_a_bad_file(tmp_path):
     Image.fromarray(np.ones((6, 6), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(InputError, match=r"cannot be read as an image: .*without a known range"):
+    with pytest.raises(
+        InputError, match=r"cannot be read as an image: .*floating-point pixels have no defined range"
+    ):
         pictures.read(tmp_path / "a.tif", Shape(6, 6, 1))

@@ -24,7 +24,7 @@ def load(name: str, folder: Path) -> Published:
     Raises:
       InputError: if the dataset is no image classification dataset, or is damaged.
     """
-    stems = [folder / "jaxembed", cache.of_user(f"{name}-{folder.name}", folder)]
+    stems = [folder / "jaxembed", cache.user_stem(f"{name}-{folder.name}", folder)]
     arrays = cache.load(stems, _key(folder), lambda: _arrays(decode(name, folder)), what=name)
     train, test = (Batch(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test"))
     return Published(tuple(arrays["classes"].tolist()), train, test)
