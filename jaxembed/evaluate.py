@@ -176,7 +176,7 @@ def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     shown = [batch.images, *run.objective.variants(batch.images)]
     embeddings = [run.apply(params, stats, images, method="embed") for images in shown]
     prediction = run.apply(params, stats, sum(embeddings[1:], embeddings[0]) / len(shown), method="predict")
-    scores = run.objective.score(Outputs(embeddings[0], prediction), batch)
+    scores = run.score(Outputs(embeddings[0], prediction), batch)
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
@@ -184,5 +184,5 @@ def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
 def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)
-    scores = run.objective.score(run.apply(params, stats, images, train=False), target)
+    scores = run.score(run.apply(params, stats, images, train=False), target)
     return {name: jnp.mean(values) for name, values in scores.items()}

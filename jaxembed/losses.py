@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from jaxembed.kernels import logsumexp
+
 
 def l1(prediction: Float[Array, "n ..."], target: Float[Array, "n ..."]) -> Float[Array, " n"]:
     """Mean absolute error of each row over all its other axes.
@@ -63,18 +65,47 @@ def ntxent(embeddings: Float[Array, "n d"], *, temperature: float) -> Float[Arra
       ValueError: if n is odd or 0, or the temperature is not positive.
     Source: Chen et al. 2020, eq. (1), arXiv:2002.05709.
     """
+    directions = _directions(embeddings, temperature)
+    n = len(directions)
+    similarities = directions @ directions.T / temperature
+    logits = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, similarities)
+    # Row i's positive is its other view, n/2 rows away; eq. (1) of Chen et al. 2020.
+    partner = jnp.roll(jnp.arange(n), n // 2)
+    return cross_entropy(logits, partner)
+
+
+def ntxent_tiled(embeddings: Float[Array, "n d"], *, temperature: float, tile: int) -> Float[Array, " n"]:
+    """Compute `ntxent` in tiles: the same values and gradients, without the [n, n] matrix.
+
+    Row i's loss is log Σ_{j≠i} exp(cos(i, j) / temperature), which kernels/logsumexp.py sums over tiles and, inside
+    `mesh.around`, over the devices, minus the positive's cosine over the temperature.
+
+    Args:
+      embeddings: [n, d] float, as in `ntxent`.
+      temperature: > 0, dimensionless.
+      tile: >= 1, rows and columns of the matrix that are in memory at a time; it need not divide n.
+    Returns:
+      [n] float32, nats per row, as `ntxent`.
+    Raises:
+      ValueError: if n is odd or 0, or the temperature or the tile is not positive.
+    Source: Chen et al. 2020, eq. (1), arXiv:2002.05709.
+    """
+    directions = _directions(embeddings, temperature)
+    if tile < 1:
+        raise ValueError(f"tile must be >= 1, got {tile}")
+    positives = jnp.sum(directions * jnp.roll(directions, len(directions) // 2, axis=0), axis=1) / temperature
+    return logsumexp.of_others(directions, temperature=temperature, tile=tile) - positives
+
+
+def _directions(embeddings: Float[Array, "n d"], temperature: float) -> Float[Array, "n d"]:
+    """Check what NT-Xent is given, and scale its rows to unit length."""
     n = len(embeddings)
     if n == 0 or n % 2:
         raise ValueError(f"embeddings must have an even number of rows > 0, two views of each image; got {n} rows")
     if temperature <= 0:
         raise ValueError(f"temperature must be > 0, got {temperature}")
     # In float32, because half precision is not enough for a mask and a log-sum-exp over thousands of rows.
-    directions = _normalise(embeddings.astype(jnp.float32))
-    similarities = directions @ directions.T / temperature
-    logits = jnp.where(jnp.eye(n, dtype=bool), -jnp.inf, similarities)
-    # Row i's positive is its other view, n/2 rows away; eq. (1) of Chen et al. 2020.
-    partner = jnp.roll(jnp.arange(n), n // 2)
-    return cross_entropy(logits, partner)
+    return _normalise(embeddings.astype(jnp.float32))
 
 
 def margin(

@@ -1,6 +1,8 @@
 """The devices: one mesh with a `data` axis, and how arrays are laid out on it."""
 
+import contextlib
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -25,6 +27,15 @@ def host() -> jax.Device:
         return jax.local_devices(backend="cpu")[0]
     except RuntimeError:
         return jax.local_devices()[0]
+
+
+def memory() -> float:
+    """Return the bytes of memory of one device: an accelerator's own, or this device's share of the machine's."""
+    first = jax.local_devices()[0]
+    limits = first.memory_stats() if first.platform != "cpu" else None
+    if limits and "bytes_limit" in limits:
+        return limits["bytes_limit"]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / jax.local_device_count()
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -55,3 +66,33 @@ def split(mesh: Mesh, tree: Tree) -> Tree:
 def whole(mesh: Mesh, tree: Tree) -> Tree:
     """Inside jit: keep a full copy of every array on every device."""
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))
+
+
+def around(devices: Mesh) -> contextlib.AbstractContextManager:
+    """Inside jit: let the functions called in this context know the devices, by the functions below."""
+    return jax.sharding.use_abstract_mesh(devices.abstract_mesh)
+
+
+def size() -> int:
+    """Inside jit: the number of devices of `around`; 1 outside it."""
+    return dict(jax.sharding.get_abstract_mesh().shape).get("data", 1)
+
+
+def by_rows(function: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]:
+    """Inside jit and `around`: let each device call a function with its own rows."""
+    return jax.shard_map(function, in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data"))
+
+
+def index() -> jax.Array:
+    """Inside `by_rows`: which device this is."""
+    return jax.lax.axis_index("data")
+
+
+def to_next(tree: Tree, devices: int) -> Tree:
+    """Inside `by_rows`: give arrays to the next device, and return those of the one before."""
+    return jax.lax.ppermute(tree, "data", [(each, (each + 1) % devices) for each in range(devices)])
+
+
+def varying(tree: Tree) -> Tree:
+    """Inside `by_rows`: declare that arrays that start equal will differ between devices."""
+    return jax.tree.map(lambda array: jax.lax.pcast(array, "data", to="varying"), tree)

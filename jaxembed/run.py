@@ -14,7 +14,7 @@ from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError
 from jaxembed.options import Count, Positive
 from jaxembed.protocol import Protocol
-from jaxembed.types import Batch, Images, Objective, Section, Task
+from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Section, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
 
@@ -59,6 +59,11 @@ class Run(NamedTuple):
         dtype = jnp.dtype(self.training.dtype)
         params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
         return self.model.apply({"params": params, "batch_stats": stats}, inputs.astype(dtype), **options)
+
+    def score(self, outputs: Outputs, target: Batch) -> Scores:
+        """Score outputs by the objective, over all devices."""
+        with mesh.around(self.mesh):
+            return self.objective.score(outputs, target)
 
 
 def check_sections(config: Section) -> None:

@@ -147,7 +147,7 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
         outputs, updates = run.apply(
             params, state.stats, views, train=True, rngs={"dropout": step_keys.dropout}, mutable=["batch_stats"]
         )
-        scores = {name: jnp.mean(rows) for name, rows in run.objective.score(outputs, target).items()}
+        scores = {name: jnp.mean(rows) for name, rows in run.score(outputs, target).items()}
         return scores["loss"], (scores, updates.get("batch_stats", {}))
 
     gradients, (scores, stats) = jax.grad(loss, has_aux=True)(state.params)

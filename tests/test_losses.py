@@ -1,5 +1,7 @@
 """The losses against values worked out by hand, oracles written by others, their invariances and limits."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss, mean_absolute_error
 
-from jaxembed import losses
+from jaxembed import losses, mesh
 
 RANDOM = np.random.default_rng(7)
 ROWS = RANDOM.normal(size=(10, 5)).astype(np.float32) * np.arange(1, 11, dtype=np.float32)[:, None]
@@ -82,21 +84,39 @@ def ntxent_from_the_paper(rows: np.ndarray, temperature: float) -> list[float]:
     return values
 
 
-def test_ntxent_by_hand():
+@pytest.fixture(params=["plain", "tiled", "ring"])
+def ntxent(request):
+    """The forms of NT-Xent, which are one loss: tiles of 3 rows; and over as many devices as divide the rows."""
+
+    def ring(rows, **options):
+        devices = next(count for count in (8, 5, 4, 3, 2, 1) if len(rows) % count == 0)
+        mesh_of_some = mesh.make(jax.devices()[:devices])
+
+        @jax.jit
+        def loss(rows):
+            with mesh.around(mesh_of_some):
+                return losses.ntxent_tiled(mesh.split(mesh_of_some, rows), tile=3, **options)
+
+        return loss(rows)
+
+    return {"plain": losses.ntxent, "tiled": partial(losses.ntxent_tiled, tile=3), "ring": ring}[request.param]
+
+
+def test_ntxent_by_hand(ntxent):
     # Views 0, 2 agree and are orthogonal to 1, 3, which are opposite each other; temperature 1.
     rows = jnp.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -3.0]])
     e = np.e
     expected = [np.log((e + 2) / e), np.log((2 + 1 / e) / (1 / e))] * 2
-    assert_allclose(losses.ntxent(rows, temperature=1.0), expected, rtol=1e-6)
+    assert_allclose(ntxent(rows, temperature=1.0), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.5, 3.0])
-def test_ntxent_follows_the_paper(temperature):
+def test_ntxent_follows_the_paper(ntxent, temperature):
     expected = ntxent_from_the_paper(ROWS.astype(np.float64), temperature)
-    assert_allclose(losses.ntxent(jnp.array(ROWS), temperature=temperature), expected, rtol=1e-4)
+    assert_allclose(ntxent(jnp.array(ROWS), temperature=temperature), expected, rtol=1e-4)
 
 
-def test_ntxent_mean_and_gradient_are_optaxs():
+def test_ntxent_mean_and_gradient_are_optaxs(ntxent):
     # optax wants the two views in neighbouring labels rather than halves.
     labels = jnp.tile(jnp.arange(5), 2)
 
@@ -104,58 +124,104 @@ def test_ntxent_mean_and_gradient_are_optaxs():
         with jax.numpy_rank_promotion("allow"):
             return optax.losses.ntxent(rows, labels, temperature=0.3)
 
-    ours, our_gradient = jax.value_and_grad(lambda x: losses.ntxent(x, temperature=0.3).mean())(jnp.array(ROWS))
+    ours, our_gradient = jax.value_and_grad(lambda x: ntxent(x, temperature=0.3).mean())(jnp.array(ROWS))
     expected, gradient = jax.value_and_grad(theirs)(jnp.array(ROWS))
     assert_allclose(ours, expected, rtol=1e-5)
     assert_allclose(our_gradient, gradient, atol=1e-6)
 
 
-def test_ntxent_sees_directions_only():
+def test_ntxent_sees_directions_only(ntxent):
     scaled = jnp.array(ROWS) * jnp.linspace(0.1, 50, 10)[:, None]
-    assert_allclose(
-        losses.ntxent(scaled, temperature=0.5), losses.ntxent(jnp.array(ROWS), temperature=0.5), rtol=1e-4
-    )
+    assert_allclose(ntxent(scaled, temperature=0.5), ntxent(jnp.array(ROWS), temperature=0.5), rtol=1e-4)
 
 
-def test_ntxent_follows_its_rows_when_images_change_places():
+def test_ntxent_follows_its_rows_when_images_change_places(ntxent):
     order = np.array([3, 0, 4, 1, 2])
     both = np.concatenate([order, order + 5])
-    moved = losses.ntxent(jnp.array(ROWS[both]), temperature=0.5)
-    assert_allclose(moved, losses.ntxent(jnp.array(ROWS), temperature=0.5)[both], rtol=1e-5)
+    moved = ntxent(jnp.array(ROWS[both]), temperature=0.5)
+    assert_allclose(moved, ntxent(jnp.array(ROWS), temperature=0.5)[both], rtol=1e-5)
 
 
-def test_ntxent_is_symmetric_in_the_views():
-    swapped = losses.ntxent(jnp.roll(jnp.array(ROWS), 5, axis=0), temperature=0.5)
-    assert_allclose(swapped, jnp.roll(losses.ntxent(jnp.array(ROWS), temperature=0.5), 5), rtol=1e-5)
+def test_ntxent_is_symmetric_in_the_views(ntxent):
+    swapped = ntxent(jnp.roll(jnp.array(ROWS), 5, axis=0), temperature=0.5)
+    assert_allclose(swapped, jnp.roll(ntxent(jnp.array(ROWS), temperature=0.5), 5), rtol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [jnp.ones((6, 3)), jnp.zeros((6, 3))], ids=["equal", "zero"])
-def test_ntxent_of_equal_rows_is_log_of_the_others_with_a_finite_gradient(rows):
-    loss, gradient = jax.value_and_grad(lambda x: losses.ntxent(x, temperature=0.5).mean())(rows)
+def test_ntxent_of_equal_rows_is_log_of_the_others_with_a_finite_gradient(ntxent, rows):
+    loss, gradient = jax.value_and_grad(lambda x: ntxent(x, temperature=0.5).mean())(rows)
     assert_allclose(loss, np.log(5), rtol=1e-6)
     assert np.isfinite(gradient).all()
 
 
-def test_ntxent_goes_to_zero_where_pairs_agree_and_others_do_not():
+def test_ntxent_goes_to_zero_where_pairs_agree_and_others_do_not(ntxent):
     rows = jnp.tile(jnp.eye(4), (2, 1))
-    assert losses.ntxent(rows, temperature=0.01).max() < 1e-30
+    assert ntxent(rows, temperature=0.01).max() < 1e-30
 
 
-def test_ntxent_of_one_image_is_zero():
-    assert_allclose(losses.ntxent(jnp.array([[1.0, 2.0], [3.0, -1.0]]), temperature=0.1), 0, atol=1e-6)
+def test_ntxent_of_one_image_is_zero(ntxent):
+    assert_allclose(ntxent(jnp.array([[1.0, 2.0], [3.0, -1.0]]), temperature=0.1), 0, atol=1e-6)
 
 
-def test_ntxent_takes_bfloat16_at_a_small_temperature():
+def test_ntxent_takes_bfloat16_at_a_small_temperature(ntxent):
     rows = jnp.array(ROWS, jnp.bfloat16)
-    loss = losses.ntxent(rows, temperature=0.01)
+    loss = ntxent(rows, temperature=0.01)
     assert loss.dtype == jnp.float32
-    assert_allclose(loss, losses.ntxent(rows.astype(jnp.float32), temperature=0.01), rtol=1e-5)
+    assert_allclose(loss, ntxent(rows.astype(jnp.float32), temperature=0.01), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("rows", "temperature"), [(3, 0.5), (0, 0.5), (4, 0.0), (4, -1.0)])
-def test_ntxent_refuses_odd_rows_and_temperatures_that_are_not_positive(rows, temperature):
+def test_ntxent_refuses_odd_rows_and_temperatures_that_are_not_positive(ntxent, rows, temperature):
     with pytest.raises(ValueError, match=r"even number|must be > 0"):
-        losses.ntxent(jnp.ones((rows, 2)), temperature=temperature)
+        ntxent(jnp.ones((rows, 2)), temperature=temperature)
+
+
+def both(loss, rows):
+    """A loss of each row, and the gradient of a sum that weights every row differently."""
+    weights = jnp.cos(jnp.arange(len(rows)))
+    return loss(rows), jax.grad(lambda rows: loss(rows) @ weights)(rows)
+
+
+# Tiles of one row, an odd number of tiles, tiles that do not divide the rows or are larger; temperatures on both
+# sides of where the rows' maxima are needed.
+@pytest.mark.parametrize("tile", [1, 7, 10, 64])
+@pytest.mark.parametrize("temperature", [0.01, 0.02, 0.03, 0.1, 1.0])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("devices", [1, 8])
+def test_tiled_ntxent_is_the_plain_one(tile, temperature, dtype, devices):
+    rows = np.random.default_rng(1).normal(size=(48, 5)) * 3
+    rows[7], rows[24], rows[3] = 0, rows[0], -rows[1]  # no direction; a pair that coincides; opposites
+    rows, several = jnp.array(rows, dtype), mesh.make(jax.devices()[:devices])
+
+    @partial(jax.jit, static_argnums=0)
+    def tiled(tile, rows):
+        with mesh.around(several):
+            loss = partial(losses.ntxent_tiled, temperature=temperature, tile=tile)
+            return both(lambda rows: loss(mesh.split(several, rows)), rows)
+
+    loss, gradient = tiled(tile, rows)
+    expected, slope = both(partial(losses.ntxent, temperature=temperature), rows)
+    # A logit of 1 / 0.01 is rounded to 8e-6.
+    assert_allclose(loss, expected, atol=1e-5 * max(1, 0.05 / temperature), rtol=1e-5)
+    # A row of zeros has a gradient of 1e12, which it had in the plain form.
+    moving = np.arange(48) != 7
+    scale = np.abs(np.float32(slope[moving])).max()
+    digits = 1e-5 if dtype == jnp.float32 else 1e-2
+    assert_allclose(np.float32(gradient[moving]) / scale, np.float32(slope[moving]) / scale, atol=digits)
+
+
+def test_tiles_take_the_memory_of_tiles():
+    rows = jax.ShapeDtypeStruct((8192, 16), jnp.float32)
+    gradient = jax.grad(lambda rows: losses.ntxent_tiled(rows, temperature=0.5, tile=256).mean())
+    compiled = jax.jit(gradient).lower(rows).compile()
+    # The plain form takes 268 MB for each copy of its matrix.
+    assert compiled.memory_analysis().temp_size_in_bytes < 8e6
+
+
+@pytest.mark.parametrize("tile", [0, -1])
+def test_tiles_have_at_least_one_row(tile):
+    with pytest.raises(ValueError, match="tile must be >= 1"):
+        losses.ntxent_tiled(jnp.ones((4, 2)), temperature=0.5, tile=tile)
 
 
 def margin_from_the_paper(first: np.ndarray, second: np.ndarray, same: np.ndarray, m: float) -> list[float]:

@@ -7,7 +7,7 @@ import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
-from jaxembed import encoders, losses, model, objectives, options
+from jaxembed import encoders, losses, mesh, model, objectives, options
 from jaxembed.errors import InputError
 from jaxembed.types import Batch, Outputs, Task
 
@@ -106,6 +106,18 @@ def test_ntxent_scores_the_projection_and_watches_the_embedding(batch):
     scores = score("ntxent", jnp.ones((16, 6)), projection, batch, temperature=0.2)
     assert_allclose(scores["loss"], losses.ntxent(projection, temperature=0.2))
     assert_allclose(scores["spread"], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tile", "memory", "expected"), [(0, 4095, 1024), (0, 4097, 0), (5, 1e12, 5)])
+def test_ntxent_takes_tiles_where_it_must_or_is_told(tile, memory, expected, monkeypatch):
+    # Nine rows: three copies of their similarities are 972 bytes, the quarter of 3,888.
+    tiles = []
+    monkeypatch.setattr(mesh, "memory", lambda: memory * 3888 / 4096)
+    monkeypatch.setattr(losses, "ntxent", lambda rows, **_: tiles.append(0))
+    monkeypatch.setattr(losses, "ntxent_tiled", lambda rows, *, temperature, tile: tiles.append(tile))
+    made = objectives.make(OBJECTIVES["ntxent"] | {"tile": tile}, Task(encoders.make(ENCODERS["fc"]), (8, 8, 1), 0))
+    made.score(Outputs(jnp.ones((9, 4)), jnp.ones((9, 4))), Batch(jnp.ones((9, 8, 8, 1)), jnp.zeros(9, int)))
+    assert tiles == [expected]
 
 
 def test_margin_weighs_the_two_kinds_of_pair_equally(batch):

@@ -218,10 +218,12 @@ def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_pat
 
 # Every objective, which may compare rows, and BatchNorm: both must be of the whole batch.
 @pytest.mark.parametrize(
-    ("encoder", "objective"), [("cnn", "ntxent"), ("fc", "margin"), ("fc", "classify"), ("fc", "reconstruct")]
+    ("encoder", "objective"),
+    [("cnn", "ntxent"), ("cnn", "ntxent_tiled"), ("fc", "margin"), ("fc", "classify"), ("fc", "reconstruct")],
 )
 def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, dataset, monkeypatch):
-    config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
+    objectives = OBJECTIVES | {"ntxent_tiled": OBJECTIVES["ntxent"] | {"tile": 3}}
+    config.encoder, config.objective = ENCODERS[encoder], objectives[objective]
     # Not Adam, which makes a whole step of a gradient that is 0 except for rounding.
     config.optimizer = SGD
 

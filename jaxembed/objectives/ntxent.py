@@ -7,11 +7,15 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from jaxembed import augment, collapse, losses, model, objectives
-from jaxembed.options import PositiveFloat, Widths
+from jaxembed import augment, collapse, losses, mesh, model, objectives
+from jaxembed.options import Count, PositiveFloat, Widths
 from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
 
 SMALLEST = dict(temperature=0.5, projection=(8, 4), augmentation=dict(crop=dict(min_area=0.5, max_area=1.0)))
+# Where `tile` is 0, the plain form may take this share of a device's memory for its copies of the [n, n] matrix:
+# similarities, logits and their gradient.
+SHARE, COPIES = 0.25, 3
+TILE = 1024
 
 
 def make(
@@ -20,6 +24,7 @@ def make(
     temperature: PositiveFloat,
     projection: Widths,
     augmentation: Section,
+    tile: Count = 0,
 ) -> Objective:
     """Make the objective; the head is the projection, which is discarded after training.
 
@@ -28,6 +33,8 @@ def make(
       temperature: dimensionless; the smaller, the more weight the nearest negatives have.
       projection: widths of the MLP whose outputs are compared.
       augmentation: applied to each image twice, to make its two views.
+      tile: rows and columns of similarities that are in memory at a time; 0 for all of them where they take less
+        than a quarter of a device's memory, else 1,024. The loss is the same up to rounding.
     """
     augmented = augment.compose(augmentation, what="config.objective.augmentation")
 
@@ -37,9 +44,19 @@ def make(
         return objectives.view(augmented, key, twice), batch
 
     head = model.MLP(tuple(projection), dropout=0.0)
-    return Objective(head, views, partial(_score, temperature=temperature), reports=())
+    return Objective(head, views, partial(_score, temperature=temperature, tile=tile), reports=())
 
 
-def _score(outputs: Outputs, target: Batch, *, temperature: float) -> Scores:
-    loss = losses.ntxent(outputs.prediction, temperature=temperature)
+def _score(outputs: Outputs, target: Batch, *, temperature: float, tile: int) -> Scores:
+    rows = outputs.prediction
+    if tile := tile or _needed(len(rows)):
+        loss = losses.ntxent_tiled(rows, temperature=temperature, tile=tile)
+    else:
+        loss = losses.ntxent(rows, temperature=temperature)
     return {"loss": loss, "spread": collapse.spread(outputs.embedding)}
+
+
+def _needed(n: int) -> int:
+    """Return the tile that n rows need, 0 if they need none."""
+    plain = COPIES * n * n * jnp.float32.dtype.itemsize / mesh.size()
+    return TILE if plain > SHARE * mesh.memory() else 0

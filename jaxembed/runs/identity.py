@@ -16,6 +16,7 @@ TRAIN = ("epochs", "batch_size", "dtype")
 NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
+    ("objective", "ntxent"): {"tile": 0},
     ("evaluate", None): {"views": 0, "augmentation": {}},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
