@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -244,6 +245,15 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
     assert_allclose(eight_loss, one_loss, rtol=1e-5)
     for a, b in zip(eight, one, strict=True):
         assert_allclose(a, b, atol=1e-5)
+
+
+def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
+    config.objective = OBJECTIVES["ntxent"] | {"tile": 3}
+    run = jaxembed.run.build(config, dataset)
+    state = train.init(run, dataset, seed=3)
+    step = jax.jit(partial(train.train_step, run))
+    text = step.lower(state, mesh.replicate(run.mesh, dataset.train), train.permute(state.key, 0, 75)).as_text()
+    assert "collective_permute" in text
 
 
 def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):

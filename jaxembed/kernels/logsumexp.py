@@ -87,9 +87,8 @@ def _triangle_forward(directions: Array, temperature: float, tile: int) -> tuple
         first, second = pair
         logits = _logits(_at(tiles, first), _at(tiles, second), temperature, n)
         of_rows, of_columns = _add_both(_at(sums, first), _at(sums, second), logits, temperature)
-        sums = _put(sums, first, of_rows)
-        # On the diagonal the columns are the rows.
-        return _put(sums, second, _where(first == second, of_rows, of_columns)), None
+        # On the diagonal they are the same.
+        return _put(_put(sums, first, of_rows), second, of_columns), None
 
     sums, _ = lax.scan(add, _zeros(tiles.places.shape, temperature), jnp.triu_indices(len(tiles.places)))
     values = _values(sums).reshape(-1)[:n]
@@ -230,7 +229,3 @@ def _at(tree, index: Array):
 
 def _put(tree, index: Array, values):
     return jax.tree.map(lambda array, value: array.at[index].set(value), tree, values)
-
-
-def _where(condition: Array, these, those):
-    return jax.tree.map(partial(jnp.where, condition), these, those)
