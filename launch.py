@@ -36,22 +36,38 @@ flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_D
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
 flags.DEFINE_bool("evaluate", False, "Measure finished runs again.")
 flags.DEFINE_bool("tune", False, "Measure on the validation split only, for choosing settings: test is not used.")
+flags.DEFINE_string(
+    "distributed",
+    "off",
+    "Run on the devices of several processes, each started with this command: auto (Slurm, Open MPI, Kubernetes, "
+    "Cloud TPU), off, or <coordinator>:<port>,<processes>,<id>.",
+)
 flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events as well.")
 
 
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed import checkpoint, errors
+    from jaxembed import checkpoint, errors, process
+
+    def end(text: str, *, status: int, together: bool = False) -> NoReturn:
+        _say(text)
+        process.leave(status, together=together)
 
     checkpoint.hush()
-    # While it trains, a run saves its state first.
-    signal.signal(signal.SIGTERM, lambda *_: fail(INTERRUPTED, status=128 + signal.SIGTERM))
     try:
+        process.start(FLAGS.distributed)
+        # While it trains, a run saves its state first.
+        signal.signal(signal.SIGTERM, lambda *_: end(INTERRUPTED, status=128 + signal.SIGTERM))
         _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
-        fail(text, status=errors.status(error))
+        together = isinstance(error, errors.Stopped | errors.Diverged)
+        end(text, status=errors.status(error), together=together)
+    except Exception as error:
+        if not process.is_lost(error):
+            raise
+        end(process.LOST, status=errors.Lost.status)
 
 
 def _run() -> None:
@@ -160,8 +176,12 @@ def _reason(error: Exception, file: str) -> str:
 
 def fail(text: str, *, status: int = 2) -> NoReturn:
     """Print one line to standard error and exit."""
-    print("launch.py:", " ".join(text.split()), file=sys.stderr)
+    _say(text)
     sys.exit(status)
+
+
+def _say(text: str) -> None:
+    print("launch.py:", " ".join(text.split()), file=sys.stderr)
 
 
 if __name__ == "__main__":

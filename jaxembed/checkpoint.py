@@ -15,6 +15,7 @@ import jax
 import orbax.checkpoint as ocp
 from absl import logging
 
+from jaxembed import process
 from jaxembed.errors import InputError
 from jaxembed.types import State
 
@@ -75,8 +76,13 @@ class Checkpoints:
             reasons = ", ".join(f"{saved}: {reason}" for saved, reason in failed.items())
             problem = f"no checkpoint in {self.folder} can be restored ({reasons})"
             raise InputError(f"{problem}; train again with a different --workdir")
-        for damaged, reason in failed.items():
-            self._set_aside(damaged, reason)
+        with process.first_goes_ahead():
+            for damaged, reason in failed.items():
+                if process.is_first():
+                    self._set_aside(damaged, reason)
+        if failed:
+            # The manager remembers its steps, and would skip a new save of one of them as already done.
+            self.manager.reload()
         return state
 
     @contextlib.contextmanager
@@ -92,8 +98,6 @@ class Checkpoints:
         names = (f"damaged-{step}", *(f"damaged-{step}-{number}" for number in range(2, 1000)))
         aside = next(path for name in names if not (path := self.folder.parent / name).exists())
         (self.folder / str(step)).rename(aside)
-        # The manager remembers its steps, and would skip a new save of this one as already done.
-        self.manager.reload()
         logging.warning("checkpoint %d is damaged (%s): moved to %s", step, reason, aside)
 
 

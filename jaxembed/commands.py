@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxembed import evaluate as evaluation
-from jaxembed import files, result, run, sample, summary
+from jaxembed import files, process, result, run, sample, summary
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError, OutOfMemory
@@ -124,13 +124,17 @@ def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
 def _held(job: Job) -> Iterator[None]:
     """Check the config against the run's folder, and hold that for this process."""
     run.check_sections(job.config)
-    with workdir.opened(job.folder), _in_memory():
-        workdir.check(job.config, job.folder)
+    with contextlib.ExitStack() as held, _in_memory():
+        with process.first_goes_ahead():
+            if process.is_first():
+                held.enter_context(workdir.opened(job.folder))
+            workdir.check(job.config, job.folder)
         yield
 
 
 def _built(job: Job) -> tuple[Dataset, Run]:
-    dataset = run.load(job.config, data_dir=job.data_dir)
+    with process.first_goes_ahead():  # and prepares the dataset
+        dataset = run.load(job.config, data_dir=job.data_dir)
     parts = run.build(job.config, dataset)
     names = " × ".join((dataset.name, job.config.encoder.name, job.config.objective.name))
     print(f"{job.name}: {names}, on {result.device()}")
@@ -163,7 +167,8 @@ def _fit(job: Job) -> tuple[Run, Dataset, State]:
 
 
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
-    workdir.write_config(job.config, job.folder)
+    if process.is_first():
+        workdir.write_config(job.config, job.folder)
     seed, tensorboard = job.config.seed, job.tensorboard
     return training.fit(parts, dataset, job.folder, seed=seed, tensorboard=tensorboard)
 
@@ -173,6 +178,8 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sample.take(parts, state, dataset, evaluated)
     measured = evaluated.metrics | sampled
+    if not process.is_first():
+        return
     record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
     encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)

@@ -27,6 +27,12 @@ class Incomplete(JaxembedError):
     """A suite has ended, but some of its runs have failed."""
 
 
+class Lost(JaxembedError):
+    """Another process of the run has ended, or cannot be reached."""
+
+    status = 3
+
+
 class Stopped(JaxembedError):
     """A run was stopped by a signal, and its state is saved."""
 

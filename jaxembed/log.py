@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxembed import process
 from jaxembed.errors import Diverged
 from jaxembed.kernels.speed import Speed
 from jaxembed.progress import Progress
@@ -39,9 +40,10 @@ class Log:
         """
         self.run, self.file, self.speed = run, folder / workdir.METRICS, speed
         lines = [line for line in metrics.read(self.file) if line["step"] <= step]
-        metrics.write(self.file, lines)
+        if process.is_first():
+            metrics.write(self.file, lines)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
-        self.board = _board(folder, step) if tensorboard else None
+        self.board = _board(folder, step) if tensorboard and process.is_first() else None
         self.progress = Progress(epochs=run.training.epochs, steps_per_epoch=run.steps_per_epoch, step=step)
         self.window: list[Scored] = []
         self.pending: list[Scored] = []
@@ -99,7 +101,8 @@ class Log:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl, and to TensorBoard."""
         line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | values
-        metrics.append(self.file, line)
+        if process.is_first():
+            metrics.append(self.file, line)
         if self.board:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)

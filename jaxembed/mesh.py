@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 Tree = TypeVar("Tree")
@@ -54,8 +55,28 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 
 
 def replicate(mesh: Mesh, tree: Tree) -> Tree:
-    """Put a full copy of every array on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """Put a full copy of every array on every device; every process gives the same arrays."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    if everywhere.is_fully_addressable:
+        return jax.device_put(tree, everywhere)
+
+    def put(array: jax.Array | np.ndarray) -> jax.Array:
+        if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(array)))
+        return jax.make_array_from_process_local_data(everywhere, np.asarray(array))
+
+    return jax.tree.map(put, tree)
+
+
+def from_processes(mesh: Mesh, numbers: np.ndarray) -> jax.Array:
+    """Make an array of a number for each device, of which each process gives those of its own devices."""
+    return jax.make_array_from_process_local_data(NamedSharding(mesh, PartitionSpec("data")), numbers)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def largest(mesh: Mesh, numbers: jax.Array) -> jax.Array:
+    """Return the largest number, on every device."""
+    return whole(mesh, numbers.max())
 
 
 def split(mesh: Mesh, tree: Tree) -> Tree:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, options, report, run
+from jaxembed import commands, options, process, report, run
 from jaxembed.commands import Job
 from jaxembed.errors import Diverged, Incomplete, InputError, OutOfMemory
 from jaxembed.runs import finished, workdir
@@ -53,6 +53,8 @@ def train(
             print(f"{job.folder}: {error}")
             failed.append(str(job.folder))
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and keep its parts alive
+    if not process.is_first():
+        return
     runs = [finished.read(job.folder) for job in listed if str(job.folder) not in failed]
     if runs:
         print(f"Report: {report.write(runs, folder / REPORT)[0]}")

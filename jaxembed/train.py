@@ -1,5 +1,6 @@
 """Training: one step for every objective, and the loop that calls it."""
 
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, keys, log, mesh, model, signals
+from jaxembed import evaluate, keys, log, mesh, model, process, signals
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.datasets import Dataset
 from jaxembed.kernels import speed
@@ -39,13 +40,13 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
         order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
         rated = _speed(run, state, images, order)
         with log.Log(folder, run, step=step, speed=rated, tensorboard=tensorboard) as journal:
-            saved = step
+            saved, agreed = step, process.Agreed(run.mesh)
             while True:
-                if received:
+                if number := agreed(received[0] if received else 0):
                     if step > saved:
                         journal.flush()
                         checkpoints.save(state)
-                    raise signals.stopped(received[0], step, run.total_steps)
+                    raise signals.stopped(signal.Signals(number), step, run.total_steps)
                 # Before the next step rather than after the last one, so that a resumed run makes up for it.
                 if _validation_is_due(run, dataset, step) and step not in journal.validated:
                     with journal.paused():
