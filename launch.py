@@ -50,24 +50,20 @@ def main(_: Sequence[str]) -> None:
     # Imported here, so that --help and a misspelt flag are answered at once.
     from jaxembed import checkpoint, errors, process
 
-    def end(text: str, *, status: int, together: bool = False) -> NoReturn:
-        _say(text)
-        process.leave(status, together=together)
-
     checkpoint.hush()
     try:
         process.start(FLAGS.distributed)
         # While it trains, a run saves its state first.
-        signal.signal(signal.SIGTERM, lambda *_: end(INTERRUPTED, status=128 + signal.SIGTERM))
+        signal.signal(signal.SIGTERM, lambda *_: process.end(_line(INTERRUPTED), status=128 + signal.SIGTERM))
         _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
         together = isinstance(error, errors.Stopped | errors.Diverged)
-        end(text, status=errors.status(error), together=together)
+        process.end(_line(text), status=errors.status(error), together=together)
     except Exception as error:
         if not process.is_lost(error):
             raise
-        end(process.LOST, status=errors.Lost.status)
+        process.end(_line(process.LOST), status=errors.Lost.status)
 
 
 def _run() -> None:
@@ -176,12 +172,12 @@ def _reason(error: Exception, file: str) -> str:
 
 def fail(text: str, *, status: int = 2) -> NoReturn:
     """Print one line to standard error and exit."""
-    _say(text)
+    print(_line(text), file=sys.stderr)
     sys.exit(status)
 
 
-def _say(text: str) -> None:
-    print("launch.py:", " ".join(text.split()), file=sys.stderr)
+def _line(text: str) -> str:
+    return f"launch.py: {' '.join(text.split())}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ from jaxembed.errors import InputError, Lost
 WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
 # Seconds: until all have come, without a sign of life, and until the first has written its figures.
 CONNECT, HEARTBEAT, END = 300, 30, 3600
+# Held by the thread that ends this process: one reason is enough.
+_ENDING = threading.Lock()
 # What must live as long as the process.
 _KEPT: list[Any] = []
 LOST = "another process of this run has ended, or cannot be reached; run the same command in all again to resume"
@@ -52,8 +55,11 @@ def start(way: str) -> None:
             heartbeat_timeout_seconds=HEARTBEAT,
             shutdown_timeout_seconds=END,
         )
-    except Exception as error:  # of gRPC, of the detection of clusters, or for bad values
-        raise InputError(f"--distributed={way}: {str(error).partition(chr(10))[0]}") from error
+    except ValueError as error:
+        reason = str(error) if given else "there is no cluster that JAX knows"
+        raise InputError(f"--distributed={way}: {reason}") from error
+    except RuntimeError as error:  # of gRPC
+        raise InputError(f"--distributed={way}: {str(error).splitlines()[0]}") from error
     _end_in_one_line(log, error_output)
     if not is_first():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for the life of the process)
@@ -105,17 +111,20 @@ def is_lost(error: Exception) -> bool:
     return count() > 1 and isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error)
 
 
-def leave(status: int, *, together: bool) -> NoReturn:
-    """End this process with a status.
+def end(line: str, *, status: int, together: bool = False) -> NoReturn:
+    """Print a line to standard error and end this process.
 
     Args:
+      line: the reason.
       status: of the process.
       together: whether all processes end here and wait for each other; else this one ends at once, and the others
         because of it.
     """
+    _ENDING.acquire()
+    print(line, file=sys.stderr, flush=True)
     sys.stdout.flush()
-    sys.stderr.flush()
     if not jax.distributed.is_initialized():
+        _ENDING.release()
         sys.exit(status)
     if together:
         jax.distributed.shutdown()
@@ -150,13 +159,14 @@ def _quiet() -> tuple[int, int]:
 def _end_in_one_line(log: int, error: int) -> None:
     """Let JAX end this process in one line where it would abort, as it does when another process is lost."""
 
-    def end(_: int) -> None:
+    def abort(_: int) -> None:
+        _ENDING.acquire()
         text = os.pread(log, 2**20, max(0, os.fstat(log).st_size - 2**20))
         lost = b"distributed service" in text
         os.write(error, f"launch.py: {LOST}\n".encode() if lost else text)
         os._exit(Lost.status if lost else 128 + signal.SIGABRT)
 
-    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(end)
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(abort)
     _KEPT.append(handler)
     # From C, because Python calls its own handlers in the main thread alone, which waits for the other process.
     ctypes.CDLL(None).signal(signal.SIGABRT, handler)

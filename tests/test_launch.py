@@ -85,7 +85,7 @@ def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
 
 def test_a_run_that_is_stopped_outside_training_says_so(monkeypatch, capsys):
     handlers = {}
-    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}}))
+    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
     monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
     monkeypatch.setattr(launch, "_run", lambda: handlers[signal.SIGTERM](signal.SIGTERM, None))
     monkeypatch.setattr(checkpoint, "hush", lambda: None)
@@ -123,7 +123,7 @@ def test_every_error_is_one_line_and_its_own_status(ending, monkeypatch, capsys)
     def fail():
         raise error
 
-    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}}))
+    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
     monkeypatch.setattr(launch, "_run", fail)
     monkeypatch.setattr(checkpoint, "hush", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
