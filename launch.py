@@ -61,9 +61,7 @@ def main(_: Sequence[str]) -> None:
         together = isinstance(error, errors.Stopped | errors.Diverged)
         process.end(_line(text), status=errors.status(error), together=together)
     except Exception as error:
-        if not process.is_lost(error):
-            raise
-        process.end(_line(process.LOST), status=errors.Lost.status)
+        process.unexpected(error)
 
 
 def _run() -> None:

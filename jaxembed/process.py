@@ -10,6 +10,8 @@ import signal
 import sys
 import tempfile
 import threading
+import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,9 +108,15 @@ class Agreed:
         return agreed
 
 
-def is_lost(error: Exception) -> bool:
-    """Return whether an error says that another process could not be reached."""
-    return count() > 1 and isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error)
+def unexpected(error: Exception) -> NoReturn:
+    """End this process with the traceback of an error, unless the error comes from the loss of another process.
+
+    That can surface as almost any error here. JAX then aborts this process once it misses the other's heartbeats.
+    """
+    if jax.distributed.is_initialized():
+        time.sleep(HEARTBEAT + 10)
+        end("".join(traceback.format_exception(error)), status=1)
+    raise error
 
 
 def end(line: str, *, status: int, together: bool = False) -> NoReturn:
