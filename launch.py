@@ -10,7 +10,6 @@ of its runs and report/.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,13 +47,13 @@ flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed import checkpoint, errors, process
+    from jaxembed import checkpoint, errors, process, signals
 
     checkpoint.hush()
     try:
         process.start(FLAGS.distributed)
         # While it trains, a run saves its state first.
-        signal.signal(signal.SIGTERM, lambda *_: process.end(_line(INTERRUPTED), status=128 + signal.SIGTERM))
+        signals.handle_all(lambda number, _: process.end(_line(INTERRUPTED), status=128 + number))
         _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)

@@ -29,7 +29,7 @@ WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
 # Seconds: until all have come, without a sign of life, and until the first has written its figures.
 CONNECT, HEARTBEAT, END = 300, 30, 3600
 # Held by the thread that ends this process: one reason is enough.
-_ENDING = threading.Lock()
+_ENDING = threading.RLock()
 # What must live as long as the process.
 _KEPT: list[Any] = []
 LOST = "another process of this run has ended, or cannot be reached; run the same command in all again to resume"

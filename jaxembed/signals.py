@@ -1,17 +1,31 @@
-"""Signals: SIGTERM and Ctrl-C let a run finish its current steps and save."""
+"""Signals: Ctrl-C, SIGTERM, a closed terminal and a scheduler's warning let a run finish its steps and save."""
 
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from jaxembed.errors import Stopped
+
+# Slurm warns by SIGUSR1, or what else it is asked to send.
+SAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+
+
+def handle_all(handler: Callable[[int, Any], None]) -> dict[signal.Signals, Any]:
+    """Handle the signals that end a run, except those that this process was started to ignore, as by nohup.
+
+    Returns:
+      the handlers before.
+    """
+    handled = [number for number in SAVING if signal.getsignal(number) != signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in handled}
 
 
 @contextlib.contextmanager
 def caught() -> Iterator[list[signal.Signals]]:
-    """Collect SIGTERM and SIGINT instead of ending at the first; a second one has its usual effect."""
+    """Collect the signals instead of ending at the first; a second one has its usual effect."""
     received: list[signal.Signals] = []
 
     def handle(number: int, _frame: object) -> None:
@@ -22,7 +36,7 @@ def caught() -> Iterator[list[signal.Signals]]:
         text = f"{bar}finishing the current steps and saving; {again} to quit immediately\n"
         os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = handle_all(handle)
     try:
         yield received
     finally:

@@ -72,7 +72,8 @@ def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
     process = subprocess.Popen(
         [sys.executable, ROOT / "launch.py", *long], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    while not (tmp_path / "stopped" / "metrics.jsonl").exists():
+    log = tmp_path / "stopped" / "metrics.jsonl"
+    while not (log.exists() and log.stat().st_size):  # so that there is a step to save
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert re.fullmatch(

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
-from jaxembed import evaluate, log, mesh, train
+from jaxembed import evaluate, log, mesh, signals, train
 from jaxembed.errors import Diverged, InputError, Stopped
 from jaxembed.runs import metrics
 
@@ -110,7 +110,7 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     config.train.log_every = 1
     run = jaxembed.run.build(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
-    for stop, number in ((3, signal.SIGTERM), (8, signal.SIGINT)):
+    for stop, number in ((3, signal.SIGHUP), (8, signal.SIGUSR1)):
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, stop, number)
             with pytest.raises(Stopped, match=f"{number.name} at step {stop} of 12, saved"):
@@ -133,6 +133,16 @@ def test_a_second_signal_has_its_usual_effect(config, dataset, tmp_path, monkeyp
         train.fit(run, dataset, tmp_path, seed=3)
     assert "press Ctrl-C again to quit immediately" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_from_the_start_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
+    try:
+        with signals.caught() as received:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert received == []
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_path, monkeypatch):
