@@ -79,9 +79,9 @@ def largest(mesh: Mesh, numbers: jax.Array) -> jax.Array:
     return whole(mesh, numbers.max())
 
 
-def split(mesh: Mesh, tree: Tree) -> Tree:
-    """Inside jit: keep the rows of every array split across the devices."""
-    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec("data")))
+def split(mesh: Mesh, tree: Tree, *, axis: int = 0) -> Tree:
+    """Inside jit: keep the rows of every array, along an axis, split across the devices."""
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*(None,) * axis, "data")))
 
 
 def whole(mesh: Mesh, tree: Tree) -> Tree:

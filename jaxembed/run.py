@@ -31,6 +31,9 @@ class Training:
         before a checkpoint or a validation.
       checkpoint_every: steps between checkpoints; the last step always has one.
       validate_every: epochs between measurements on the validation split; 0 for none before the end.
+      chunk: views that the network processes at a time, where a batch has more than fit in memory; 0 for all. Each
+        is then embedded twice, and the loss still compares all of them.
+      statistics: of BatchNorm: over the "batch", or, which chunks need, over each "chunk" alone.
     """
 
     epochs: Positive
@@ -39,6 +42,8 @@ class Training:
     log_every: Positive
     checkpoint_every: Positive
     validate_every: Count
+    chunk: Count = 0
+    statistics: Literal["batch", "chunk"] = "batch"
 
 
 class Run(NamedTuple):
@@ -94,8 +99,9 @@ def build(config: Section, dataset: Dataset) -> Run:
     embedder = model.Embedder(encoder, objective.head)
     # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
     key, image = jax.random.key(0), jnp.zeros(image_shape)
-    jax.eval_shape(partial(embedder.init, train=False), key, image[None])
-    jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
+    variables = jax.eval_shape(partial(embedder.init, train=False), key, image[None])
+    views, _ = jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
+    _check_chunk(training, len(views) * training.batch_size, devices.size, "batch_stats" in variables)
     if measured.augmentation is not None:
         jax.eval_shape(measured.augmentation, key, image)
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
@@ -112,6 +118,22 @@ def build(config: Section, dataset: Dataset) -> Run:
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
     )
+
+
+def _check_chunk(training: Training, views: int, devices: int, has_statistics: bool) -> None:
+    chunk = training.chunk
+    if chunk and (views % chunk or chunk % devices):
+        raise InputError(
+            f"config.train.chunk must divide the {views} views of a batch, and be a multiple of the {devices} "
+            f"devices, got {chunk}"
+        )
+    if chunk and has_statistics and training.statistics == "batch":
+        raise InputError(
+            "config.train.chunk changes the statistics of this encoder's BatchNorm, which become those of a chunk; "
+            "ask for that by config.train.statistics='chunk'"
+        )
+    if not chunk and training.statistics == "chunk":
+        raise InputError("config.train.statistics='chunk' needs config.train.chunk, got 0")
 
 
 def _check_counts(training: Training, protocol: Protocol, dataset: Dataset, devices: int) -> None:

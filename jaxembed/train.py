@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import evaluate, keys, log, mesh, model, process, signals
+from jaxembed import chunks, evaluate, keys, log, mesh, model, process, signals
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.datasets import Dataset
 from jaxembed.kernels import speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
-from jaxembed.types import Batch, Images, Key, State
+from jaxembed.types import Batch, Images, Key, Outputs, State
 
 
 def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: bool = False) -> State:
@@ -144,18 +144,34 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
     views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
     views = mesh.split(run.mesh, views)
 
-    def loss(params):
-        outputs, updates = run.apply(
-            params, state.stats, views, train=True, rngs={"dropout": step_keys.dropout}, mutable=["batch_stats"]
-        )
-        scores = {name: jnp.mean(rows) for name, rows in run.score(outputs, target).items()}
-        return scores["loss"], (scores, updates.get("batch_stats", {}))
-
-    gradients, (scores, stats) = jax.grad(loss, has_aux=True)(state.params)
+    gradients, scores, stats = _gradients(run, state, views, target, step_keys.dropout)
     updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     state = state._replace(step=state.step + 1, params=params, stats=stats, opt_state=opt_state)
     return mesh.whole(run.mesh, (state, scores))
+
+
+def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -> tuple[Any, dict[str, Array], Any]:
+    """Return the gradients of the mean loss, the mean scores, and the new statistics of BatchNorm."""
+
+    def forward(params: Any, views: Images, key: Key) -> tuple[Outputs, Any]:
+        rngs = {"dropout": key}
+        outputs, updates = run.apply(params, state.stats, views, train=True, rngs=rngs, mutable=["batch_stats"])
+        return outputs, updates.get("batch_stats", {})
+
+    def loss(outputs: Outputs) -> tuple[Array, dict[str, Array]]:
+        scores = {name: jnp.mean(rows) for name, rows in run.score(outputs, target).items()}
+        return scores["loss"], scores
+
+    def whole(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
+        outputs, stats = forward(params, views, key)
+        value, scores = loss(outputs)
+        return value, (scores, stats)
+
+    if size := run.training.chunk:
+        return chunks.gradients(forward, loss, state.params, views, key, size=size, devices=run.mesh)
+    gradients, (scores, stats) = jax.grad(whole, has_aux=True)(state.params)
+    return gradients, scores, stats
 
 
 def flops(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> float | None:

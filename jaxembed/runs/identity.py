@@ -9,7 +9,7 @@ from typing import Any
 
 # All of a section, or some of its options; of train, the others say only how often something happens.
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer")
-TRAIN = ("epochs", "batch_size", "dtype")
+TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics")
 
 # Options that came later, and the value that reproduces runs from before they existed: (section, its name) ->
 # options.
@@ -17,6 +17,7 @@ NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
     ("objective", "ntxent"): {"tile": 0},
+    ("train", None): {"chunk": 0, "statistics": "batch"},
     ("evaluate", None): {"views": 0, "augmentation": {}},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
