@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 import jaxembed.run
-from jaxembed import mesh, train
+from jaxembed import feed, mesh, train
 from jaxembed.datasets import Dataset
 
 
@@ -18,7 +18,7 @@ class Trainer:
         self.run = jaxembed.run.build(config, dataset)
         self.state = train.init(self.run, dataset, seed=config.seed)
         self.images = mesh.replicate(self.run.mesh, dataset.train)
-        self.step, self.order = 0, train.permute(self.state.key, 0, len(dataset.train.labels))
+        self.step, self.order = 0, feed.permute(self.state.key, 0, len(dataset.train.labels))
 
     def steps(self, count: int) -> float:
         """Take `count` steps and wait for the device; return the mean of their losses."""
@@ -26,7 +26,7 @@ class Trainer:
         while self.step < end:
             if self.step and self.step % self.run.steps_per_epoch == 0:
                 epoch = self.step // self.run.steps_per_epoch
-                self.order = train.permute(self.state.key, epoch, len(self.images.labels))
+                self.order = feed.permute(self.state.key, epoch, len(self.images.labels))
             chunk = min(train.steps_to_next_event(self.run, self.step), end - self.step)
             self.state, scores = train.advance(self.run, self.state, self.images, self.order, chunk)
             self.step += chunk

@@ -24,7 +24,7 @@ def load(stems: Sequence[Path], key: str, decode: Callable[[], Arrays], *, what:
       decode: function that returns the decoded arrays by name.
       what: name of the data in a warning.
     """
-    caches = [stem.with_name(f"{stem.name}-{key}.npz") for stem in stems]
+    caches = files_of(stems, key)
     for file in filter(os.path.isfile, caches):
         try:
             return _read(file)
@@ -40,6 +40,11 @@ def load(stems: Sequence[Path], key: str, decode: Callable[[], Arrays], *, what:
     folders = " or ".join(str(stem.parent) for stem in stems)
     logging.warning("cannot write a cache to %s; %s will be decoded again next time", folders, what)
     return arrays
+
+
+def files_of(stems: Sequence[Path], key: str) -> list[Path]:
+    """Return the file of each stem's cache, whether or not there is one."""
+    return [stem.with_name(f"{stem.name}-{key}.npz") for stem in stems]
 
 
 def user_stem(name: str, folder: Path) -> Path:

@@ -16,7 +16,7 @@ from jaxembed.errors import Diverged
 from jaxembed.kernels import pairs, rows
 from jaxembed.measures import Rows, neighbours, rank
 from jaxembed.run import Run
-from jaxembed.types import Batch, Key, Outputs, Scores, State
+from jaxembed.types import Batch, Key, OnDisk, Outputs, Scores, State
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
 CHUNK = 1000
@@ -85,7 +85,9 @@ def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
     return metrics | {f"validation/{metric}": number for metric, number in numbers.items()}
 
 
-def embed(run: Run, state: State, images: np.ndarray, *, key: Key | None = None) -> Float[np.ndarray, "n d"]:
+def embed(
+    run: Run, state: State, images: np.ndarray | OnDisk, *, key: Key | None = None
+) -> Float[np.ndarray, "n d"]:
     """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder.
 
     With a key, a view of each image is embedded instead, made by the protocol's augmentation.

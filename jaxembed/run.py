@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jaxembed import datasets, encoders, mesh, model, objectives, optim, options, protocol
 from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError
-from jaxembed.options import Count, Positive
+from jaxembed.options import Count, NonNegative, Positive
 from jaxembed.protocol import Protocol
 from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Section, Task
 
@@ -34,6 +34,8 @@ class Training:
       chunk: views that the network processes at a time, where a batch has more than fit in memory; 0 for all. Each
         is then embedded twice, and the loss still compares all of them.
       statistics: of BatchNorm: over the "batch", or, which chunks need, over each "chunk" alone.
+      resident: GB of train images that may be in memory; if there are more, batches are read from disk as they are
+        needed, the same ones.
     """
 
     epochs: Positive
@@ -44,6 +46,7 @@ class Training:
     validate_every: Count
     chunk: Count = 0
     statistics: Literal["batch", "chunk"] = "batch"
+    resident: NonNegative = 8.0
 
 
 class Run(NamedTuple):
@@ -84,7 +87,8 @@ def check_sections(config: Section) -> None:
 
 def load(config: Section, *, data_dir: str | None) -> Dataset:
     """Load the dataset that config.data describes."""
-    return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"])
+    resident = options.call(Training, config["train"], what="config.train").resident
+    return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"], resident=resident)
 
 
 def build(config: Section, dataset: Dataset) -> Run:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import chunks, evaluate, keys, log, mesh, model, process, signals
+from jaxembed import chunks, evaluate, feed, keys, log, mesh, model, process, signals
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.datasets import Dataset
 from jaxembed.kernels import speed
@@ -35,11 +35,12 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, signals.caught() as received:
         state = init(run, dataset, seed=seed)
         state = checkpoints.restore(state) or state
-        images = mesh.replicate(run.mesh, dataset.train)
         step = int(state.step)
-        order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
-        rated = _speed(run, state, images, order)
-        with log.Log(folder, run, step=step, speed=rated, tensorboard=tensorboard) as journal:
+        rated = _speed(run, state, dataset)
+        with (
+            feed.opened(run, dataset.train) as images,
+            log.Log(folder, run, step=step, speed=rated, tensorboard=tensorboard) as journal,
+        ):
             saved, agreed = step, process.Agreed(run.mesh)
             while True:
                 if number := agreed(received[0] if received else 0):
@@ -53,10 +54,8 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
                         journal.validation(step, evaluate.validate(run, state, dataset))
                 if step == run.total_steps:
                     return state
-                if step % run.steps_per_epoch == 0:
-                    order = permute(state.key, step // run.steps_per_epoch, len(dataset.train.labels))
-                count = steps_to_next_event(run, step)
-                state, scores = advance(run, state, images, order, count)
+                count = min(images.most, steps_to_next_event(run, step))
+                state, scores = advance(run, state, *images.take(state.key, step, count), count)
                 step += count
                 journal.add(step, count, scores)
                 if step % training.checkpoint_every == 0 or step == run.total_steps:
@@ -99,15 +98,9 @@ def _variables(embedder: model.Embedder, root: Key, image: Images) -> dict[str, 
     return embedder.init(keys.divide(root).init, image, train=False)
 
 
-@partial(jax.jit, static_argnums=2)
-def permute(root: Key, epoch: Int[ArrayLike, ""], n: int) -> Int[Array, " n"]:
-    """Order the n train images of an epoch: a function of (seed, epoch)."""
-    return jax.random.permutation(keys.epoch(root, epoch), n)
-
-
 @partial(mesh.compiled, static_argnums=0, donate_argnums=1)
 def advance(
-    run: Run, state: State, images: Batch, order: Int[Array, " n"], count: Int[ArrayLike, ""]
+    run: Run, state: State, images: Batch, order: Int[Array, "*n"], count: Int[ArrayLike, ""]
 ) -> tuple[State, dict[str, Array]]:
     """Take `count` steps within one epoch on the device; the scores are their means.
 
@@ -125,22 +118,21 @@ def advance(
     return state, jax.tree.map(lambda total: total / count, sums)
 
 
-def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> tuple[State, dict[str, Array]]:
+def train_step(run: Run, state: State, images: Batch, order: Int[Array, "*n"]) -> tuple[State, dict[str, Array]]:
     """Gather, view, embed, score, and take one step of the optimizer: the same for every objective.
 
     Args:
       run: what stays the same.
       state: at step s.
-      images: the whole train split, uint8.
-      order: the epoch's permutation of it.
+      images: the whole train split, uint8; or the batches of some steps [k, b, ...].
+      order: the epoch's permutation of the split; or the step of the first batch.
 
     Returns:
       the state at step s + 1 and the mean of each score over the batch.
     """
     step_keys = keys.step(state.key, state.step)
-    size = run.training.batch_size
-    rows = jax.lax.dynamic_slice_in_dim(order, state.step % run.steps_per_epoch * size, size)
-    batch = Batch(model.pixels(images.images[rows]), images.labels[rows])
+    raw = _batch(run, state.step, images, order)
+    batch = Batch(model.pixels(raw.images), raw.labels)
     views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
     views = mesh.split(run.mesh, views)
 
@@ -149,6 +141,15 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -
     params = optax.apply_updates(state.params, updates)
     state = state._replace(step=state.step + 1, params=params, stats=stats, opt_state=opt_state)
     return mesh.whole(run.mesh, (state, scores))
+
+
+def _batch(run: Run, step: Int[Array, ""], images: Batch, order: Int[Array, "*n"]) -> Batch:
+    """Take the batch of a step, uint8."""
+    if order.ndim:
+        size = run.training.batch_size
+        rows = jax.lax.dynamic_slice_in_dim(order, step % run.steps_per_epoch * size, size)
+        return Batch(images.images[rows], images.labels[rows])
+    return jax.tree.map(partial(jax.lax.dynamic_index_in_dim, index=step - order, keepdims=False), images)
 
 
 def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -> tuple[Any, dict[str, Array], Any]:
@@ -186,8 +187,13 @@ def steps_to_next_event(run: Run, step: int) -> int:
     return min(run.total_steps - step, *(every - step % every for every in events))
 
 
-def _speed(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> speed.Speed | None:
-    count = flops(run, state, images, order)
+def _speed(run: Run, state: State, dataset: Dataset) -> speed.Speed | None:
+    n = len(dataset.train.labels)
+    images, labels, order = (
+        jax.ShapeDtypeStruct((n, *shape), dtype)
+        for shape, dtype in ((dataset.train.images.shape[1:], jnp.uint8), ((), jnp.int32), ((), jnp.int32))
+    )
+    count = flops(run, state, Batch(images, labels), order)
     return count and speed.Speed(count / run.training.batch_size, speed.peak(run.training.dtype))
 
 

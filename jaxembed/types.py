@@ -4,7 +4,7 @@ Axes: `b` images of a batch, `n` rows after views, `d` embedding, `h w c` the pi
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -21,10 +21,31 @@ Scores = dict[str, Array]
 Section = Mapping[str, Any] | ConfigDict
 
 
-class Batch(NamedTuple):
-    """Images and their labels: uint8 at rest, float in [0, 1] inside a step; labels are -1 where there are none."""
+@runtime_checkable
+class OnDisk(Protocol):
+    """Uint8 images [n, h, w, c] that are read from disk when they are indexed."""
 
-    images: Float[Array, "b h w c"] | UInt8[Array, "b h w c"] | UInt8[np.ndarray, "b h w c"]
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    ndim: int
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitem__(self, rows: Any) -> UInt8[np.ndarray, "*rows h w c"]:
+        """Read images, as an array does it for an index of its first axis."""
+
+    def subset(self, rows: Any) -> "OnDisk":
+        """Select images without reading them."""
+
+
+class Batch(NamedTuple):
+    """Images and their labels: uint8 at rest, float in [0, 1] inside a step; labels are -1 where there are none.
+
+    At rest, the images of a train split may be on disk.
+    """
+
+    images: Float[Array, "b h w c"] | UInt8[Array, "b h w c"] | UInt8[np.ndarray, "b h w c"] | OnDisk
     labels: Int[Array, " b"] | Int[np.ndarray, " b"]
 
 

@@ -7,7 +7,7 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
 import jaxembed.run
-from jaxembed import mesh, train
+from jaxembed import feed, mesh, train
 from jaxembed.errors import InputError
 
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
@@ -21,7 +21,7 @@ def steps(config, dataset, devices, monkeypatch, **options) -> list[np.ndarray]:
     monkeypatch.setattr(mesh, "make", lambda *_: some)
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
-    images, order = mesh.replicate(run.mesh, dataset.train), train.permute(state.key, 0, 75)
+    images, order = mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)
     state, scores = train.advance(run, state, images, order, 3)
     return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.stats, scores))]
 

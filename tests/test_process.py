@@ -18,7 +18,7 @@ from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
-from jaxembed import checkpoint, errors, mesh, process, run, train
+from jaxembed import checkpoint, errors, feed, mesh, process, run, train
 
 SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,7 @@ def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
     state = train.init(parts, dataset, seed=3)
     images, order = (
         mesh.replicate(parts.mesh, dataset.train),
-        train.permute(state.key, 0, len(dataset.train.labels)),
+        feed.permute(state.key, 0, len(dataset.train.labels)),
     )
     state, _ = train.advance(parts, state, images, order, 7)
     with checkpoint.Checkpoints(tmp_path / "run.checkpoint") as checkpoints:

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
-from jaxembed import evaluate, log, mesh, signals, train
+from jaxembed import evaluate, feed, log, mesh, signals, train
 from jaxembed.errors import Diverged, InputError, Stopped
 from jaxembed.runs import metrics
 
@@ -243,7 +243,7 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
         state = train.init(run, dataset, seed=3)
         images = mesh.replicate(run.mesh, dataset.train)
         for _ in range(2):
-            state, scores = train.advance(run, state, images, train.permute(state.key, 0, 75), 1)
+            state, scores = train.advance(run, state, images, feed.permute(state.key, 0, 75), 1)
         return run.mesh.size, leaves(state), scores["loss"]
 
     devices, eight, eight_loss = two_steps()
@@ -262,12 +262,12 @@ def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
     step = jax.jit(partial(train.train_step, run))
-    text = step.lower(state, mesh.replicate(run.mesh, dataset.train), train.permute(state.key, 0, 75)).as_text()
+    text = step.lower(state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)).as_text()
     assert "collective_permute" in text
 
 
 def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
-    order = train.permute(jax.random.key(3), 0, 75)
+    order = feed.permute(jax.random.key(3), 0, 75)
     many, scores = train.advance(run, train.init(run, dataset, seed=3), resident, order, 3)
     one, each = train.init(run, dataset, seed=3), []
     for _ in range(3):
@@ -288,10 +288,10 @@ def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
 
 def test_an_epoch_shows_every_image_at_most_once_and_each_epoch_in_another_order():
     key = jax.random.key(0)
-    first, second = train.permute(key, 0, 50), train.permute(key, 1, 50)
+    first, second = feed.permute(key, 0, 50), feed.permute(key, 1, 50)
     assert sorted(np.asarray(first)) == list(range(50))
     assert (first != second).any()
-    assert (train.permute(jax.random.key(1), 0, 50) != first).any()
+    assert (feed.permute(jax.random.key(1), 0, 50) != first).any()
 
 
 def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
@@ -318,7 +318,7 @@ def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset)
 
     run = run._replace(objective=run.objective._replace(views=views, score=score))
     numbered = mesh.replicate(run.mesh, dataset.train._replace(labels=np.arange(75, dtype=np.int32)))
-    state, order = train.init(run, dataset, seed=3), train.permute(jax.random.key(3), 0, 75)
+    state, order = train.init(run, dataset, seed=3), feed.permute(jax.random.key(3), 0, 75)
     rows, draws = [], []
     for _ in range(run.steps_per_epoch):
         state, scores = train.advance(run, state, numbered, order, 1)
@@ -336,7 +336,7 @@ def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     run = jaxembed.run.build(config, dataset)
     before = train.init(run, dataset, seed=3)
     w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
-    order = train.permute(before.key, 0, 75)
+    order = feed.permute(before.key, 0, 75)
     rows = np.asarray(order)[:16]
     after, _ = train.advance(run, before, mesh.replicate(run.mesh, dataset.train), order, 1)
 
@@ -365,7 +365,7 @@ def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
     before = jax.device_get(state.stats)
-    order = train.permute(state.key, 0, 75)
+    order = feed.permute(state.key, 0, 75)
     after, _ = train.advance(run, state, mesh.replicate(run.mesh, dataset.train), order, 1)
     moved = jax.tree.map(lambda old, new: bool((old != new).any()), before, jax.device_get(after.stats))
     assert len(jax.tree.leaves(moved)) == 8

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxembed import checkpoint, keys, mesh, model, process, run, train
+from jaxembed import checkpoint, feed, keys, mesh, model, process, run, train
 from jaxembed.types import Batch, State
 
 STEPS = 20
@@ -31,7 +31,7 @@ def steps(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
         state = checkpoints.restore(state) or state
     first = int(state.step)
     images = mesh.replicate(parts.mesh, dataset.train)
-    order = train.permute(state.key, 0, len(dataset.train.labels))
+    order = feed.permute(state.key, 0, len(dataset.train.labels))
     taken = {"order": order, "views": _views(parts, state, images, order)}
     losses = []
     for _ in range(first, STEPS):

@@ -1,11 +1,13 @@
 """Datasets: a name becomes arrays. The file is the name; any other name is a TFDS dataset.
 
 Each file has `load(name, data_dir, *, <options>)`, which takes the further options of config.data and returns what
-was published; the validation split is carved out here, in the same way for all.
+was published; the validation split is carved out here, in the same way for all. One that can leave its train images
+on disk takes a third argument, `resident`.
 """
 
 import hashlib
 import importlib
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ import numpy as np
 from jaxembed import datasets, options
 from jaxembed.errors import InputError
 from jaxembed.options import Portion
-from jaxembed.types import Batch, Published, Section
+from jaxembed.types import Batch, OnDisk, Published, Section
 
 # The source of every dataset that has no file of its own.
 OTHERS = "tfds"
@@ -23,6 +25,8 @@ OTHERS = "tfds"
 
 class Dataset(NamedTuple):
     """Images uint8 [n, h, w, c] and labels int32 [n] on the host, in up to three splits.
+
+    Only the images of train may be on disk (types.OnDisk) instead of in memory.
 
     Attributes:
       name: in reports.
@@ -54,7 +58,7 @@ class Dataset(NamedTuple):
         return bool(self.held_out) and all(_is_labelled(getattr(self, split)) for split in self.held_out)
 
 
-def load(section: Section, *, data_dir: str | None, seed: int) -> Dataset:
+def load(section: Section, *, data_dir: str | None, seed: int, resident: float = float("inf")) -> Dataset:
     """Load the dataset that config.data names, preparing and decoding it where that has not been done.
 
     Args:
@@ -62,6 +66,8 @@ def load(section: Section, *, data_dir: str | None, seed: int) -> Dataset:
         be 0 and is not used if the dataset has a validation split of its own; its source's options.
       data_dir: where prepared datasets are; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
       seed: of the choice of the validation images.
+      resident: GB of decoded train images that may be in memory; if there are more, and the source can leave them
+        on disk, they are read when they are indexed (types.OnDisk).
     Raises:
       InputError: if the name is unknown or its data is not available, it is no image dataset or is damaged, or
         `validation` leaves nothing to train on.
@@ -70,7 +76,9 @@ def load(section: Section, *, data_dir: str | None, seed: int) -> Dataset:
     name, given = options.named(section, what=what)
     source = importlib.import_module(f"{datasets.__name__}.{name if name in sources() else OTHERS}")
     sourced, carved = options.divide(given, source.load, _carve, what=what)
-    published = source.load(name, data_dir, **sourced)
+    # Not an option of the config: it changes no value.
+    limit = (resident,) if "resident" in inspect.signature(source.load).parameters else ()
+    published = source.load(name, data_dir, *limit, **sourced)
     train, validation = _carve(published, seed, **carved)
     return Dataset(published.title or name, published.classes, train, validation, published.test)
 
@@ -105,12 +113,19 @@ def _carve(published: Published, seed: int, *, validation: Portion) -> tuple[Bat
         return train, None
     names = published.names
     order = np.random.default_rng(seed).permutation(n) if names is None else by_name(names, salt=seed)
-    return _rows(train, np.sort(order[count:])), _rows(train, np.sort(order[:count]))
+    return _kept(train, np.sort(order[count:])), _rows(train, np.sort(order[:count]))
 
 
 def _is_labelled(split: Batch) -> bool:
     counts = np.unique(split.labels[split.labels >= 0], return_counts=True)[1]
     return len(counts) > 1 and bool(counts.max() > 1)
+
+
+def _kept(train: Batch, rows: np.ndarray) -> Batch:
+    """Select train images; what is on disk stays there."""
+    if isinstance(train.images, OnDisk):
+        return Batch(train.images.subset(rows), train.labels[rows])
+    return _rows(train, rows)
 
 
 def _rows(batch: Batch, rows: Any) -> Batch:

@@ -10,18 +10,19 @@ from jaxembed.errors import InputError
 from jaxembed.types import Published
 
 
-def load(name: str, data_dir: str | None) -> Published:
+def load(name: str, data_dir: str | None, resident: float) -> Published:
     """Load a dataset by its name, or name/config.
 
     Args:
       name: prepared under the data dir as ArrayRecord, or one of download.SOURCES, which is then downloaded.
       data_dir: where prepared datasets are; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
+      resident: GB of decoded train images that may be in memory; more than that stay on disk.
     Raises:
       InputError: if the name is unknown or its data is not available, is no image classification dataset or is
         damaged.
     """
     root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return records.load(name, _find(name, Path(root).expanduser()))
+    return records.load(name, _find(name, Path(root).expanduser()), resident=resident)
 
 
 def _find(name: str, root: Path) -> Path:

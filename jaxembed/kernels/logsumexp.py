@@ -6,13 +6,14 @@ computes the tiles again. With g_i = ∂/∂L_i and p_ij = exp(s_ij - L_i),
 
   τ ∂/∂z_i = Σ_j (g_i p_ij + g_j p_ji) z_j.
 
-That is n²d multiplications forward and 3n²d backward, with n²d halved by the symmetry once in each; the plain form
-takes 6n²d, and n² numbers of memory for every copy of its matrix.
+By the symmetry that takes 4n²d multiplications where the plain form takes 6n²d; and it needs memory for a tile, not
+for n² numbers in every copy of the matrix.
 
 Unit rows bound s by c = 1/τ, so that exp(s - c) serves the rows and the columns of a tile. For τ below `BOUNDED`,
 where it could underflow in a whole row, each row's maximum so far takes the place of c.
 
-Over several devices each keeps its rows, and the rows of the others pass by in a ring.
+Over several devices each keeps its rows, and the rows of the others pass by in a ring. That cannot use the
+symmetry: 6n²d multiplications, divided among the devices.
 """
 
 from functools import partial

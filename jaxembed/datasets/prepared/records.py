@@ -1,33 +1,79 @@
-"""Decodes the ArrayRecord files of a prepared TFDS folder to arrays, without TensorFlow, and caches them."""
+"""Reads the ArrayRecord files of a prepared TFDS folder, without TensorFlow: as cached arrays, or by row."""
 
 import hashlib
-import io
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tqdm
-from PIL import Image
 
 from jaxembed import cache
+from jaxembed.datasets.prepared import stored
+from jaxembed.datasets.prepared.stored import Stored
 from jaxembed.errors import InputError
 from jaxembed.pictures import MODES
 from jaxembed.types import Batch, Published
 
 _FORMAT = 1
-_DECODED_AT_ONCE = 2000
+_READ_AT_ONCE = 2000
 
 
-def load(name: str, folder: Path) -> Published:
-    """Read the decoded arrays from the data's folder or the user's cache, or else decode and write them.
+class _Opened(NamedTuple):
+    """A prepared folder, before anything is decoded: its data sources, keys of an example, (h, w, c), classes."""
+
+    train: Any
+    test: Any
+    image: str
+    label: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+
+
+def load(name: str, folder: Path, *, resident: float) -> Published:
+    """Read a prepared dataset; what had to be decoded is cached in the data's folder or the user's cache.
+
+    Args:
+      name: of the dataset.
+      folder: its version's folder.
+      resident: GB of decoded train images that may be in memory. If there are more, they stay in their records and
+        are decoded when they are indexed; labels and the test split are always in memory.
 
     Raises:
       InputError: if the dataset is no image classification dataset, or is damaged.
     """
-    stems = [folder / "jaxembed", cache.user_stem(f"{name}-{folder.name}", folder)]
-    arrays = cache.load(stems, _key(folder), lambda: _arrays(decode(name, folder)), what=name)
+    key, limit = _key(folder), resident * 1e9
+    stems = _stems(name, folder, "")
+    # A cache holds the train images and more, uncompressed: if it is small enough, so are they, and TFDS, which
+    # takes most of a second to import, is not needed.
+    small = any(file.is_file() and file.stat().st_size <= limit for file in cache.files_of(stems, key))
+    if not small and _size(name, folder) > limit:
+        return _in_records(name, folder, key)
+    arrays = cache.load(stems, key, lambda: _arrays(decode(name, folder)), what=name)
     train, test = (Batch(arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in ("train", "test"))
     return Published(tuple(arrays["classes"].tolist()), train, test)
+
+
+def _in_records(name: str, folder: Path, key: str) -> Published:
+    """Leave the train images in their records; the labels and the test split are read from a cache or decoded."""
+    with stored.naming(name, folder):
+        opened = _open(name, folder)
+
+        def arrays() -> cache.Arrays:
+            labels = _labels(opened.train, opened.label)
+            test = _decode_split(opened.test, opened)
+            _check_labels(name, labels, test.labels)
+            return {"train_labels": labels, "test_images": test.images, "test_labels": test.labels}
+
+        read = cache.load(_stems(name, folder, "_labels"), key, arrays, what=f"the labels of {name}")
+    labels = read["train_labels"]
+    images = Stored(opened.train, opened.image, opened.shape, np.arange(len(labels)), name=name, folder=folder)
+    return Published(opened.classes, Batch(images, labels), Batch(read["test_images"], read["test_labels"]))
+
+
+def _stems(name: str, folder: Path, kind: str) -> list[Path]:
+    return [folder / f"jaxembed{kind}", cache.user_stem(f"{name}-{folder.name}{kind}", folder)]
 
 
 def _key(folder: Path) -> str:
@@ -53,26 +99,30 @@ def _arrays(splits: Published) -> cache.Arrays:
 
 def decode(name: str, folder: Path) -> Published:
     """Decode a prepared folder; the builder's code is not needed, because the folder describes its contents."""
+    with stored.naming(name, folder):
+        opened = _open(name, folder)
+        train, test = (_decode_split(source, opened) for source in (opened.train, opened.test))
+        _check_labels(name, train.labels, test.labels)
+        return Published(opened.classes, train, test)
+
+
+def _size(name: str, folder: Path) -> int:
+    """Return the size of the decoded train images, in bytes."""
+    with stored.naming(name, folder):
+        opened = _open(name, folder)
+        return len(opened.train) * math.prod(opened.shape)
+
+
+def _open(name: str, folder: Path) -> _Opened:
     import tensorflow_datasets as tfds
 
-    try:
-        builder = tfds.builder_from_directory(folder)
-        image, label = _supervised(name, builder.info)
-        # We decode the image's bytes ourselves, because TFDS would log advice to install opencv.
-        decoders = {image: tfds.decode.SkipDecoding()}
-        sources = (builder.as_data_source(split, decoders=decoders) for split in ("train", "test"))
-        shape = builder.info.features[image].shape
-        train, test = (_decode_split(source, image, label, shape) for source in sources)
-        if min(train.labels.min(), test.labels.min()) < 0:
-            raise InputError(f"{name} must have a label for every image, got -1 for some")
-        return Published(tuple(builder.info.features[label].names), train, test)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # protobuf, array_record and Pillow each raise their own type
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{folder} cannot be read ({reason}); if it is damaged, remove it and prepare {name} again"
-        ) from error
+    builder = tfds.builder_from_directory(folder)
+    image, label = _supervised(name, builder.info)
+    # We decode the image's bytes ourselves, because TFDS would log advice to install opencv.
+    decoders = {image: tfds.decode.SkipDecoding()}
+    train, test = (builder.as_data_source(split, decoders=decoders) for split in ("train", "test"))
+    features = builder.info.features
+    return _Opened(train, test, image, label, features[image].shape, tuple(features[label].names))
 
 
 def _supervised(name: str, info: Any) -> tuple[str, str]:
@@ -101,17 +151,30 @@ def _supervised(name: str, info: Any) -> tuple[str, str]:
     return keys
 
 
-def _decode_split(source: Any, image: str, label: str, shape: tuple[int, int, int]) -> Batch:
+def _check_labels(name: str, *labels: np.ndarray) -> None:
+    if min(split.min() for split in labels) < 0:
+        raise InputError(f"{name} must have a label for every image, got -1 for some")
+
+
+def _decode_split(source: Any, opened: _Opened) -> Batch:
     n = len(source)
-    batch = Batch(np.empty((n, *shape), np.uint8), np.empty(n, np.int32))
-    with tqdm.tqdm(total=n, desc=f"decoding {source.split}", unit=" images", disable=None) as bar:
-        for start in range(0, n, _DECODED_AT_ONCE):
-            rows = range(start, min(start + _DECODED_AT_ONCE, n))
-            for row, example in zip(rows, source.__getitems__(list(rows)), strict=True):
-                # A PNG may hold a palette instead of the mode.
-                pixels = Image.open(io.BytesIO(example[image])).convert(MODES[shape[-1]])
-                # Not reshaped to `shape`, because a transposed image must be an error.
-                batch.images[row] = np.asarray(pixels).reshape(pixels.height, pixels.width, -1)
-                batch.labels[row] = example[label]
-            bar.update(len(rows))
+    batch = Batch(np.empty((n, *opened.shape), np.uint8), np.empty(n, np.int32))
+    for row, example in _examples(source, what=f"decoding {source.split}"):
+        batch.images[row] = stored.decoded(example[opened.image], opened.shape)
+        batch.labels[row] = example[opened.label]
     return batch
+
+
+def _labels(source: Any, label: str) -> np.ndarray:
+    examples = _examples(source, what=f"reading the labels of {source.split}")
+    return np.fromiter((example[label] for _, example in examples), np.int32, len(source))
+
+
+def _examples(source: Any, *, what: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each row and its example, with the image still encoded, and show the progress."""
+    n = len(source)
+    with tqdm.tqdm(total=n, desc=what, unit=" images", disable=None) as bar:
+        for start in range(0, n, _READ_AT_ONCE):
+            rows = range(start, min(start + _READ_AT_ONCE, n))
+            yield from zip(rows, source.__getitems__(list(rows)), strict=True)
+            bar.update(len(rows))
