@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,13 +43,14 @@ def start(way: str) -> None:
         Cloud TPU; or "<coordinator>:<port>,<processes>,<id>", where the coordinator is the host of process 0.
 
     Raises:
-      InputError: if this is none of them, there is no cluster, or not all processes come.
+      InputError: if this is none of them, or there is no cluster. If not all processes come within five minutes,
+        this one ends as when another is lost.
     """
     if way == "off":
         return
     given = {} if way == "auto" else _parsed(way)
     jax.config.update("jax_enable_preemption_service", False)  # `signals` catches them, and all processes stop
-    log, error_output = _quiet()
+    _end_in_one_line(*_quiet())
     try:
         jax.distributed.initialize(
             **given,
@@ -62,7 +63,6 @@ def start(way: str) -> None:
         raise InputError(f"--distributed={way}: {reason}") from error
     except RuntimeError as error:  # of gRPC
         raise InputError(f"--distributed={way}: {str(error).splitlines()[0]}") from error
-    _end_in_one_line(log, error_output)
     if not is_first():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for the life of the process)
 
@@ -135,7 +135,8 @@ def end(line: str, *, status: int, together: bool = False) -> NoReturn:
         _ENDING.release()
         sys.exit(status)
     if together:
-        jax.distributed.shutdown()
+        with suppress(Exception):  # another one is lost: this one ends all the same
+            jax.distributed.shutdown()
     os._exit(status)  # sys.exit would wait for the others
 
 
@@ -168,7 +169,7 @@ def _end_in_one_line(log: int, error: int) -> None:
     """Let JAX end this process in one line where it would abort, as it does when another process is lost."""
 
     def abort(_: int) -> None:
-        _ENDING.acquire()
+        _ENDING.acquire(timeout=2 * HEARTBEAT)
         text = os.pread(log, 2**20, max(0, os.fstat(log).st_size - 2**20))
         lost = b"distributed service" in text
         os.write(error, f"launch.py: {LOST}\n".encode() if lost else text)
