@@ -71,6 +71,7 @@ def test_two_processes_take_the_steps_of_one_device_and_of_eight(name, config, t
                 assert_allclose(both[part], array, atol=1e-5, rtol=1e-5, err_msg=part)
 
 
+@SLOW
 def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
     config = config_of(config, "tiled")
     dataset = run.load(config, data_dir=None)
