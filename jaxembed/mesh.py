@@ -111,9 +111,26 @@ def size() -> int:
     return dict(jax.sharding.get_abstract_mesh().shape).get("data", 1)
 
 
-def by_rows(function: Callable[[Tree], Tree]) -> Callable[[Tree], Tree]:
-    """Inside jit and `around`: let each device call a function with its own rows."""
-    return jax.shard_map(function, in_specs=PartitionSpec("data"), out_specs=PartitionSpec("data"))
+def divides(n: int) -> bool:
+    """Inside jit: whether there are several devices in `around`, and n rows can be divided among them."""
+    return size() > 1 and n % size() == 0
+
+
+def by_rows(function: Callable[..., Tree], *, whole: bool = False) -> Callable[..., Tree]:
+    """Inside jit and `around`: let each device call a function with its own rows of each argument.
+
+    Args:
+      function: of the rows of one device, at least one each.
+      whole: whether its result is the same on every device, by `total`, instead of rows.
+    """
+    rows = PartitionSpec("data")
+    # Unchecked, so that a loop may start from zeros that are the same on every device.
+    return jax.shard_map(function, in_specs=rows, out_specs=PartitionSpec() if whole else rows, check_vma=False)
+
+
+def total(tree: Tree) -> Tree:
+    """Inside `by_rows`: sum arrays over the devices."""
+    return jax.lax.psum(tree, "data")
 
 
 def index() -> jax.Array:
@@ -124,8 +141,3 @@ def index() -> jax.Array:
 def to_next(tree: Tree, devices: int) -> Tree:
     """Inside `by_rows`: give arrays to the next device, and return those of the one before."""
     return jax.lax.ppermute(tree, "data", [(each, (each + 1) % devices) for each in range(devices)])
-
-
-def varying(tree: Tree) -> Tree:
-    """Inside `by_rows`: declare that arrays that start equal will differ between devices."""
-    return jax.tree.map(lambda array: jax.lax.pcast(array, "data", to="varying"), tree)

@@ -66,7 +66,8 @@ class Run(NamedTuple):
         """Apply the model in the run's compute type; parameters and statistics remain float32 at rest."""
         dtype = jnp.dtype(self.training.dtype)
         params = jax.tree.map(lambda leaf: leaf.astype(dtype), params)
-        return self.model.apply({"params": params, "batch_stats": stats}, inputs.astype(dtype), **options)
+        with mesh.around(self.mesh):
+            return self.model.apply({"params": params, "batch_stats": stats}, inputs.astype(dtype), **options)
 
     def score(self, outputs: Outputs, target: Batch) -> Scores:
         """Score outputs by the objective, over all devices."""

@@ -136,7 +136,8 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, "*n"]) -
     views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
     views = mesh.split(run.mesh, views)
 
-    gradients, scores, stats = _gradients(run, state, views, target, step_keys.dropout)
+    with mesh.around(run.mesh):  # the backward pass as well
+        gradients, scores, stats = _gradients(run, state, views, target, step_keys.dropout)
     updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     state = state._replace(step=state.step + 1, params=params, stats=stats, opt_state=opt_state)

@@ -17,6 +17,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 import jaxembed.run
 from jaxembed import evaluate, feed, log, mesh, signals, train
 from jaxembed.errors import Diverged, InputError, Stopped
+from jaxembed.kernels import winograd
 from jaxembed.runs import metrics
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
@@ -264,6 +265,18 @@ def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
     step = jax.jit(partial(train.train_step, run))
     text = step.lower(state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)).as_text()
     assert "collective_permute" in text
+
+
+def test_a_wide_convolution_is_divided_among_the_devices(config, dataset, monkeypatch):
+    monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)  # a loop over chunks of few images, as in a large batch
+    monkeypatch.setattr(winograd, "CHUNK_TILES", 1)
+    config.encoder = ENCODERS["cnn"] | {"widths": (64,), "depth": 2, "dropout": 0.0}
+    run = jaxembed.run.build(config, dataset)
+    state = train.init(run, dataset, seed=3)
+    arguments = (state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
+    text = jax.jit(partial(train.train_step, run)).lower(*arguments).compile().as_text()
+    # No device gathers what the others computed of their images, [n, h, w, c].
+    assert not re.findall(r"f32\[(?:\d+,){3,}64\]\S* all-gather", text)
 
 
 def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):

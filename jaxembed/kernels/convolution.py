@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+from jaxembed import mesh
 from jaxembed.kernels import winograd
 from jaxembed.kernels.winograd import Pads
 
@@ -67,7 +68,9 @@ Conv = partial(nn.Conv, use_bias=False, conv_general_dilated=convolve)
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _convolve(images: Array, kernel: Array, strides: Strides, pads: Pads) -> Array:
     if _is_for_winograd(kernel, strides, images.dtype):
-        return winograd.convolve(images, kernel, pads)
+        own = partial(winograd.convolve, kernel=kernel, pads=pads)
+        # Its loop over chunks of images is not divided among devices by XLA: each would compute all of it.
+        return mesh.by_rows(own)(images) if mesh.divides(len(images)) else own(images)
     return lax.conv_general_dilated(images, kernel, strides, pads, dimension_numbers=LAYOUT)
 
 
@@ -125,7 +128,10 @@ def _gradient_padding(taps: int, stride: int, pad: tuple[int, int], size: int, o
 def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:
     """Convolve the images with the gradient, with channels in the role of images and images as channels."""
     if _is_for_winograd(kernel, strides, images.dtype):
-        return winograd.kernel_gradient(images, gradient, pads)
+        own = partial(winograd.kernel_gradient, pads=pads)
+        if not mesh.divides(len(images)):
+            return own(images, gradient)
+        return mesh.by_rows(lambda *rows: mesh.total(own(*rows)), whole=True)(images, gradient)
     # Negative at the end where the kernel did not reach the last pixels.
     padding = [
         (before, taps + stride * (outputs - 1) - size - before)

@@ -69,9 +69,9 @@ def of_others(directions: Float[Array, "n d"], *, temperature: float, tile: int)
     Returns:
       [n] float32.
     """
-    devices = mesh.size()
-    if devices == 1 or len(directions) % devices:
+    if not mesh.divides(len(directions)):
         return _triangle(directions, temperature, tile)
+    devices = mesh.size()
     return mesh.by_rows(lambda own: _ring(own, temperature, tile, devices))(directions)
 
 
@@ -164,7 +164,7 @@ def _passed(add, total, tiles, devices: int):
         total, tiles = carry
         return lax.scan(add, total, tiles)[0], mesh.to_next(tiles, devices)
 
-    return lax.fori_loop(0, devices, visit, (mesh.varying(total), tiles))[0]
+    return lax.fori_loop(0, devices, visit, (total, tiles))[0]
 
 
 def _tiled(tree, tile: int, n: int):
