@@ -9,7 +9,7 @@ Source: Gao et al. 2021, arXiv:2101.06983, section 3.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,9 @@ from jax import lax
 from jaxembed import mesh
 from jaxembed.types import Images, Key, Outputs
 
-Tree = TypeVar("Tree")
 # (parameters, rows, key of the dropout) -> (outputs, statistics of BatchNorm)
 Forward = Callable[[Any, Images, Key], tuple[Outputs, Any]]
-# Outputs of all rows -> (loss, whatever else is of interest)
+# Outputs of all rows -> (loss, auxiliary values)
 Loss = Callable[[Outputs], tuple[jax.Array, Any]]
 
 
@@ -40,7 +39,7 @@ def gradients(
       devices: each has an equal part of every chunk.
 
     Returns:
-      the gradients; what else the loss returned; the mean of the chunks' statistics.
+      the gradients; the loss's auxiliary values; the mean of the chunks' statistics.
     """
     chunks = _divided(rows, size, devices)
     count = len(chunks)

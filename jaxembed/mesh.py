@@ -74,15 +74,10 @@ def own_rows(mesh: Mesh, count: int) -> np.ndarray:
     return np.unique(np.concatenate([np.arange(count)[rows] for (rows,) in parts]))
 
 
-def place(mesh: Mesh, tree: Tree, *, axis: int) -> Tree:
+def place(mesh: Mesh, tree: Tree, *, axis: int = 0) -> Tree:
     """Split arrays, of which each process gives its `own_rows` along an axis, across the devices."""
     sharding = NamedSharding(mesh, PartitionSpec(*(None,) * axis, "data"))
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), tree)
-
-
-def from_processes(mesh: Mesh, numbers: np.ndarray) -> jax.Array:
-    """Make an array of a number for each device, of which each process gives those of its own devices."""
-    return place(mesh, numbers, axis=0)
 
 
 @functools.partial(jax.jit, static_argnums=0)

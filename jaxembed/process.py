@@ -103,7 +103,7 @@ class Agreed:
         if count() == 1:
             return number
         agreed = int(self.pending)
-        numbers = mesh.from_processes(self.devices, np.full(jax.local_device_count(), number))
+        numbers = mesh.place(self.devices, np.full(jax.local_device_count(), number))
         self.pending = mesh.largest(self.devices, numbers)
         return agreed
 

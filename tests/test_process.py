@@ -24,7 +24,7 @@ SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "configs" / "quickstart.py"
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
-# Every objective, which may compare rows, and BatchNorm: both are of the whole batch, over all processes.
+# Every objective, and BatchNorm: both use the whole batch, over all processes.
 RUNS = {
     "ntxent": ("cnn", OBJECTIVES["ntxent"]),
     "tiled": ("fc", OBJECTIVES["ntxent"] | {"tile": 3}),

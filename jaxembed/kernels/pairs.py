@@ -72,7 +72,7 @@ def squared_distances(
 
 
 def others(found: Int[np.ndarray, "q k"], rows: Int[np.ndarray, " q"]) -> Bool[np.ndarray, "q k"]:
-    """Mark all but one of the k rows found for each row: itself, or the last one if equal rows hide it."""
+    """Mask that drops one of the k rows found for each row: the row itself, or the last if equal rows hide it."""
     itself = found == rows[:, None]
     itself[~itself.any(axis=1), -1] = True
     return ~itself
