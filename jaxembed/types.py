@@ -59,6 +59,7 @@ class Published(NamedTuple):
       validation: None if there is no such split.
       names: of the train images; the choice of validation images then depends only on them and the seed.
       title: of the dataset in reports; empty for the name by which it was loaded.
+      sha256: its fingerprint (`fingerprint.of`), where that was cached; empty where it is still to be computed.
     """
 
     classes: tuple[str, ...]
@@ -67,6 +68,7 @@ class Published(NamedTuple):
     validation: Batch | None = None
     names: tuple[str, ...] | None = None
     title: str = ""
+    sha256: str = ""
 
 
 class Outputs(NamedTuple):

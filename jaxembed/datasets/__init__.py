@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed import datasets, options
+from jaxembed import datasets, fingerprint, options
 from jaxembed.errors import InputError
 from jaxembed.options import Portion
 from jaxembed.types import Batch, OnDisk, Published, Section
@@ -34,6 +34,7 @@ class Dataset(NamedTuple):
       train: the images to learn from.
       validation: those to choose settings by; None if nothing was held out.
       test: those that are used once; None if there is no such split.
+      sha256: fingerprint of what was published (`fingerprint.of`): the same for each seed, and for each copy.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Dataset(NamedTuple):
     train: Batch
     validation: Batch | None
     test: Batch | None
+    sha256: str = ""
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -80,7 +82,8 @@ def load(section: Section, *, data_dir: str | None, seed: int, resident: float =
     limit = (resident,) if "resident" in inspect.signature(source.load).parameters else ()
     published = source.load(name, data_dir, *limit, **sourced)
     train, validation = _carve(published, seed, **carved)
-    return Dataset(published.title or name, published.classes, train, validation, published.test)
+    sha256 = published.sha256 or fingerprint.of(published)
+    return Dataset(published.title or name, published.classes, train, validation, published.test, sha256)
 
 
 def sources() -> tuple[str, ...]:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tqdm
 
-from jaxembed import cache
+from jaxembed import cache, fingerprint
 from jaxembed.datasets.prepared import stored
 from jaxembed.datasets.prepared.stored import Stored
 from jaxembed.errors import InputError
 from jaxembed.pictures import MODES
 from jaxembed.types import Batch, Published
 
-_FORMAT = 1
+_FORMAT = 2  # of the cache; increase it when decoding changes
 _READ_AT_ONCE = 2000
 
 
@@ -56,20 +56,27 @@ def load(name: str, folder: Path, *, resident: float) -> Published:
 
 
 def _in_records(name: str, folder: Path, key: str) -> Published:
-    """Leave the train images in their records; the labels and the test split are read from a cache or decoded."""
+    """Leave the train images in their records; read what else there is from a cache, or decode it all once."""
     with stored.naming(name, folder):
         opened = _open(name, folder)
+        rows = np.arange(len(opened.train))
+        images = Stored(opened.train, opened.image, opened.shape, rows, name=name, folder=folder)
 
         def arrays() -> cache.Arrays:
             labels = _labels(opened.train, opened.label)
             test = _decode_split(opened.test, opened)
             _check_labels(name, labels, test.labels)
-            return {"train_labels": labels, "test_images": test.images, "test_labels": test.labels}
+            sha256 = fingerprint.of(Published(opened.classes, Batch(images, labels), test))
+            return {
+                "train_labels": labels,
+                "test_images": test.images,
+                "test_labels": test.labels,
+                "sha256": np.array(sha256),
+            }
 
         read = cache.load(_stems(name, folder, "_labels"), key, arrays, what=f"the labels of {name}")
-    labels = read["train_labels"]
-    images = Stored(opened.train, opened.image, opened.shape, np.arange(len(labels)), name=name, folder=folder)
-    return Published(opened.classes, Batch(images, labels), Batch(read["test_images"], read["test_labels"]))
+    train, test = Batch(images, read["train_labels"]), Batch(read["test_images"], read["test_labels"])
+    return Published(opened.classes, train, test, sha256=str(read["sha256"]))
 
 
 def _stems(name: str, folder: Path, kind: str) -> list[Path]:
