@@ -45,8 +45,8 @@ def take(run: Run, state: State, dataset: Dataset, evaluated: Evaluation) -> tup
     found = _found(run, dataset, evaluated, queries)
     by_label, measured = dict.fromkeys(samples.BY_LABEL), {"trustworthiness": trust}
     if dataset.is_labelled:
-        by_label, apart = _by_label(dataset, evaluated, chosen, squared)
-        by_label |= {"query_labels": split.labels[queries], "found_labels": dataset.train.labels[found]}
+        fields, apart = _by_label(dataset, evaluated, chosen, squared)
+        by_label |= fields | {"query_labels": split.labels[queries], "found_labels": dataset.train.labels[found]}
         measured |= apart
     sample = Sample(
         classes=np.array(dataset.classes if dataset.is_labelled else (), str),
@@ -79,8 +79,9 @@ def _by_label(
         "edges": edges,
         "same": same,
         "different": different,
-        "confusion": confusion_matrix(labels, predicted["mlp"], labels=range(len(dataset.classes))),
     }
+    if (classes := len(dataset.classes)) <= samples.CONFUSED:
+        fields["confusion"] = confusion_matrix(labels, predicted["mlp"], labels=range(classes))
     return fields, {"distance_overlap": overlap.overlap(same, different)}
 
 

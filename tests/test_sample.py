@@ -56,6 +56,14 @@ def test_a_query_of_each_class_finds_its_nearest_train_images_and_the_confusion_
         np.testing.assert_array_equal(labels, dataset.train.labels[nearest])
 
 
+def test_a_confusion_matrix_of_too_many_classes_is_left_out(config, dataset, monkeypatch, tmp_path):
+    _, shown, _ = taken(config, dataset)
+    monkeypatch.setattr(samples, "CONFUSED", 2)
+    samples.write(shown, tmp_path)
+    assert samples.read(tmp_path).confusion is None  # of an earlier version
+    assert taken(config, dataset)[1].confusion is None
+
+
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_views_are_shown_where_training_changes_the_image(objective, config, dataset):
     config.objective = OBJECTIVES[objective]

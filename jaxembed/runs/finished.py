@@ -5,17 +5,46 @@ from typing import Any, NamedTuple
 
 from jaxembed import files
 from jaxembed.errors import InputError
-from jaxembed.runs import identity, metrics, sample, workdir
+from jaxembed.runs import identity, kinds, metrics, sample, workdir
 from jaxembed.runs.metrics import Line
 from jaxembed.runs.sample import Sample
 
-# What figures and reports need of a result.json, which result.make writes, and of a config.json.
-KEYS = (
-    *("experiment", "command", "dataset", "encoder", "objective", "seed", "distance", "steps", "epochs"),
-    *("device", "parameters", "train_seconds", "images_per_second", "versions", "encoder_sha256", "collapsed"),
-    "metrics",
-)
-SECTIONS = ("data", "encoder", "objective", "train", "evaluate")
+# What figures and reports need of a result.json, which result.make writes; "metrics" has null where a metric has no
+# finite value. The optional ones came later.
+RECORD = {
+    "experiment": kinds.TEXT,
+    "command": kinds.TEXT,
+    "dataset": kinds.TEXT,
+    "split": kinds.one_of("test", "validation", "train"),
+    "encoder": kinds.TEXT,
+    "objective": kinds.TEXT,
+    "seed": kinds.INTEGER,
+    "distance": kinds.TEXT,
+    "steps": kinds.COUNT,
+    "epochs": kinds.POSITIVE,
+    "device": kinds.TEXT,
+    "parameters": kinds.by_name(kinds.COUNT),
+    "parameters.encoder": kinds.COUNT,
+    "train_seconds": kinds.NUMBER,
+    "images_per_second": kinds.or_null(kinds.NUMBER),
+    "share_of_peak": kinds.or_null(kinds.NUMBER),
+    "versions": kinds.by_name(kinds.TEXT),
+    "encoder_sha256": kinds.TEXT,
+    "collapsed": kinds.FLAG,
+    "metrics": kinds.by_name(kinds.or_null(kinds.NUMBER)),
+}
+OPTIONAL = ("split", "share_of_peak")
+# And of a config.json.
+CONFIG = {
+    **dict.fromkeys(("data", "encoder", "objective", "train", "evaluate"), kinds.OBJECT),
+    "train.batch_size": kinds.COUNT,
+    "evaluate.neighbours": kinds.COUNT,
+    "evaluate.distance": kinds.TEXT,
+    "evaluate.views": kinds.COUNT,
+    "evaluate.augmentation": kinds.by_name(kinds.OBJECT),
+    "evaluate.linear": kinds.OBJECT,
+    "evaluate.mlp": kinds.OBJECT,
+}
 
 
 class Finished(NamedTuple):
@@ -71,11 +100,13 @@ def read(folder: Path) -> Finished:
         raise InputError(f"{folder} is not a run's folder: it has no {workdir.CONFIG}")
     if not (folder / workdir.RESULT).exists():
         raise InputError(f"{folder} holds an unfinished run: it has no {workdir.RESULT}")
-    config, record = identity.current(files.read_json(file)), result(folder)
-    lines = metrics.read(folder / workdir.METRICS)
-    if missing := [name for name in SECTIONS if not isinstance(config.get(name), dict)]:
-        raise InputError(f"{file} is damaged: it lacks {', '.join(missing)}")
-    if not any("train/loss" in line for line in lines):
+    try:
+        config, record = identity.current(files.read_json(file)), result(folder)
+        lines = metrics.read(folder / workdir.METRICS)
+    except (OSError, RecursionError) as error:
+        raise InputError(f"{folder} cannot be read: {error}") from error
+    kinds.check(file, config, CONFIG)
+    if not any(kinds.is_number(line.get("train/loss")) for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
     return Finished(folder, config, record, lines, sample.read(folder))
 
@@ -84,9 +115,5 @@ def result(folder: Path) -> dict[str, Any]:
     """Read a run's result.json; InputError if it is damaged."""
     file = folder / workdir.RESULT
     record = files.read_json(file)
-    if missing := [key for key in KEYS if key not in record]:
-        raise InputError(f"{file} is damaged, or from an earlier version: it lacks {', '.join(missing)}")
-    values = record["metrics"]
-    if not isinstance(values, dict) or not all(isinstance(value, int | float | None) for value in values.values()):
-        raise InputError(f"{file} is damaged: its metrics must be numbers by name")
+    kinds.check(file, record, RECORD, optional=OPTIONAL)
     return record
