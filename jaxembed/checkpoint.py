@@ -1,17 +1,20 @@
 """Checkpoints: State on disk, saved in the background, restored from the newest that is intact."""
 
 import contextlib
+import hashlib
 import inspect
+import json
 import logging as stdlib_logging
 import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
@@ -21,6 +24,15 @@ from jaxembed.types import State
 
 # The number of newest checkpoints to keep: two, in case the last one turns out to be damaged.
 KEEP = 2
+# The key of the checksum among the notes.
+CHECKSUM = "sha256"
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds: a state, and notes about it; none in a checkpoint from before there were notes."""
+
+    state: State
+    notes: dict[str, Any]
 
 
 class Checkpoints:
@@ -29,8 +41,11 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         """Open a folder, creating it if it does not exist."""
         self.folder = folder.absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP)
-        self.manager = ocp.CheckpointManager(self.folder, options=options)
+        # What a kill leaves of a save is removed.
+        options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, cleanup_tmp_directories=True)
+        # The handler by name: orbax would guess it from the newest checkpoint, which can be damaged.
+        handler = ocp.StandardCheckpointHandler()
+        self.manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handler)
 
     def __enter__(self) -> "Checkpoints":
         """Return self."""
@@ -41,20 +56,25 @@ class Checkpoints:
         with self._writing():
             self.manager.close()
 
-    def save(self, state: State) -> None:
+    def save(self, state: State, notes: Mapping[str, Any]) -> None:
         """Start saving a state under its step; an existing checkpoint of that step is left unchanged.
+
+        Args:
+          state: whole on every device.
+          notes: what is not an array, as JSON. A checksum of all is saved with it.
 
         Raises:
           OSError: if this save or the one before it cannot be written, for example because the disk is full.
         """
+        noted = {**notes, CHECKSUM: checksum(state, notes)}
         with self._writing():
-            self.manager.save(int(state.step), args=ocp.args.StandardSave(state))
+            self.manager.save(int(state.step), args=ocp.args.StandardSave(state), custom_metadata=noted)
 
-    def restore(self, like: State, *, step: int | None = None) -> State | None:
+    def restore(self, like: State, *, step: int | None = None) -> Saved | None:
         """Restore the newest intact checkpoint, or the one at a given step; None if there are no checkpoints.
 
-        A complete checkpoint can still be damaged (a full disk, a bad copy). If an older one is intact, the damaged
-        one is moved to `damaged-<step>`, next to the folder of checkpoints, with a warning.
+        A complete checkpoint can still be damaged (a full disk, a bad copy, a flipped bit). If an older one is
+        intact, the damaged one is moved to `damaged-<step>`, next to the folder of checkpoints, with a warning.
 
         Args:
           like: a state of the same shapes, types and placement on devices.
@@ -64,16 +84,15 @@ class Checkpoints:
           InputError: if there are checkpoints but none can be restored, or not the one at `step`; in that case
             nothing is moved.
         """
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        state, failed = None, {}
-        for saved in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
+        saved, failed = None, {}
+        for found in sorted(self.manager.all_steps(), reverse=True) if step is None else [step]:
             try:
-                state = self.manager.restore(saved, args=ocp.args.StandardRestore(abstract))
+                saved = self._read(found, like)
                 break
             except Exception as error:  # orbax raises whatever error the damage causes
-                failed[saved] = type(error).__name__
-        if state is None and failed:
-            reasons = ", ".join(f"{saved}: {reason}" for saved, reason in failed.items())
+                failed[found] = str(error) if isinstance(error, InputError) else type(error).__name__
+        if saved is None and failed:
+            reasons = ", ".join(f"{found}: {reason}" for found, reason in failed.items())
             problem = f"no checkpoint in {self.folder} can be restored ({reasons})"
             raise InputError(f"{problem}; train again with a different --workdir")
         with process.first_goes_ahead():
@@ -83,7 +102,23 @@ class Checkpoints:
         if failed:
             # The manager remembers its steps, and would skip a new save of one of them as already done.
             self.manager.reload()
-        return state
+        if step is None:
+            # A kill between a save and the removal of the oldest leaves one too many.
+            for old in sorted(self.manager.all_steps())[:-KEEP]:
+                self.manager.delete(old)
+        return saved
+
+    def _read(self, step: int, like: State) -> Saved:
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        state = self.manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        metadata = self.manager.metadata(step)
+        if not metadata.commit_timestamp_nsecs:
+            raise InputError("its metadata cannot be read")
+        notes = dict(metadata.custom_metadata or {})
+        # Orbax has no checksum of its own: it restores a flipped bit as a different number.
+        if notes and notes.pop(CHECKSUM, None) != checksum(state, notes):
+            raise InputError("its checksum is wrong")
+        return Saved(state, notes)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -99,6 +134,16 @@ class Checkpoints:
         aside = next(path for name in names if not (path := self.folder.parent / name).exists())
         (self.folder / str(step)).rename(aside)
         logging.warning("checkpoint %d is damaged (%s): moved to %s", step, reason, aside)
+
+
+def checksum(state: State, notes: Mapping[str, Any]) -> str:
+    """Hash a state and notes: SHA-256, hexadecimal."""
+    digest = hashlib.sha256(json.dumps(notes, sort_keys=True).encode())
+    for leaf in jax.tree.leaves(state._replace(key=jax.random.key_data(state.key))):
+        array = jax.device_get(leaf)
+        digest.update(f"{array.shape} {array.dtype}".encode())
+        digest.update(np.ravel(array).view(np.uint8))
+    return digest.hexdigest()
 
 
 def hush() -> None:

@@ -84,8 +84,6 @@ def evaluate(job: Job) -> None:
         dataset, parts = _built(job)
         if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
             raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
-        if not metrics.read(job.folder / workdir.METRICS):
-            raise InputError(f"--workdir {job.folder} has no {workdir.METRICS} to draw")
         state = training.restored(parts, dataset, job.folder, seed=job.config.seed)
         _finish(job, parts, dataset, state)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+from absl import logging
 
 from jaxembed import process
 from jaxembed.errors import Diverged
@@ -33,13 +34,38 @@ class Log:
     only, compilation included, across resumed runs.
     """
 
-    def __init__(self, folder: Path, run: Run, *, step: int, speed: Speed | None, tensorboard: bool) -> None:
-        """Open the log of a run that resumes at `step`; lines beyond it, from a run that was killed, are removed.
+    def __init__(
+        self,
+        folder: Path,
+        run: Run,
+        *,
+        step: int,
+        notes: Mapping[str, Any],
+        speed: Speed | None,
+        tensorboard: bool,
+    ) -> None:
+        """Open the log of a run that resumes at `step`.
 
-        Without a speed, no line reports what share of the machine's peak is reached.
+        Lines beyond that step, from a run that was killed, are removed. Lines that are missing, because the file
+        was damaged or changed, are counted in a warning; training resumes all the same.
+
+        Args:
+          folder: of the run.
+          run: its parts.
+          step: of the state that training resumes from.
+          notes: that were saved with that state (`notes`); none of it at step 0.
+          speed: for the share of the machine's peak, which no line reports without it.
+          tensorboard: whether to write TensorBoard events as well.
         """
         self.run, self.file, self.speed = run, folder / workdir.METRICS, speed
         lines = [line for line in metrics.read(self.file) if line["step"] <= step]
+        # A validation at the step itself came after the state was saved.
+        before = sum(line["step"] < step or not metrics.is_validation(line) for line in lines)
+        if (missing := notes.get("lines", 0) - before) > 0:
+            logging.warning(
+                "%s: %d of the %d lines up to step %d are missing", self.file, missing, before + missing, step
+            )
+        self.count = len(lines)
         if process.is_first():
             metrics.write(self.file, lines)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
@@ -47,7 +73,7 @@ class Log:
         self.progress = Progress(epochs=run.training.epochs, steps_per_epoch=run.steps_per_epoch, step=step)
         self.window: list[Scored] = []
         self.pending: list[Scored] = []
-        self.seconds = max((line["seconds"] for line in lines), default=0.0)
+        self.seconds = max([notes.get("seconds", 0.0), *(line["seconds"] for line in lines)])
         self.started = time.perf_counter()
         self.rated = None  # (step, seconds) from which the next rate is computed; none before the first call
 
@@ -73,6 +99,10 @@ class Log:
             # A GPU's loop ends before its call returns. Reading it with the next one would rate two lines as one.
             if all(score.is_ready() for score in scores.values()):
                 self._write_pending()
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a state is saved with, so that a damaged log is noticed: lines and seconds so far."""
+        return {"lines": self.count, "seconds": round(self.elapsed(), 3)}
 
     def flush(self) -> None:
         """Write everything that was added, waiting for the device; Diverged if the loss is not finite."""
@@ -101,6 +131,7 @@ class Log:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl, and to TensorBoard."""
         line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | values
+        self.count += 1
         if process.is_first():
             metrics.append(self.file, line)
         if self.board:

@@ -51,6 +51,7 @@ def make(
         "experiment": experiment,
         "command": command,
         "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
         "split": dataset.measured[-1],
         "encoder": config["encoder"]["name"],
         "objective": config["objective"]["name"],

@@ -11,12 +11,16 @@ import optax
 from jaxtyping import Array, ArrayLike, Int
 
 from jaxembed import chunks, evaluate, feed, keys, log, mesh, model, process, signals
-from jaxembed.checkpoint import Checkpoints
+from jaxembed.checkpoint import Checkpoints, Saved
 from jaxembed.datasets import Dataset
+from jaxembed.errors import InputError
 from jaxembed.kernels import speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
 from jaxembed.types import Batch, Images, Key, Outputs, State
+
+# The note of a checkpoint that says which images it was trained on.
+DATA = "data"
 
 
 def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: bool = False) -> State:
@@ -29,24 +33,23 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
     Raises:
       Stopped: after SIGTERM or Ctrl-C, once the state is saved.
       Diverged: if the loss is no longer finite.
-      InputError: if there are checkpoints, and none of them can be restored.
+      InputError: if there are checkpoints, and none of them can be restored, or the data has changed since.
     """
     training = run.training
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, signals.caught() as received:
-        state = init(run, dataset, seed=seed)
-        state = checkpoints.restore(state) or state
+        state, notes = _resumed(checkpoints, run, dataset, folder, seed=seed)
         step = int(state.step)
         rated = _speed(run, state, dataset)
         with (
             feed.opened(run, dataset.train) as images,
-            log.Log(folder, run, step=step, speed=rated, tensorboard=tensorboard) as journal,
+            log.Log(folder, run, step=step, notes=notes, speed=rated, tensorboard=tensorboard) as journal,
         ):
             saved, agreed = step, process.Agreed(run.mesh)
             while True:
                 if number := agreed(received[0] if received else 0):
                     if step > saved:
                         journal.flush()
-                        checkpoints.save(state)
+                        checkpoints.save(state, journal.notes() | {DATA: dataset.sha256})
                     raise signals.stopped(signal.Signals(number), step, run.total_steps)
                 # Before the next step rather than after the last one, so that a resumed run makes up for it.
                 if _validation_is_due(run, dataset, step) and step not in journal.validated:
@@ -60,7 +63,7 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
                 journal.add(step, count, scores)
                 if step % training.checkpoint_every == 0 or step == run.total_steps:
                     journal.flush()  # raises if the run has diverged, before that could be saved
-                    checkpoints.save(state)
+                    checkpoints.save(state, journal.notes() | {DATA: dataset.sha256})
                     saved = step
 
 
@@ -68,10 +71,24 @@ def restored(run: Run, dataset: Dataset, folder: Path, *, seed: int) -> State:
     """Restore the state at the end of a finished run.
 
     Raises:
-      InputError: if its last checkpoint is damaged, or missing.
+      InputError: if its last checkpoint is damaged or missing, or the data has changed since.
     """
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
-        return checkpoints.restore(init(run, dataset, seed=seed), step=run.total_steps)
+        return _resumed(checkpoints, run, dataset, folder, seed=seed, step=run.total_steps)[0]
+
+
+def _resumed(
+    checkpoints: Checkpoints, run: Run, dataset: Dataset, folder: Path, *, seed: int, step: int | None = None
+) -> Saved:
+    """Restore a state of this run on this dataset, by default the newest; without a checkpoint, the first."""
+    start = init(run, dataset, seed=seed)
+    saved = checkpoints.restore(start, step=step) or Saved(start, {})
+    if saved.notes.get(DATA, dataset.sha256) != dataset.sha256:
+        raise InputError(
+            f"--workdir {folder} was trained on other images or labels than {dataset.name} has now; bring those "
+            "back, or use a different --workdir"
+        )
+    return saved
 
 
 def init(run: Run, dataset: Dataset, *, seed: int) -> State:

@@ -1,5 +1,7 @@
 """Checkpoints: what was saved comes back, whole, onto the devices there are; damage costs one checkpoint."""
 
+import json
+import shutil
 import subprocess
 import sys
 
@@ -8,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed import mesh, train
+from jaxembed import checkpoint, mesh, train
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.errors import InputError
+
+NOTES = {"lines": 3}
 
 
 @pytest.fixture
@@ -21,12 +25,13 @@ def state(run, dataset):
 def save(folder, *states):
     with Checkpoints(folder) as checkpoints:
         for state in states:
-            checkpoints.save(state)
+            checkpoints.save(state, NOTES)
 
 
 def restore(folder, like):
     with Checkpoints(folder) as checkpoints:
-        return checkpoints.restore(like)
+        saved = checkpoints.restore(like)
+    return saved and saved.state
 
 
 def at(state, step):
@@ -78,6 +83,7 @@ gc.collect()
 SAVE = """
 import logging, sys
 from pathlib import Path
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxembed import checkpoint
@@ -86,10 +92,10 @@ from jaxembed.types import State
 checkpoint.hush()
 logging.disable()  # launch.py filters what orbax logs
 weights = {str(n): jnp.array(np.random.rand(300, 300)) for n in range(40)}
-state = State(jnp.array(0), jnp.array(0), weights, {}, {})
+state = State(jnp.array(0), jax.random.key(0), weights, {}, {})
 try:
     with checkpoint.Checkpoints(Path("run")) as checkpoints:
-        checkpoints.save(state)
+        checkpoints.save(state, {})
 except OSError as error:
     print(error.strerror)
 """
@@ -124,9 +130,9 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_taken(tmp_path,
     (tmp_path / "damaged-4").mkdir()
     damage(folder / "4")
     with Checkpoints(folder) as checkpoints:
-        assert int(checkpoints.restore(state).step) == 2
+        assert int(checkpoints.restore(state).state.step) == 2
         # Training comes to this step again, and saves it again.
-        checkpoints.save(at(state, 4))
+        checkpoints.save(at(state, 4), NOTES)
     assert "checkpoint 4 is damaged" in caplog.text
     assert "Traceback" not in capfd.readouterr().err
     assert (tmp_path / "damaged-4-2" / "default").is_dir()
@@ -141,3 +147,64 @@ def test_where_none_can_be_restored_nothing_is_moved(tmp_path, state):
     with pytest.raises(InputError, match=r"no checkpoint in .* can be restored \(4: \w+, 2: \w+\)"):
         restore(folder, other)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def flip(file, *, at):
+    content = bytearray(file.read_bytes())
+    content[int(at * len(content))] ^= 16
+    file.write_bytes(content)
+
+
+def test_a_flipped_bit_in_an_array_is_noticed(tmp_path, state, caplog):
+    # Large enough for a file of its own: orbax checks what it writes into its index.
+    state = state._replace(params={"kernel": jax.random.normal(jax.random.key(0), (64, 33))})
+    save(tmp_path / "saved", at(state, 2), at(state, 4))
+    files = [file.relative_to(tmp_path / "saved") for file in (tmp_path / "saved" / "4").rglob("d/*")]
+    for number, file in enumerate(files):
+        folder = tmp_path / str(number) / "checkpoint"
+        shutil.copytree(tmp_path / "saved", folder)
+        flip(folder / file, at=0.6)
+        restored = restore(folder, state)
+        if int(restored.step) == 4:  # some files are not read
+            assert checkpoint.checksum(restored, {}) == checkpoint.checksum(at(state, 4), {})
+    assert "checkpoint 4 is damaged (its checksum is wrong)" in caplog.text
+
+
+def test_a_checksum_covers_the_notes(state):
+    assert checkpoint.checksum(state, {"lines": 3}) == checkpoint.checksum(state, {"lines": 3})
+    assert checkpoint.checksum(state, {"lines": 3}) != checkpoint.checksum(state, {"lines": 4})
+    assert checkpoint.checksum(state, {}) != checkpoint.checksum(state._replace(key=jax.random.key(4)), {})
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"custom'])
+def test_a_checkpoint_without_its_checksum_is_not_trusted(tmp_path, state, content, caplog):
+    folder = tmp_path / "checkpoint"
+    save(folder, at(state, 2), at(state, 4))
+    (folder / "4" / "_CHECKPOINT_METADATA").write_bytes(content)
+    assert int(restore(folder, state).step) == 2
+    assert "checkpoint 4 is damaged (its metadata cannot be read)" in caplog.text
+
+
+def test_a_checkpoint_from_before_there_were_checksums_is_restored(tmp_path, state):
+    save(tmp_path, at(state, 2))
+    file = tmp_path / "2" / "_CHECKPOINT_METADATA"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"custom_metadata": {}}))
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore(state).notes == {}
+
+
+def test_a_folder_that_holds_no_checkpoint_costs_no_other(tmp_path, state):
+    folder = tmp_path / "checkpoint"
+    save(folder, at(state, 2), at(state, 4))
+    (folder / "30000").mkdir()
+    assert int(restore(folder, state).step) == 4
+    assert (tmp_path / "damaged-30000").is_dir()
+
+
+def test_what_a_kill_left_behind_is_removed(tmp_path, state):
+    save(tmp_path / "other", at(state, 1), at(state, 2))
+    save(tmp_path / "one", at(state, 3))
+    (tmp_path / "one" / "3").rename(tmp_path / "other" / "3")  # killed before the oldest was removed
+    (tmp_path / "other" / "4.orbax-checkpoint-tmp").mkdir()  # killed while it was saved
+    assert int(restore(tmp_path / "other", state).step) == 3
+    assert sorted(folder.name for folder in (tmp_path / "other").iterdir()) == ["2", "3"]

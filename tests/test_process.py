@@ -83,7 +83,7 @@ def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
     )
     state, _ = train.advance(parts, state, images, order, 7)
     with checkpoint.Checkpoints(tmp_path / "run.checkpoint") as checkpoints:
-        checkpoints.save(state)
+        checkpoints.save(state, {})
     whole, _ = train.advance(parts, state, images, order, two_processes.STEPS - 7)
     with np.load(together(config, tmp_path)) as resumed:
         assert len(resumed["losses"]) == two_processes.STEPS - 7

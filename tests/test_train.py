@@ -203,6 +203,78 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_
     assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
 
 
+def stopped_at_8(run, dataset, folder):
+    """Train until the first 8 steps are done and saved, as before a kill."""
+
+    class Killed(BaseException):
+        pass
+
+    def add_or_die(self, step, count, scores, add=log.Log.add):
+        if step > 8:
+            raise Killed
+        add(self, step, count, scores)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log.Log, "add", add_or_die)
+        with pytest.raises(Killed):
+            train.fit(run, dataset, folder, seed=3)
+
+
+DAMAGES = {
+    "a blank line": (lambda texts: [texts[0], "\n", *texts[1:]], "1 of 7 lines are damaged or repeated"),
+    "a line cut in its middle": (
+        lambda texts: [texts[0][:9], *texts[1:]],
+        "2 of the 5 lines up to step 8 are missing",
+    ),
+    "a line removed": (lambda texts: texts[:2] + texts[3:], "1 of the 5 lines up to step 8 are missing"),
+    "a line doubled": (lambda texts: texts[:2] + texts[1:], "1 of 7 lines are damaged or repeated"),
+    "emptied": (lambda _: [], "5 of the 5 lines up to step 8 are missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, dataset, tmp_path, caplog):
+    config.train.checkpoint_every = 4
+    run = jaxembed.run.build(config, dataset)
+    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+    stopped_at_8(run, dataset, tmp_path / "stopped")
+    file = tmp_path / "stopped" / "metrics.jsonl"
+    change, warning = DAMAGES[damage]
+    file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
+    readable = [json.dumps(line) for line in metrics.read(file)]
+    caplog.clear()
+    assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+    texts = file.read_text().splitlines()
+    assert texts[: len(readable)] == readable
+    # The validation at step 8 is made again where its line is lost.
+    assert [json.loads(text)["step"] for text in texts[len(readable) :]] == [8, 10, 12][len(readable) > 0 :]
+    assert warning in caplog.text
+    # It is said once: the states saved since then know of the lines there are.
+    caplog.clear()
+    train.fit(run, dataset, tmp_path / "stopped", seed=3)
+    assert caplog.text == ""
+
+
+def test_a_log_that_is_lost_does_not_set_the_clock_back(config, dataset, tmp_path):
+    config.train.checkpoint_every = 4
+    run = jaxembed.run.build(config, dataset)
+    stopped_at_8(run, dataset, tmp_path)
+    before = metrics.read(tmp_path / "metrics.jsonl")[-2]["seconds"]  # when the state was saved
+    (tmp_path / "metrics.jsonl").unlink()
+    train.fit(run, dataset, tmp_path, seed=3)
+    assert metrics.read(tmp_path / "metrics.jsonl")[0]["seconds"] >= round(before, 3) > 0
+
+
+def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
+    run = jaxembed.run.build(config, dataset)
+    train.fit(run, dataset._replace(sha256="a"), tmp_path, seed=3)
+    with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
+        train.fit(run, dataset._replace(sha256="b"), tmp_path, seed=3)
+    with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
+        train.restored(run, dataset._replace(sha256="b"), tmp_path, seed=3)
+    train.restored(run, dataset._replace(sha256="a"), tmp_path, seed=3)
+
+
 def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_path, monkeypatch):
     config.train.checkpoint_every = 4
     run = jaxembed.run.build(config, dataset)
@@ -292,7 +364,7 @@ def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
 
 
 def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
-    with log.Log(tmp_path, run, step=0, speed=None, tensorboard=False) as journal:
+    with log.Log(tmp_path, run, step=0, notes={}, speed=None, tensorboard=False) as journal:
         for step in (1, 2, 3, 4):
             journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
     lines = metrics.read(tmp_path / "metrics.jsonl")
@@ -396,7 +468,7 @@ def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
 
 
 def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
-    config.optimizer.learning_rate = 1e38
+    config.optimizer.learning_rate = 1e9
     # A checkpoint of every step, and nothing else that would look at the loss.
     config.train.checkpoint_every, config.train.log_every, config.train.validate_every = 1, 50, 0
     run = jaxembed.run.build(config, dataset)
@@ -416,7 +488,7 @@ def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
     run = jaxembed.run.build(config, dataset)
-    with log.Log(tmp_path, run, step=4, speed=None, tensorboard=True):
+    with log.Log(tmp_path, run, step=4, notes={}, speed=None, tensorboard=True):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")
     assert [event.step for event in events(file) if event.session_log.status == SessionLog.START] == [5]

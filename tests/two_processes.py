@@ -28,7 +28,8 @@ def steps(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
     parts = run.build(config, dataset)
     with checkpoint.Checkpoints(folder) as checkpoints:
         state = train.init(parts, dataset, seed=config.seed)
-        state = checkpoints.restore(state) or state
+        saved = checkpoints.restore(state)
+        state = saved.state if saved else state
     first = int(state.step)
     images = mesh.replicate(parts.mesh, dataset.train)
     order = feed.permute(state.key, 0, len(dataset.train.labels))

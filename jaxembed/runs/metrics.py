@@ -1,40 +1,51 @@
 """metrics.jsonl: what was measured while a run trained, a line for each step that was logged."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from jaxembed import files
-from jaxembed.errors import InputError
 
 Line = dict[str, Any]
 ALWAYS = ("step", "epoch", "seconds")
 
 
 def read(file: Path) -> list[Line]:
-    """Read the lines; a last line that a kill cut off is left out, and a missing file is empty.
+    """Read the lines that can be read, each once, by step; a missing file is empty.
+
+    A damaged or repeated line is left out with a warning; a last line that a kill cut off, without one.
 
     Raises:
-      InputError: if another line is damaged.
+      OSError: if the file cannot be read.
     """
     if not file.exists():
         return []
-    lines = []
-    texts = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    lines: dict[tuple[int, bool], Line] = {}
+    bad = []
+    # Not `splitlines`, which also splits at characters that a damaged line can hold.
+    *texts, _ = file.read_bytes().split(b"\n")
     for number, text in enumerate(texts, start=1):
-        if not text.endswith("\n"):
-            continue
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{file} is damaged in line {number}: {error}") from error
-        if not isinstance(line, dict) or not set(ALWAYS) <= line.keys():
-            raise InputError(f"{file} is damaged in line {number}: it must hold step, epoch and seconds")
-        lines.append(line)
-    return lines
+        line = _parsed(text)
+        if line is None or (line["step"], is_validation(line)) in lines:
+            bad.append(number)
+        else:
+            lines[line["step"], is_validation(line)] = line
+    if bad:
+        listed = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+        logging.warning(
+            "%s: %d of %d lines are damaged or repeated, and left out: %s", file, len(bad), len(texts), listed
+        )
+    return sorted(lines.values(), key=lambda line: line["step"])
+
+
+def is_validation(line: Line) -> bool:
+    """Return whether a line holds what was measured on validation, rather than means over steps."""
+    return any(name.startswith("validation/") for name in line)
 
 
 def write(file: Path, lines: Iterable[Line]) -> None:
@@ -52,3 +63,20 @@ def series(lines: Iterable[Mapping[str, Any]], name: str) -> tuple[np.ndarray, n
     """Return one metric over time: (epochs, values)."""
     found = np.array([(line["epoch"], line[name]) for line in lines if name in line], float).reshape(-1, 2)
     return found[:, 0], found[:, 1]
+
+
+def _parsed(text: bytes) -> Line | None:
+    """Parse a line: numbers by name; None unless it is one."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):  # not JSON, or not UTF-8
+        return None
+    if not isinstance(line, dict) or not all(map(_is_number, line.values())):
+        return None
+    placed = all(name in line and 0 <= line[name] < math.inf for name in ALWAYS)
+    return line if placed and isinstance(line["step"], int) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a float, or a whole number that fits an array."""
+    return isinstance(value, float) or (type(value) is int and abs(value) < 2**63)
