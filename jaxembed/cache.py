@@ -1,6 +1,7 @@
 """An on-disk cache of decoded arrays, keyed by a hash of the source files."""
 
 import contextlib
+import glob
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -14,32 +15,73 @@ from jaxembed import files
 Arrays = dict[str, np.ndarray]
 
 
-def load(stems: Sequence[Path], key: str, decode: Callable[[], Arrays], *, what: str) -> Arrays:
-    """Read cached arrays, or decode them and cache them at the first stem that is writable.
+def load(
+    stems: Sequence[Path],
+    key: str,
+    decode: Callable[[], Arrays],
+    *,
+    what: str,
+    check: Callable[[Arrays], None],
+) -> Arrays:
+    """Read cached arrays, or decode them and cache them.
 
     Args:
-      stems: paths without key and suffix: a cache is `<stem>-<key>.npz`. Writing one removes the caches with the
-        same stem and other keys.
+      stems: paths without key and suffix: a cache is `<stem>-<key>.npz`.
       key: hash of the source files.
       decode: function that returns the decoded arrays by name.
       what: name of the data in a warning.
+      check: function that raises an error for arrays that cannot be those that were cached.
     """
-    caches = files_of(stems, key)
-    for file in filter(os.path.isfile, caches):
+    arrays = read(stems, key, what=what, check=check)
+    return write(stems, key, decode(), what=what) if arrays is None else arrays
+
+
+def read(stems: Sequence[Path], key: str, *, what: str, check: Callable[[Arrays], None]) -> Arrays | None:
+    """Read cached arrays; None if there are none, or, with a warning, if they are damaged."""
+    for file in filter(os.path.isfile, files_of(stems, key)):
         try:
-            return _read(file)
+            # An .npz is a zip file, whose CRC of each array detects damage. Nothing in it is unpickled.
+            with np.load(file, allow_pickle=False) as opened:
+                arrays = dict(opened)
+            check(arrays)
+            return arrays
         except Exception as error:  # a flipped bit can raise anything, from BadZipFile to MemoryError
-            logging.warning("cache %s is damaged (%s); decoding %s again", file, error, what)
-    arrays = decode()
-    for stem, file in zip(stems, caches, strict=True):
+            reason = files.printable(" ".join(str(error).split()) or type(error).__name__)
+            logging.warning("cache %s is damaged (%s); decoding %s again", file, reason, what)
+    return None
+
+
+def write(stems: Sequence[Path], key: str, arrays: Arrays, *, what: str) -> Arrays:
+    """Cache arrays at the first stem that is writable, and return them.
+
+    This removes the caches with the same stem and other keys.
+    """
+    for stem, file in zip(stems, files_of(stems, key), strict=True):
         with contextlib.suppress(OSError):
             _write(file, arrays)
-            for stale in set(stem.parent.glob(f"{stem.name}-*.npz")) - {file}:
+            for stale in set(stem.parent.glob(f"{glob.escape(stem.name)}-*.npz")) - {file}:
                 stale.unlink(missing_ok=True)
             return arrays
     folders = " or ".join(str(stem.parent) for stem in stems)
     logging.warning("cannot write a cache to %s; %s will be decoded again next time", folders, what)
     return arrays
+
+
+def require(arrays: Arrays, **kinds: tuple[str, Sequence[int | None]]) -> None:
+    """Raise a ValueError unless there are arrays of these names, kinds and shapes.
+
+    Args:
+      arrays: by name; others may be there.
+      **kinds: by name, the dtype (or "str" for text of any length) and the shape, None for a side of any length.
+    """
+    for name, (kind, shape) in kinds.items():
+        if name not in arrays:
+            raise ValueError(f"it lacks {name}")
+        array = arrays[name]
+        got = "str" if array.dtype.kind == "U" else str(array.dtype)
+        sides = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
+        if got != kind or not sides:
+            raise ValueError(f"{name} must be {kind} of shape {tuple(shape)}, got {got} of shape {array.shape}")
 
 
 def files_of(stems: Sequence[Path], key: str) -> list[Path]:
@@ -49,15 +91,12 @@ def files_of(stems: Sequence[Path], key: str) -> list[Path]:
 
 def user_stem(name: str, folder: Path) -> Path:
     """Return the stem of a cache in the user's cache folder, for the data with this name in a folder."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jaxembed"
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError:  # a user without a home directory: nothing is cached there
+        home = Path(os.devnull)
     origin = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:8]
-    return home / f"{name.replace('/', '-')}-{origin}"
-
-
-def _read(file: Path) -> Arrays:
-    # An .npz is a zip file, whose CRC of each array detects damage.
-    with np.load(file) as arrays:
-        return dict(arrays)
+    return home / "jaxembed" / f"{name.replace('/', '-')}-{origin}"
 
 
 def _write(file: Path, arrays: Arrays) -> None:

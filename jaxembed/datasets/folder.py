@@ -1,5 +1,6 @@
 """A folder of pictures: its sub-folders are the classes; without sub-folders the images are unlabelled."""
 
+import collections
 import hashlib
 import os
 import sys
@@ -70,7 +71,7 @@ def load(
     Raises:
       InputError: if there is no such folder, it has no pictures, or most of its pictures cannot be read.
     """
-    listing = scan(Path(path).expanduser(), what="config.data.path")
+    listing = scan(files.expanded(path), what="config.data.path")
     arrays, unreadable = _load(listing, Shape(size, size, channels))
     for each in unreadable:
         print(each, file=sys.stderr)
@@ -96,7 +97,8 @@ def scan(root: Path, *, what: str) -> Listing:
     """List the pictures in a folder and its sub-folders: files with a picture extension or none.
 
     Raises:
-      InputError: if there is no such folder, or it has no pictures; `what` names the option in the error.
+      InputError: if there is no such folder, it has no pictures, or two classes look the same; `what` names the
+        option in the error.
     """
     if not root.is_dir():
         problem = "is a file" if root.exists() else "does not exist"
@@ -108,9 +110,13 @@ def scan(root: Path, *, what: str) -> Listing:
     inside = [_inside(name, in_splits=_has_splits(root)).split("/") for name in names]
     # An image outside the sub-folders has no class, so the sub-folders are not classes.
     classes = sorted({parts[0] for parts in inside}) if all(len(parts) > 1 for parts in inside) else []
+    printed = tuple(map(files.printable, classes))
+    if len(set(printed)) < len(printed):
+        ((twice, _),) = collections.Counter(printed).most_common(1)
+        raise InputError(f"{what} must have class folders whose names differ when printed; several are {twice!r}")
     label_of = {each: label for label, each in enumerate(classes)}
     labels = np.array([label_of.get(parts[0], -1) for parts in inside], np.int32)
-    return Listing(root, names, tuple(map(files.printable, classes)), labels)
+    return Listing(root, names, printed, labels)
 
 
 def _walk(root: Path) -> Iterator[str]:
@@ -157,7 +163,17 @@ def _load(listing: Listing, shape: Shape) -> tuple[cache.Arrays, list[Unreadable
     """Decode the pictures or read the cache: (`images` [m, h, w, c] and their `rows`, the unreadable files)."""
     title = f"{listing.root.resolve().name}-{shape.height}x{shape.channels}"
     stem = cache.user_stem(f"folder-{title}", listing.root)
-    arrays = cache.load([stem], _key(listing), lambda: _decode(listing, shape), what=str(listing.root))
+
+    def check(arrays: cache.Arrays) -> None:
+        cache.require(arrays, images=("uint8", (None, *shape)), bad=("str", (None,)))
+        n, bad = len(arrays["images"]), len(arrays["bad"])
+        cache.require(arrays, rows=("int64", (n,)), reasons=("str", (bad,)))
+        rows = arrays["rows"]
+        if n + bad != len(listing.names) or (np.diff(rows, prepend=-1, append=len(listing.names)) < 1).any():
+            raise ValueError(f"it holds {n} of {len(listing.names)} pictures, or others")
+
+    what = files.printable(listing.root)
+    arrays = cache.load([stem], _key(listing), lambda: _decode(listing, shape), what=what, check=check)
     return arrays, list(map(Unreadable, arrays["bad"].tolist(), arrays["reasons"].tolist()))
 
 
@@ -187,7 +203,7 @@ def _decode(listing: Listing, shape: Shape) -> cache.Arrays:
     names, reasons = zip(*unreadable, strict=True) if unreadable else ((), ())
     return {
         "images": images[: len(rows)],
-        "rows": np.array(rows, int),
+        "rows": np.array(rows, np.int64),
         "bad": np.array(names, str),
         "reasons": np.array(reasons, str),
     }

@@ -296,7 +296,7 @@ def test_a_dataset_with_unlabelled_images_is_refused(data_dir, monkeypatch):
 
     monkeypatch.setattr(archives, "images", unlabelled)
     archives.prepare(data_dir, "odd", **TREES)
-    assert "a label for every image" in refusal(data_dir, "odd")
+    assert "the label in record 0 of train must be a whole number in 0..2" in refusal(data_dir, "odd")
 
 
 def test_another_file_format_is_refused_with_the_way_to_the_right_one(data_dir, folder):

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from jaxembed import datasets, fingerprint
-from jaxembed.datasets.prepared import records, stored
+from jaxembed.datasets.prepared import lossless, records
 from jaxembed.types import Batch, OnDisk, Published
 
 TREES = {
@@ -115,7 +115,7 @@ def test_images_on_disk_have_the_fingerprint_of_those_in_memory_and_are_decoded_
     disk = loaded(data_dir, resident=0.0)
     assert isinstance(disk.train.images, OnDisk)
     assert disk.sha256 == memory.sha256
-    monkeypatch.setattr(stored, "decoded", lambda *_: pytest.fail("an image was decoded"))
+    monkeypatch.setattr(lossless, "decode", lambda *_: pytest.fail("an image was decoded"))
     assert records.load("trees", data_dir / "trees" / "1.2.0", resident=0.0).sha256 == memory.sha256
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from absl import logging
 from PIL import Image
 
 from jaxembed import datasets, pictures
@@ -225,3 +226,26 @@ def test_floating_point_pixels_are_a_bad_file(tmp_path):
         InputError, match=r"cannot be read as an image: .*floating-point pixels have no defined range"
     ):
         pictures.read(tmp_path / "a.tif", Shape(6, 6, 1))
+
+
+def test_a_cache_with_other_arrays_is_replaced_with_one_warning(photos, user_cache, monkeypatch):
+    whole = load(photos)
+    (cache,) = user_cache.rglob("*.npz")
+    with np.load(cache) as arrays:
+        arrays = dict(arrays)
+    lines = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: lines.append(text % values))
+    rows = np.array([0, *range(11)])
+    for changed in ({"images": arrays["images"][1:]}, {"rows": rows}, {"rows": rows + 1.5}, {"bad": np.zeros(2)}):
+        np.savez(cache, **(arrays | changed))
+        np.testing.assert_array_equal(load(photos).train.images, whole.train.images)
+        assert f"cache {cache} is damaged" in lines.pop()
+        assert not lines
+
+
+def test_classes_that_would_be_printed_alike_are_refused(photos):
+    (photos / "cat").rename(photos / "a\nb")
+    (photos / "dog").rename(photos / r"a\nb")
+    with pytest.raises(InputError, match="names differ when printed") as caught:
+        load(photos)
+    assert "\n" not in str(caught.value)

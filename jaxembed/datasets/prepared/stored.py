@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from PIL import Image
 
+from jaxembed.datasets.prepared.examples import Examples
 from jaxembed.errors import InputError
-from jaxembed.pictures import MODES, Pixels
 
 # Records that a thread reads at a time: a read has a fixed cost, but one batch should have work for all cores.
 _READ_AT_ONCE = 32
@@ -34,20 +32,25 @@ class Stored:
     dtype, ndim = np.dtype(np.uint8), 4
 
     def __init__(
-        self, source: Any, key: str, shape: tuple[int, ...], rows: Int[np.ndarray, " n"], *, name: str, folder: Path
+        self,
+        examples: Examples,
+        shape: tuple[int, ...],
+        rows: Int[np.ndarray, " n"],
+        *,
+        name: str,
+        folder: Path,
     ) -> None:
         """Describe the images; nothing is read.
 
         Args:
-          source: TFDS's data source of the split, which leaves images encoded.
-          key: of the image in an example.
+          examples: the records of the split.
           shape: (h, w, c), which every image must have.
-          rows: positions of the images in the source.
+          rows: positions of the images among them.
           name: of the dataset in errors.
           folder: of the dataset, in errors.
         """
         self.shape = (len(rows), *shape)
-        self._source, self._key, self._rows = source, key, rows
+        self._examples, self._rows = examples, rows
         self._name, self._folder = name, folder
 
     def __len__(self) -> int:
@@ -59,16 +62,16 @@ class Stored:
 
         Raises:
           IndexError: if there is no such row.
-          InputError: if a record is damaged, or its image has another shape.
+          InputError: if a record is damaged, or its image has another shape or loses something in decoding.
         """
         chosen = self._rows[rows]
         flat = chosen.ravel()
         images = np.empty((len(flat), *self.shape[1:]), np.uint8)
 
         def read(start: int) -> None:
-            examples = self._source.__getitems__(flat[start : start + _READ_AT_ONCE].tolist())
+            examples = self._examples.read(flat[start : start + _READ_AT_ONCE].tolist())
             for row, example in enumerate(examples, start):
-                images[row] = decoded(example[self._key], self.shape[1:])
+                images[row] = self._examples.decode(int(flat[row]), example.encoded, self.shape[1:])
 
         with naming(self._name, self._folder):
             list(_pool().map(read, range(0, len(flat), _READ_AT_ONCE)))
@@ -76,19 +79,7 @@ class Stored:
 
     def subset(self, rows: Any) -> "Stored":
         """Select some of the images without reading them; `rows` index one axis, as in NumPy."""
-        return Stored(
-            self._source, self._key, self.shape[1:], self._rows[rows], name=self._name, folder=self._folder
-        )
-
-
-def decoded(encoded: bytes, shape: tuple[int, ...]) -> Pixels:
-    """Decode a record's image; ValueError unless it has the shape (h, w, c)."""
-    # A PNG may hold a palette instead of the mode.
-    picture = Image.open(io.BytesIO(encoded)).convert(MODES[shape[-1]])
-    # Not reshaped to `shape`, because a transposed image must be an error; nor may a single row be broadcast.
-    if (picture.height, picture.width) != tuple(shape[:2]):
-        raise ValueError(f"an image must be {shape[0]}×{shape[1]}, got {picture.height}×{picture.width}")
-    return np.asarray(picture).reshape(shape)
+        return Stored(self._examples, self.shape[1:], self._rows[rows], name=self._name, folder=self._folder)
 
 
 @contextlib.contextmanager
