@@ -25,8 +25,10 @@ def project(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.
     chosen = np.sort(np.random.default_rng(0).permutation(n)[:LANDMARKS])
     landmarks = np.asarray(embeddings[chosen])
     projected, _ = tsne.project(pairs.space(landmarks, distance=distance))
+    projected = projected.astype(np.float64)
     low, high = projected.min(axis=0), projected.max(axis=0)
-    projected = (projected - (low + high) / 2) / ((high - low).max() / 2 or 1)
+    # A picture of one point remains one.
+    projected = (projected - (low + high) / 2) / max((high - low).max() / 2, pairs.SMALLEST)
     positions = np.empty((n, 2))
     positions[chosen] = projected
     rest = np.setdiff1d(np.arange(n), chosen)

@@ -43,7 +43,7 @@ def test_a_pretrained_encoder_has_its_published_accuracy(name, monkeypatch, opti
         pytest.skip(f"{config['data']['name']} is not prepared")
     dataset = datasets.load(config["data"], data_dir=None, seed=config["seed"])
     train, test = (encoder.embed_pixels(split.images) for split in (dataset.train, dataset.test))
-    options = dict(neighbours=config["evaluate"]["neighbours"], distance=encoder.distance, classes=10)
+    options = dict(neighbours=config["evaluate"]["neighbours"], distance=encoder.distance)
     predicted = neighbours.classify(train, dataset.train.labels, test, **options)
     result = json.loads((ROOT / f"docs/results/{name}/seed{config['seed']}.json").read_text())
     assert result["encoder_sha256"] == encoder.saved.sha256

@@ -11,6 +11,8 @@ HELD = 2**22
 CHUNK = 4096
 # Beyond this the squares of a few thousand dimensions do not fit float32.
 LARGEST = 1e15
+# Differences up to this count as none: the square of a smaller one loses digits in float32, and then vanishes.
+SMALLEST = 1e-15
 
 
 def space(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.ndarray, "n d"]:
@@ -22,18 +24,25 @@ def space(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.nd
         2 - 2 cos, which orders pairs as the cosine does.
 
     Returns:
-      [n, d] float32, their mean at the origin, which changes no distance and keeps rounding small.
+      [n, d] float32, their mean at the origin, which changes no distance and keeps rounding small. If all are
+      within SMALLEST of it, they are exactly 0.
 
     Raises:
       ValueError: if a number is not finite, or beyond LARGEST.
     """
     if not (usable := is_usable(embeddings)).all():
         row = int(np.argmin(usable))
-        raise ValueError(f"embeddings must be finite and within {LARGEST:g}, got {embeddings[row]} in row {row}")
+        wrong = embeddings[row][~(np.abs(embeddings[row]) <= LARGEST)]
+        raise ValueError(f"embeddings must be finite and within {LARGEST:g}, got {wrong[0]:g} in row {row}")
     points = directions(embeddings) if distance == "cosine" else embeddings.copy()
     points = points.astype(np.float32, copy=False)
     points -= points.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    return points
+    return np.zeros_like(points) if are_zero(points) else points
+
+
+def are_zero(points: Float[np.ndarray, "n d"]) -> bool:
+    """Return whether all numbers are within SMALLEST of 0, so that nothing must be divided by their size."""
+    return bool(points.max() <= SMALLEST and points.min() >= -SMALLEST)
 
 
 def is_usable(embeddings: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
@@ -82,13 +91,15 @@ def moments(
     points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "k d"], Float[np.ndarray, " k"]]:
     """Return each class's mean [k, d], and its mean squared distance from it [k], in float64."""
-    present, member, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    means, variances = np.zeros((len(present), points.shape[1])), np.zeros(len(present))
-    chunks = [slice(start, start + CHUNK) for start in range(0, len(points), CHUNK)]
-    for chunk in chunks:
-        means += (labels[chunk][None, :] == present[:, None]) @ points[chunk].astype(np.float64)
+    _, class_of, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means, variances = np.zeros((len(counts), points.shape[1])), np.zeros(len(counts))
+    order = np.argsort(class_of, kind="stable")
+    for rows in (order[start : start + CHUNK] for start in range(0, len(points), CHUNK)):
+        # Sorted, the rows of a class are one run, of which a chunk has a part.
+        starts = np.flatnonzero(np.diff(class_of[rows], prepend=-1))
+        means[class_of[rows][starts]] += np.add.reduceat(points[rows].astype(np.float64), starts, axis=0)
     means /= counts[:, None]
-    for chunk in chunks:
-        apart = np.square(points[chunk] - means[member[chunk]]).sum(axis=1)
-        variances += np.bincount(member[chunk], apart, len(present))
+    for rows in (slice(start, start + CHUNK) for start in range(0, len(points), CHUNK)):
+        apart = np.square(points[rows] - means[class_of[rows]]).sum(axis=1)
+        variances += np.bincount(class_of[rows], apart, len(counts))
     return means, variances / counts

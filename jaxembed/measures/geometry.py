@@ -52,6 +52,8 @@ COLUMNS = (
         meaning="Variance within two classes over the squared distance of their means.",
     ),
 )
+# A squared distance of two points over their squared lengths: float32 has 7 digits.
+_UNRESOLVED = 1e-14
 
 
 def fit(train: Rows, *, distance: str) -> Measure:
@@ -73,10 +75,10 @@ def measure(
       ValueError: if a number is not finite, or there is only one class.
     """
     points = pairs.space(embeddings, distance=distance)
-    sums = class_sums(points, labels)
-    within, between = class_distances(sums)
+    summed = class_sums(points, labels)
+    within, between = class_distances(summed)
     return {
-        "silhouette": silhouette(sums),
+        "silhouette": silhouette(summed),
         "within_distance": within,
         "between_distance": between,
         "distance_ratio": within / between if between else 1.0,
@@ -85,33 +87,48 @@ def measure(
 
 
 class ClassSums(NamedTuple):
-    """Sums of distances from each of n rows to the rows of each of the k classes that occur.
+    """Distances from each of n rows to the rows of each class; a row is at distance 0 from itself.
 
     Attributes:
-      sums: [n, k] float64; a row is at distance 0 from itself.
-      member: [n, k] bool, True at a row's own class.
+      own: [n] the sum to the rows in its class.
+      all: [n] the sum to all rows.
+      next: [n] the least mean distance to the rows of another class.
+      counts: [n] the number of rows in its class.
     """
 
-    sums: Float[np.ndarray, "n k"]
-    member: np.ndarray
+    own: Float[np.ndarray, " n"]
+    all: Float[np.ndarray, " n"]
+    next: Float[np.ndarray, " n"]
+    counts: Int[np.ndarray, " n"]
 
 
 def class_sums(points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> ClassSums:
-    """Sum the Euclidean distances from each row to the rows of each class.
+    """Sum the Euclidean distances from each row to the rows of each class, in n² time for any number of classes.
+
+    Returns:
+      the sums, of the rows in the order of their classes.
 
     Raises:
       ValueError: if there is only one class: then there is nothing between classes.
     """
-    present = np.unique(labels)
-    if len(present) < 2:
-        raise ValueError(f"the geometry of classes needs at least 2, got {len(present)}")
-    member = labels[:, None] == present[None, :]
-    columns = member.astype(np.float32)
-    sums = [np.sqrt(squared) @ columns for _, squared in pairs.squared_distances(points)]
-    return ClassSums(np.concatenate(sums).astype(np.float64), member)
+    order = np.argsort(labels, kind="stable")
+    _, starts, class_of, counts = np.unique(
+        labels[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(counts) < 2:
+        raise ValueError(f"the geometry of classes needs at least 2, got {len(counts)}")
+    own, total, following = np.empty((3, len(points)))
+    for rows, squared in pairs.squared_distances(points[order]):
+        sums = np.add.reduceat(np.sqrt(squared).astype(np.float64), starts, axis=1)
+        at_own = np.arange(len(rows)), class_of[rows]
+        own[rows], total[rows] = sums[at_own], sums.sum(axis=1)
+        sums /= counts[None, :]
+        sums[at_own] = np.inf
+        following[rows] = sums.min(axis=1)
+    return ClassSums(own, total, following, counts[class_of])
 
 
-def silhouette(classes: ClassSums) -> float:
+def silhouette(summed: ClassSums) -> float:
     """Mean over the rows of (b - a) / max(a, b): how much nearer a row is to its own class than to the next one.
 
     a is its mean distance to the others in its class, b the least mean distance to another class.
@@ -121,27 +138,22 @@ def silhouette(classes: ClassSums) -> float:
 
     Source: Rousseeuw 1987, J. Comput. Appl. Math. 20, eq. (2), as sklearn.metrics.silhouette_score.
     """
-    counts = classes.member.sum(axis=0)
-    others = np.where(classes.member, np.inf, classes.sums / counts[None, :])
-    own = classes.member @ counts - 1
-    a = classes.sums[classes.member] / np.maximum(own, 1)
-    b = others.min(axis=1)
+    others = summed.counts - 1
+    a, b = summed.own / np.maximum(others, 1), summed.next
     larger = np.maximum(a, b)
-    scores = np.divide(b - a, larger, out=np.zeros_like(a), where=(larger > 0) & (own > 0))
+    scores = np.divide(b - a, larger, out=np.zeros_like(a), where=(larger > 0) & (others > 0))
     return float(scores.mean())
 
 
-def class_distances(classes: ClassSums) -> tuple[float, float]:
+def class_distances(summed: ClassSums) -> tuple[float, float]:
     """Mean distance over all same-class pairs, and over all different-class pairs.
 
     Returns:
       (within, between) in the units of the points; within is 0 if every class has one row.
     """
-    counts = classes.member.sum(axis=0)
-    pairs_within = np.sum(counts * (counts - 1))
-    pairs_between = len(classes.sums) ** 2 - np.sum(counts**2)
-    within = classes.sums[classes.member].sum()
-    return float(within / max(pairs_within, 1)), float((classes.sums.sum() - within) / pairs_between)
+    n, same = len(summed.own), summed.counts.sum()
+    within, between = summed.own.sum(), (summed.all - summed.own).sum()
+    return float(within / max(same - n, 1)), float(between / (n * n - same))
 
 
 def cdnv(points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> float:
@@ -151,13 +163,23 @@ def cdnv(points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> flo
     distance from its mean m. 0 is perfect: each class one point (neural collapse).
 
     Returns:
-      >= 0, dimensionless; infinite where two classes have the same mean.
+      >= 0, dimensionless; infinite where float32 cannot tell two classes' means apart.
 
     Source: Galanti, György & Hutter 2022, definition 1, arXiv:2112.15121.
     """
+    # Imported here, because reports read the columns without it.
+    from scipy.spatial import distance
+
     means, variances = pairs.moments(points, labels)
-    i, j = np.triu_indices(len(means), k=1)
-    gaps = np.sum(np.square(means[i] - means[j]), axis=1)
-    if not gaps.all():
-        return float("inf")
-    return float(np.mean((variances[i] + variances[j]) / (2 * gaps)))
+    k, lengths, total = len(means), np.square(means).sum(axis=1), 0.0
+    size = max(1, pairs.HELD // k)
+    for start in range(0, k, size):
+        some, later = slice(start, start + size), slice(start, k)
+        # Differences of means, which a matmul would blur where they are small.
+        gaps = distance.cdist(means[some], means[later], "sqeuclidean")
+        i, j = np.triu_indices(len(gaps), 1, gaps.shape[1])
+        gaps, sizes = gaps[i, j], lengths[some][i] + lengths[later][j]
+        if (gaps <= _UNRESOLVED * sizes).any():
+            return float("inf")
+        total += np.sum((variances[some][i] + variances[later][j]) / (2 * gaps))
+    return float(total / (k * (k - 1) / 2))

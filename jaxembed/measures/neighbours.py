@@ -22,11 +22,10 @@ COLUMNS = (
 def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
     """Make the measure `knn_accuracy`, which also returns the predictions `knn`."""
 
-    points, labels, classes, *_ = train
+    points, labels = train.points, train.labels
 
     def measure(rows: Rows) -> Measured:
-        options = dict(neighbours=neighbours, distance=distance, classes=classes)
-        predicted = classify(points, labels, rows.points, **options)
+        predicted = classify(points, labels, rows.points, neighbours=neighbours, distance=distance)
         return Measured({"knn_accuracy": float(np.mean(predicted == rows.labels))}, {"knn": predicted})
 
     return measure
@@ -39,7 +38,6 @@ def classify(
     *,
     neighbours: int,
     distance: str,
-    classes: int,
 ) -> Int[np.ndarray, " n"]:
     """Predict each query's class as the majority of its nearest train rows.
 
@@ -47,18 +45,21 @@ def classify(
 
     Args:
       train: [m, d] float embeddings.
-      labels: [m] int in 0..classes-1.
+      labels: [m] int >= 0.
       queries: [n, d] float embeddings.
       neighbours: k, at most m.
       distance: "cosine" (only the angle counts) or "euclidean".
-      classes: how many.
 
     Returns:
       [n] int, the classes.
     """
     from jaxembed.kernels import nearest  # here, because it imports jax
 
-    voters = labels[nearest.find(train, queries, neighbours=neighbours, distance=distance)]
-    ballots = np.arange(len(queries))[:, None] * classes + voters
-    votes = np.bincount(ballots.ravel(), minlength=len(queries) * classes)
-    return np.argmax(votes.reshape(-1, classes), axis=1)
+    voters = np.sort(labels[nearest.find(train, queries, neighbours=neighbours, distance=distance)], axis=1)
+    # Sorted, the votes for a class are one run: the longest wins, and the first of equally long ones.
+    winners, most, run = voters[:, 0].copy(), np.zeros(len(voters), int), np.zeros(len(voters), int)
+    for i in range(voters.shape[1]):
+        run = np.where(voters[:, i] == voters[:, i - 1], run, 0) + 1
+        longer = run > most
+        winners[longer], most[longer] = voters[longer, i], run[longer]
+    return winners.astype(int)

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxembed.kernels import pairs
 from jaxembed.measures import Column
 
 POSITION = 65
@@ -33,7 +34,8 @@ def histogram(
     first, second = np.triu_indices(len(labels), k=1)
     distances, same = np.sqrt(squared[first, second]), labels[first] == labels[second]
     # Embeddings that are all equal have no scale of their own.
-    edges = np.linspace(0, distances.max() or 1, BINS + 1)
+    largest = float(distances.max())
+    edges = np.linspace(0, largest if largest > pairs.SMALLEST else 1, BINS + 1)
     counts = [np.histogram(distances[which], edges)[0] for which in (same, ~same)]
     return edges, *(count / max(count.sum(), 1) for count in counts)
 

@@ -30,18 +30,18 @@ def rankme(embeddings: Float[np.ndarray, "n d"]) -> float:
     Comparable only between runs of the same method.
 
     Returns:
-      1 to min(n, d); 0 for embeddings that are all 0.
+      1 to min(n, d); 0 for embeddings that are all within pairs.SMALLEST of 0.
 
     Source: Garrido et al. 2023, eq. (1) with epsilon 1e-7, arXiv:2210.02885. The singular values are the roots
     of the eigenvalues of the [d, d] Gram matrix in float64, so that no copy of the rows is needed.
     """
+    if pairs.are_zero(embeddings):
+        return 0.0
     _, d = embeddings.shape
     gram = np.zeros((d, d))
     for start in range(0, len(embeddings), pairs.CHUNK):
         rows = embeddings[start : start + pairs.CHUNK].astype(np.float64)
         gram += rows.T @ rows
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))[-len(embeddings) :]
-    if not values.any():
-        return 0.0
     shares = values / values.sum() + 1e-7
     return float(np.exp(-np.sum(shares * np.log(shares))))

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from jaxembed.kernels import pairs
 from jaxembed.measures import Column
 
 POSITION = 80
@@ -31,13 +32,27 @@ def project(points: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, "n 2"],
     from threadpoolctl import threadpool_limits
 
     n, d = points.shape
+    points = _scaled(points)
+    # Points that are all equal have no principal axes.
+    axes = bool(points.any())
     # 50 dimensions first, as the method's author does; more only make it slower.
-    reduced = PCA(50, random_state=0).fit_transform(points) if min(n, d) > 50 else points
-    # Points that are all equal have no principal axes to start from.
-    init = "pca" if min(n, d) > 1 and points.any() else "random"
+    reduced = PCA(50, random_state=0).fit_transform(points) if axes and min(n, d) > 50 else points
+    init = "pca" if axes and min(n, d) > 1 else "random"
     # One thread: several wait for each other by spinning, which takes 50 times as long while another job runs.
     with threadpool_limits(1, user_api="openmp"):
         picture = TSNE(perplexity=min(30, (n - 1) / 3), init=init, random_state=0).fit_transform(reduced)
     # Defined for fewer than n / 2 neighbours; two points have none to lose.
     kept = min(10, (n - 1) // 2)
     return picture, float(trustworthiness(points, picture, n_neighbors=kept)) if kept else 1.0
+
+
+def _scaled(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Move points around 0 and scale them to 1 at most, which changes no picture; zeros if they are all equal.
+
+    scikit-learn divides by what rounds to 0 in small points, and its t-SNE then crashes.
+    """
+    points = points.astype(np.float32)
+    points = points - points.mean(axis=0, keepdims=True, dtype=np.float64)
+    if pairs.are_zero(points):
+        return np.zeros(points.shape, np.float32)
+    return (points / np.abs(points).max()).astype(np.float32)

@@ -97,6 +97,14 @@ def test_rows_that_are_all_equal_are_at_exactly_zero(distance, value):
     assert_array_equal(every_distance(pairs.space(rows, distance=distance)), 0)
 
 
+@pytest.mark.parametrize(("size", "kept"), [(1e-45, False), (9e-16, False), (3e-15, True)])
+def test_rows_that_hardly_differ_are_at_exactly_zero(size, kept):
+    rows = np.float32(size) * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)
+    points = pairs.space(rows, distance="euclidean")
+    assert_array_equal(points, rows if kept else 0)
+    assert every_distance(points).any() == kept
+
+
 def test_one_row_is_at_zero_from_itself():
     ((rows, squared),) = pairs.squared_distances(pairs.space(cloud(1, 5), distance="cosine"))
     assert_array_equal(rows, [0])
@@ -108,5 +116,16 @@ def test_one_row_is_at_zero_from_itself():
 def test_the_first_row_that_is_not_finite_is_named(distance, value):
     rows = cloud(8, 5)
     rows[3, 1] = rows[6, 0] = value
-    with pytest.raises(ValueError, match=r"must be finite.* in row 3$"):
+    with pytest.raises(ValueError, match=rf"must be finite and within 1e\+15, got {value:g} in row 3$"):
         pairs.space(rows, distance=distance)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 40, 100])
+def test_the_moments_of_classes_are_numpys_in_chunks_of_any_size(chunk, monkeypatch):
+    monkeypatch.setattr(pairs, "CHUNK", chunk)
+    rows, labels = cloud(40, 50), np.random.default_rng(2).permutation(np.repeat([3, 5, 9], [1, 12, 27]))
+    means, variances = pairs.moments(rows, labels)
+    for i, label in enumerate((3, 5, 9)):
+        mine = rows[labels == label].astype(np.float64)
+        assert_allclose(means[i], mine.mean(axis=0), rtol=1e-12)
+        assert_allclose(variances[i], mine.var(axis=0).sum(), rtol=1e-9)

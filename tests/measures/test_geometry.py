@@ -1,5 +1,7 @@
 """Geometry against scikit-learn, SciPy and plain loops from the papers, its invariances and its limits."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
@@ -7,7 +9,7 @@ from scipy.stats import ortho_group
 from sklearn.metrics import silhouette_score
 
 from jaxembed.kernels import pairs
-from jaxembed.measures import alignment, geometry, sphere
+from jaxembed.measures import alignment, geometry, neighbours, sphere
 from jaxembed.measures import rank as ranks
 
 DISTANCES = ["cosine", "euclidean"]
@@ -300,3 +302,29 @@ def test_a_row_that_is_not_finite_is_named(value, distance):
     rows[12, 2] = value
     with pytest.raises(ValueError, match="row 12"):
         measure(rows, labels, distance=distance)
+
+
+def test_many_classes_take_no_memory_for_each_row_and_class(monkeypatch):
+    n, k = 3000, 1500
+    monkeypatch.setattr(pairs, "HELD", 2**16)
+    random = np.random.default_rng(7)
+    labels = random.permutation(n) % k
+    rows = (random.normal(size=(k, 4))[labels] + random.normal(size=(n, 4))).astype(np.float32)
+    geometry.measure(rows[:200], labels[:200] % 3, distance="euclidean")
+    tracemalloc.start()
+    measure(rows, labels, distance="euclidean")
+    neighbours.classify(rows, labels, rows, neighbours=5, distance="euclidean")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # An array of a bool for each row and class.
+    assert peak < n * k
+
+
+def test_the_measures_of_many_classes_are_scikit_learns_and_the_papers(monkeypatch):
+    monkeypatch.setattr(pairs, "HELD", 1000)
+    random = np.random.default_rng(8)
+    labels = np.concatenate([np.arange(70), random.integers(0, 70, 80)])
+    rows = (random.normal(size=(70, 5))[labels] + random.normal(size=(150, 5))).astype(np.float32)
+    measures = measure(rows, labels, distance="euclidean")
+    assert measures["silhouette"] == pytest.approx(silhouette_score(rows, labels), abs=1e-6)
+    assert measures["cdnv"] == pytest.approx(cdnv_from_the_paper(rows.astype(np.float64), labels), rel=1e-6)

@@ -15,8 +15,10 @@ def test_the_distances_of_pairs_are_binned_by_whether_they_share_a_class():
     assert different[np.searchsorted(edges, 2, "right") - 1] == different[-1] == 0.5
 
 
-def test_a_collapsed_embedding_has_a_scale():
-    edges, same, different = overlap.histogram(np.zeros((4, 4), np.float32), np.array([0, 0, 1, 1]))
+@pytest.mark.parametrize("squared", [0, 1e-45, 1e-31])
+def test_a_collapsed_embedding_has_a_scale(squared):
+    squared = np.full((4, 4), squared, np.float32)
+    edges, same, different = overlap.histogram(squared, np.array([0, 0, 1, 1]))
     assert edges[-1] == 1
     assert overlap.overlap(same, different) == 1
 
