@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxembed import files
+
 
 def show(record: dict[str, Any], folder: Path) -> None:
     """Print the result of a run, and where its files are."""
@@ -12,7 +14,7 @@ def show(record: dict[str, Any], folder: Path) -> None:
     table(record["metrics"])
     if record["collapsed"]:
         print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
-    print(f"Files: {folder}/")
+    print(f"Files: {files.printable(folder)}/")
 
 
 def table(measured: Mapping[str, float | None]) -> None:

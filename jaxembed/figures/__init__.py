@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
-from jaxembed.figures import plots, style
+from jaxembed.figures import names, plots, style
 from jaxembed.runs import metrics
 from jaxembed.runs.finished import Finished
 
@@ -17,29 +18,69 @@ FOLDER = "figures"
 AXES = {"cosine": "distance on the unit sphere", "euclidean": "Euclidean distance"}
 
 
-def draw(run: Finished) -> None:
-    """Draw every figure that has something to show into the run's folder."""
-    folder = run.folder / FOLDER
-    folder.mkdir(exist_ok=True)
+def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
+    """Draw every figure that has something to show into the run's folder.
+
+    Args:
+      run: what to draw.
+      again: whether to draw those that are there as well.
+
+    Returns:
+      the figures that could not be drawn, and why: one that fails costs no other.
+    """
+    folder, failed = run.folder / FOLDER, {}
     for name, make in FIGURES.items():
         file = folder / f"{name}.png"
-        with style.style():
-            if figure := make(run):
-                style.save(figure, file)
-            else:
-                file.unlink(missing_ok=True)  # from an earlier evaluation
+        if file.exists() and not again:
+            continue
+        try:
+            folder.mkdir(exist_ok=True)
+            with style.style():
+                if figure := make(run):
+                    style.save(figure, file)
+                else:
+                    file.unlink(missing_ok=True)  # from an earlier evaluation
+        except Exception as error:  # matplotlib raises nearly anything
+            failed[name] = f"{type(error).__name__}: {error}"
+    return failed
 
 
 def drawn(run: Finished) -> dict[str, Path]:
-    """List the figures that a run's folder has: name -> file."""
-    files = {name: run.folder / FOLDER / f"{name}.png" for name in FIGURES}
-    return {name: file for name, file in files.items() if file.exists()}
+    """List the figures that a run's folder has, and that can be read: name -> file."""
+    return {file.stem: file for file in _files(run) if not _damage(file)}
 
 
-def loss(run: Finished) -> Figure:
+def damaged(run: Finished) -> list[str]:
+    """Say of each of a run's figures that cannot be read what is wrong with it."""
+    damage = {file: _damage(file) for file in _files(run)}
+    return [
+        f"{file} cannot be read ({what}); launch.py --evaluate draws it again"
+        for file, what in damage.items()
+        if what
+    ]
+
+
+def _files(run: Finished) -> list[Path]:
+    files = (run.folder / FOLDER / f"{name}.png" for name in FIGURES)
+    return [file for file in files if file.exists()]
+
+
+def _damage(file: Path) -> str:
+    """Say why a picture cannot be read; nothing if it can."""
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+    except Exception as error:  # Pillow raises many kinds
+        return str(error) or type(error).__name__
+    return ""
+
+
+def loss(run: Finished) -> Figure | None:
     """Draw the loss on train, smoothed over raw, and on validation; next to it the kNN accuracy, or RankMe."""
-    figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
     epochs, losses = metrics.series(run.lines, "train/loss")
+    if not len(epochs):  # the log is lost
+        return None
+    figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
     plots.curve(left, epochs, losses, colour=style.PALETTE[0], label="train")
     dots = {"color": style.PALETTE[1], "marker": "o", "markersize": 4}
     after, held_out = validation(run, "loss")
@@ -47,7 +88,7 @@ def loss(run: Finished) -> Figure:
         left.plot(after, held_out, label="validation", **dots)
     # The first steps start so high that nothing after them could be seen.
     left.set_ylim(top=1.05 * np.nanmax([np.quantile(losses, 0.98), *held_out]))
-    left.set(title=f"{run.name}: loss", xlabel="epoch", ylabel="loss")
+    left.set(title=_title(run, "loss", 44), xlabel="epoch", ylabel="loss")
     left.legend()
     quality(right, run, **dots)
     return figure
@@ -75,12 +116,14 @@ def validation(run: Finished, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def embeddings(run: Finished) -> Figure:
     """Draw the t-SNE picture of the sample, coloured by class."""
-    figure, [[axes]] = style.figure(6.6, 5.2)
-    plots.scatter(axes, run.sample.points, run.sample.labels, run.sample.classes.tolist())
+    classes = run.sample.classes.tolist()
+    listed = classes if len(classes) <= 20 else []
+    figure, [[axes]] = style.figure(6.6 + plots.room(listed), 5.2)
+    plots.scatter(axes, run.sample.points, run.sample.labels, classes)
     trust = f"trustworthiness {run.evaluated('trustworthiness'):.3f}"
-    axes.set_title(f"{run.name}: t-SNE of {len(run.sample.rows):,} {run.split} images\n{trust}")
-    if run.is_labelled and len(run.sample.classes) <= 20:
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=3, handletextpad=0.2)
+    axes.set_title(_title(run, f"t-SNE of {len(run.sample.rows):,} {run.split} images") + f"\n{trust}")
+    if listed:
+        plots.classes_legend(axes, listed)
     return figure
 
 
@@ -92,8 +135,8 @@ def distances(run: Finished) -> Figure | None:
     plots.distances(axes, run.sample.edges, run.sample.same, run.sample.different)
     overlap = run.evaluated("distance_overlap")
     axes.set(
-        title=f"{run.name}: distances between {run.split} images, {100 * overlap:.0f}% overlap",
-        xlabel=AXES[run.record["distance"]],
+        title=_title(run, f"distances between {run.split} images, {100 * overlap:.0f}% overlap"),
+        xlabel=AXES.get(run.record["distance"], "distance"),
         ylabel="pairs, %",
     )
     axes.legend()
@@ -104,12 +147,13 @@ def neighbours(run: Finished) -> Figure:
     """Draw a test image of each class and its nearest train images; those in a different class are framed."""
     sample = run.sample
     grid = np.concatenate([sample.queries[:, None], sample.found], axis=1)
-    figure, [[axes]] = style.figure(6.6, 0.62 * len(grid) + 0.6)
-    title = f"{run.name}: {run.split} images (first column) and their nearest train images"
+    rows = sample.classes[sample.query_labels].tolist() if run.is_labelled else []
+    figure, [[axes]] = style.figure(6.6 + plots.room(rows), 0.62 * len(grid) + 0.6)
+    title = _title(run, f"{run.split} images (first column) and their nearest train images", 64)
     if run.is_labelled:
         wrong = sample.found_labels != sample.query_labels[:, None]
         plots.images(axes, grid, framed=np.pad(wrong, ((0, 0), (1, 0))))
-        plots.rows_of(axes, sample.classes[sample.query_labels], grid.shape[2])
+        plots.rows_of(axes, rows, grid.shape[2])
         title += f"\n{wrong.sum()} of {wrong.size} in a different class (framed)"
     else:
         plots.images(axes, grid)
@@ -119,12 +163,14 @@ def neighbours(run: Finished) -> Figure:
 
 def confusion(run: Finished) -> Figure | None:
     """Draw the confusion matrix of the MLP probe."""
-    if not run.is_labelled:
+    if run.sample.confusion is None:
         return None
-    figure, [[axes]] = style.figure(6, 5.4)
-    plots.confusion(axes, run.sample.confusion, run.sample.classes.tolist())
+    classes = run.sample.classes.tolist()
+    room = plots.room(classes) if len(classes) <= 20 else 0
+    figure, [[axes]] = style.figure(6 + room, 5.4 + room)
+    plots.confusion(axes, run.sample.confusion, classes)
     accuracy = 100 * run.evaluated("mlp_accuracy")
-    axes.set_title(f"{run.name}\nMLP probe on the {run.split} split, {accuracy:.2f}%")
+    axes.set_title(_title(run, "", 44) + f"\nMLP probe on the {run.split} split, {accuracy:.2f}%")
     return figure
 
 
@@ -136,7 +182,7 @@ def views(run: Finished) -> Figure | None:
     figure, [[axes]] = style.figure(6.6, 0.75 * len(seen) + 0.5)
     plots.images(axes, seen)
     plots.rows_of(axes, ["image", *(f"view {view}" for view in range(1, len(seen)))], seen.shape[2])
-    axes.set_title(f"{run.name}: augmented views in training")
+    axes.set_title(_title(run, "augmented views in training"))
     return figure
 
 
@@ -151,9 +197,15 @@ def reconstructions(run: Finished) -> Figure | None:
         plots.images(axis, np.stack(grid))
         plots.rows_of(axis, ("image", "reconstruction"), grid[0].shape[1])
         axis.set_title(f"{name}: L1 {errors.min():.3f} to {errors.max():.3f}")
-    title = f"{run.name}: {run.split} images and their reconstructions, mean L1 {run.evaluated('l1'):.4f}"
+    title = _title(run, f"{run.split} images and their reconstructions, mean L1 {run.evaluated('l1'):.4f}")
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     return figure
+
+
+def _title(run: Finished, what: str, width: int = 72) -> str:
+    """Write the title of a run's figure, in lines of `width` columns."""
+    name = f"{names.drawn(run.record['experiment'], 40)}, seed {run.record['seed']}"
+    return names.wrapped(f"{name}: {what}" if what else name, width)
 
 
 FIGURES: dict[str, Callable[[Finished], Figure | None]] = {

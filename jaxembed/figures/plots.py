@@ -5,12 +5,19 @@ from typing import Any
 
 import matplotlib.patheffects
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 
+from jaxembed.figures import names
 from jaxembed.figures.style import DIFFERENT, INK, NAME, PALETTE, SAME, WRONG, colours
+
+# Columns of a class's name beside or below a figure, and within one.
+MARGIN, INSIDE = 24, 18
 
 
 def curve(axes: Axes, epochs: np.ndarray, values: np.ndarray, *, colour: Any, label: str) -> None:
@@ -29,17 +36,18 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray | None, classes: 
     Each class's name is where it is purest.
     """
     dots = dict(s=min(20, 10_000 / len(points)), linewidths=0, alpha=0.8, rasterized=True)
+    shades = np.array(colours(max(1, len(classes))))
     if labels is None:
-        axes.scatter(*points.T, color=PALETTE[0], **dots)
-    for label, colour in enumerate(colours(len(classes))):
-        axes.scatter(*points[labels == label].T, color=colour, label=classes[label], **dots)
+        labels = np.zeros(len(points), int)
+    order = np.argsort(labels, kind="stable")
+    axes.scatter(*points[order].T, color=shades[labels[order]], **dots)
     if len(classes) <= len(PALETTE):
         outline = [matplotlib.patheffects.withStroke(linewidth=2.5, foreground="white")]
         for label, name in enumerate(classes):
             if (labels == label).any():
                 axes.text(
                     *_purest(points, labels == label),
-                    name,
+                    names.drawn(name, INSIDE),
                     ha="center",
                     va="center",
                     fontsize=8,
@@ -49,6 +57,30 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray | None, classes: 
                 )
     axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     axes.spines[:].set_visible(False)
+
+
+def legend(owner: Axes | Figure, entries: Sequence[tuple[Artist, str]], **options: Any) -> None:
+    """Add a legend: (artist, its name); matplotlib itself leaves out names that begin with an underscore."""
+    made = owner.legend([artist for artist, _ in entries], ["name"] * len(entries), **options)
+    for text, (_, name) in zip(made.get_texts(), entries, strict=True):
+        text.set_text(name)
+
+
+def classes_legend(axes: Axes, classes: Sequence[str]) -> None:
+    """Add a legend of the classes' colours to the right of a scatter plot."""
+    dots = (Line2D([], [], linestyle="", marker="o", color=colour, alpha=0.8) for colour in colours(len(classes)))
+    entries = list(zip(dots, shortened(classes), strict=True))
+    legend(axes, entries, loc="center left", bbox_to_anchor=(1, 0.5), handletextpad=0.2)
+
+
+def shortened(classes: Iterable[str]) -> list[str]:
+    """Shorten the names of classes to what there is room for beside a figure."""
+    return [names.drawn(name, MARGIN) for name in classes]
+
+
+def room(classes: Iterable[str]) -> float:
+    """Return the inches by which a figure grows for the names of classes beside it."""
+    return max(0.0, 0.08 * max(map(names.columns, shortened(classes)), default=0) - 0.9)
 
 
 def distances(axes: Axes, edges: np.ndarray, same: np.ndarray, different: np.ndarray) -> None:
@@ -67,8 +99,8 @@ def confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
     axes.set(xlabel="predicted", ylabel="class")
     if len(classes) > 20:
         return
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(range(len(classes)), shortened(classes), rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), shortened(classes))
     for row, column in np.argwhere(counts > 0):
         colour = "white" if shares[row, column] > 0.5 else INK
         axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7, color=colour)
@@ -90,10 +122,10 @@ def images(axes: Axes, grid: np.ndarray, *, framed: np.ndarray | None = None) ->
     axes.spines[:].set_visible(False)
 
 
-def rows_of(axes: Axes, names: Iterable[str], height: int) -> None:
+def rows_of(axes: Axes, rows: Iterable[str], height: int) -> None:
     """Name the rows of a grid of images at its left; `height` is that of one image, in pixels."""
-    names = list(names)
-    axes.set_yticks([row * (height + _gap(height)) + height / 2 for row in range(len(names))], names)
+    texts = shortened(rows)
+    axes.set_yticks([row * (height + _gap(height)) + height / 2 for row in range(len(texts))], texts)
     axes.tick_params(axis="y", length=0)
 
 

@@ -11,8 +11,10 @@ import matplotlib
 import numpy as np
 from adjustText import adjust_text
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from jaxembed import files
+from jaxembed.figures import fonts
 
 # Petroff 2021 (arXiv:2107.02270): ten colours told apart with any colour vision.
 PALETTE = matplotlib.color_sequences["petroff10"]
@@ -21,6 +23,9 @@ INK, FAINT = "#222222", "#8a8a8a"
 NAME = "name"  # marks the name of a class in a scatter plot
 
 STYLE = {
+    "font.family": fonts.FAMILY,
+    # A name between dollars is no mathematics.
+    "text.parse_math": False,
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -52,6 +57,10 @@ def figure(
 
 def save(figure: Figure, file: Path) -> None:
     """Write a figure as PNG, with the names in scatter plots moved apart."""
+    for text in figure.findobj(Text):
+        families = fonts.families(text.get_text())
+        if len(families) > 1:
+            text.set(fontfamily=families, fontweight="normal")  # the others may have no bold letters
     # The layout makes room for labels next to axes with a fixed aspect only the second time.
     figure.draw_without_rendering()
     for axes in figure.axes:

@@ -12,15 +12,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxembed import report
+from jaxembed import figures, report
 from jaxembed.errors import InputError
+from jaxembed.figures import names
 from jaxembed.report import experiments
 from jaxembed.runs import finished
 from jaxembed.runs.finished import Finished
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report; return 0, 1 if a run had to be left out, 2 if nothing could be written."""
+    """Write the report; return 0, 1 if a run or a figure had to be left out, 2 if nothing could be written."""
     parser = argparse.ArgumentParser(
         "python -m jaxembed.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -28,17 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write to (default: report)")
     options = parser.parse_args(arguments)
     runs, problems = collect(options.folders)
+    problems += [problem for run in runs for problem in figures.damaged(run)]
     for problem in problems:
-        print(f"report: left out: {problem}", file=sys.stderr)
+        print(f"report: left out: {names.written(problem)}", file=sys.stderr)
     if not runs:
         print("report: found no finished run to report on", file=sys.stderr)
         return 2
     try:
         files = report.write(runs, options.output)
     except InputError as error:
-        print(f"report: {error}", file=sys.stderr)
+        print(f"report: {names.written(str(error))}", file=sys.stderr)
         return 2
-    print("\n".join(map(str, files)))
+    print("\n".join(names.written(str(file)) for file in files))
     return 1 if problems else 0
 
 

@@ -1,15 +1,15 @@
 """Comparison: the figures that show the experiments on one dataset side by side."""
 
+import hashlib
 import re
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from jaxembed import figures
-from jaxembed.figures import plots, style
+from jaxembed.figures import names, plots, style
 from jaxembed.report.experiments import Experiment, splits
 from jaxembed.runs import metrics
 
@@ -17,6 +17,8 @@ from jaxembed.runs import metrics
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 # For experiments beyond the colours.
 DASHES = ("-", "--", ":", "-.")
+# Inches of a line of text, and columns of a dataset's name in a title.
+LINE, COLUMNS = 0.17, 60
 
 
 class Picture(NamedTuple):
@@ -28,19 +30,25 @@ class Picture(NamedTuple):
 
 
 def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[Picture]:
-    """Draw the comparisons of the experiments on a dataset, as <name>_<dataset>.png in the folder."""
+    """Draw the comparisons of the experiments on a dataset, as <name>_<dataset>.png in the folder.
+
+    Where one picture has no room for all experiments there are several, <name>.2_<dataset>.png and so on.
+    """
     pictures = []
     how_of_split = f"{splits(experiments)} images"
-    plain = re.sub(r"[^\w.-]+", "_", dataset)  # several with the same name have their classes in it as well
-    for name, (make, title, how) in COMPARISONS.items():
-        file = folder / f"{name}_{plain}.png"
-        with style.style():
-            figure = make(experiments)
-            if figure is None:
-                file.unlink(missing_ok=True)  # from an earlier report
-                continue
-            style.save(figure, file)
-        pictures.append(Picture(file, f"{dataset}: {title}", how.format(images=how_of_split)))
+    for name, (make, most, title, how) in COMPARISONS.items():
+        parts = list(_parts(experiments, most))
+        for number, part in enumerate(parts, start=1):
+            file = folder / f"{name}{f'.{number}' if number > 1 else ''}_{_file_name(dataset)}.png"
+            with style.style():
+                figure = make(part)
+                if figure is None:
+                    file.unlink(missing_ok=True)  # from an earlier report
+                    continue
+                style.save(figure, file)
+            of = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
+            label = names.written(dataset, COLUMNS)
+            pictures.append(Picture(file, f"{label}: {title}{of}", how.format(images=how_of_split)))
     return pictures
 
 
@@ -48,11 +56,12 @@ def embeddings(experiments: Sequence[Experiment]) -> Figure:
     """Draw each experiment's t-SNE picture, of its first seed."""
     columns = min(4, len(experiments))
     rows = -(-len(experiments) // columns)
-    figure, axes = style.figure(3.1 * columns, 3.3 * rows + 0.3, rows, columns)
-    for axis, experiment in zip(axes.flat, experiments, strict=False):
+    titles = [_wrapped(experiment, 34) for experiment in experiments]
+    height = 3.1 + LINE * _lines(titles)
+    figure, axes = style.figure(3.1 * columns, height * rows + 0.3, rows, columns)
+    for axis, experiment, name in zip(axes.flat, experiments, titles, strict=False):
         run = experiment.runs[0]
         plots.scatter(axis, run.sample.points, run.sample.labels, run.sample.classes.tolist())
-        name = textwrap.fill(experiment.name, 34)
         accuracy, rank = 100 * run.evaluated("knn_accuracy"), run.evaluated("rankme")
         axis.set_title(f"{name}\n" + (f"kNN {accuracy:.2f}%" if run.is_labelled else f"RankMe {rank:.1f}"))
     for axis in axes.flat[len(experiments) :]:
@@ -65,14 +74,15 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
     experiments = [each for each in experiments if each.runs[0].is_labelled]
     if not experiments:
         return None
-    figure, axes = style.figure(7.5, 1.5 * len(experiments) + 0.7, len(experiments), sharex=True)
-    for [axis], experiment in zip(axes, experiments, strict=True):
+    titles = [_wrapped(experiment, 80) for experiment in experiments]
+    height = 1.3 + LINE * _lines(titles)
+    figure, axes = style.figure(7.5, height * len(experiments) + 0.7, len(experiments), sharex=True)
+    for [axis], experiment, name in zip(axes, experiments, titles, strict=True):
         run = experiment.runs[0]
         between = run.evaluated("between_distance")
         unit = between if between > 0 else 1  # after a collapse there is none
         plots.distances(axis, run.sample.edges / unit, run.sample.same, run.sample.different)
         ratio, overlap = (run.evaluated(f"distance_{name}") for name in ("ratio", "overlap"))
-        name = textwrap.fill(experiment.name, 80)
         axis.set_title(f"{name}\nwithin / between {ratio:.2f}, {100 * overlap:.0f}% overlap")
         axis.set(ylabel="pairs, %", xlim=(0, 2))
     axes[-1, 0].set_xlabel("distance, in units of the mean distance between classes")
@@ -82,33 +92,65 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
 
 def curves(experiments: Sequence[Experiment]) -> Figure:
     """Draw how kNN accuracy (or RankMe) on validation rises and the loss falls, a line for each seed."""
-    figure, [[left, right]] = style.figure(10, 3.4, columns=2)
+    titles = [_wrapped(experiment, 34) for experiment in experiments]
+    # Many names have no room beside the plots.
+    below = len(experiments) > len(COLOURS)
+    columns = 3 if below else 1
+    legend = LINE * _lines(titles) * -(-len(experiments) // columns) + 0.4
+    figure, [[left, right]] = style.figure(10, 3.4 + legend if below else max(3.4, legend), columns=2)
+    entries = []
     for index, experiment in enumerate(experiments):
         repeated, position = divmod(index, len(COLOURS))
         colour, dashes = COLOURS[position], DASHES[repeated % len(DASHES)]
         for run in experiment.runs:
             figures.quality(left, run, linestyle=dashes, marker="o", color=colour, markersize=3)
             epochs, losses = metrics.series(run.lines, "train/loss")
-            relative = losses / losses[0]
+            relative = losses / (losses[0] or 1)
             line = right.plot(epochs / run.record["epochs"], relative, dashes, color=colour, linewidth=0.8)
-        line[0].set_label(textwrap.fill(experiment.name, 34))
+        entries.append((line[0], titles[index]))
     left.set(xscale="log")
     right.set(title="train loss, relative to its first value", xlabel="share of training", yscale="log")
     for axis in (left.xaxis, right.yaxis):
         plots.plain_ticks(axis)
-    figure.legend(loc="outside right")
+    plots.legend(figure, entries, loc="outside lower left" if below else "outside right", ncols=columns)
     return figure
 
 
+def _parts(experiments: Sequence[Experiment], most: int) -> Iterator[Sequence[Experiment]]:
+    """Divide experiments into as few parts of at most `most` as there can be, of nearly the same length."""
+    size = -(-len(experiments) // -(-len(experiments) // most))
+    return (experiments[start : start + size] for start in range(0, len(experiments), size))
+
+
+def _file_name(dataset: str) -> str:
+    """Write a dataset's name as part of a file's, as it is or with a hash: different ones stay different."""
+    plain = re.sub(r"[^\w.-]+", "_", dataset, flags=re.ASCII)[:60]
+    if plain == dataset.lower():
+        return plain
+    return f"{plain}-{hashlib.sha256(dataset.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def _wrapped(experiment: Experiment, width: int) -> str:
+    """Write an experiment's name in at most four lines of a width."""
+    return names.wrapped(names.drawn(experiment.name, 3 * width), width)
+
+
+def _lines(texts: Sequence[str]) -> int:
+    return max(text.count("\n") + 1 for text in texts)
+
+
+# What makes the figure, the experiments that it has room for, its title, and how it was made.
 COMPARISONS = {
     "embedding_comparison": (
         embeddings,
+        16,
         "the embeddings side by side",
         "t-SNE (scikit-learn) of the same {images} in each experiment's embedding, first seed. "
         "Neighbours are meaningful; the sizes of clusters and the gaps between them mean little.",
     ),
     "distance_comparison": (
         distances,
+        8,
         "distances within and between classes",
         "All pairs of the same {images}, first seed. Distances are divided by the mean distance between "
         "classes, so that embeddings of different scale can be compared: the less overlap, the better the classes "
@@ -116,6 +158,7 @@ COMPARISONS = {
     ),
     "learning_curves": (
         curves,
+        len(COLOURS) * len(DASHES),
         "learning curves",
         "Left: kNN accuracy on the validation split during training, or RankMe if there are no labels. "
         "Right: the training loss relative to its "

@@ -1,8 +1,9 @@
 """Experiments: finished runs that differ only in the seed, and their means."""
 
+import itertools
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,30 +43,20 @@ class Experiment(NamedTuple):
 def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
     """Group runs into experiments, by dataset: dataset -> its experiments, in the order of the runs.
 
-    A dataset's name with different classes counts as different datasets.
+    A dataset's name with different classes counts as different datasets; each has its own name here.
     """
-    alike: dict[tuple, list[Finished]] = defaultdict(list)
-    classes: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    datasets: dict[tuple[str, tuple[str, ...]], dict[tuple, list[Finished]]] = {}
     for run in runs:
-        dataset, names = run.record["dataset"], tuple(run.sample.classes.tolist())
-        classes[dataset].add(names)
         options = {key: str(value) for key, value in options_of(run).items() if key != "config.seed"}
-        alike[dataset, names, run.record["experiment"], *sorted(options.items())].append(run)
-    names = _names([members[0] for members in alike.values()])
-    datasets: dict[str, list[Experiment]] = defaultdict(list)
-    for (dataset, present, *_), name, members in zip(alike, names, alike.values(), strict=True):
-        label = dataset if len(classes[dataset]) == 1 else f"{dataset} ({_classes(present)})"
-        datasets[label].append(Experiment(name, tuple(sorted(members, key=lambda run: run.record["seed"]))))
-    return {dataset: tuple(experiments) for dataset, experiments in datasets.items()}
+        alike = datasets.setdefault((run.record["dataset"], tuple(run.sample.classes.tolist())), {})
+        alike.setdefault((run.record["experiment"], *sorted(options.items())), []).append(run)
+    experiments = [tuple(_experiments(list(alike.values()))) for alike in datasets.values()]
+    return dict(zip(_labels(list(datasets)), experiments, strict=True))
 
 
 def splits(experiments: Iterable[Experiment]) -> str:
     """Name the split that experiments are evaluated on, or the splits."""
     return " or ".join(dict.fromkeys(run.split for each in experiments for run in each.runs))
-
-
-def _classes(names: tuple[str, ...]) -> str:
-    return f"{len(names)} classes, {names[0]} to {names[-1]}" if names else "no labels"
 
 
 def options_of(run: Finished) -> dict[str, Any]:
@@ -81,17 +72,26 @@ def differing(flat: Iterable[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({str(options.get(key)) for options in flat}) > 1]
 
 
-def _names(firsts: list[Finished]) -> list[str]:
-    """Name each experiment by its config, and where that is not enough, by the options that differ."""
-    names = []
-    for run in firsts:
-        rivals = [
-            options_of(other)
-            for other in firsts
-            if (other.record["experiment"], other.record["dataset"])
-            == (run.record["experiment"], run.record["dataset"])
-        ]
-        own = options_of(run)
-        differences = ", ".join(f"{key.removeprefix('config.')}={own.get(key)}" for key in differing(rivals))
-        names.append(run.record["experiment"] + (f" ({differences})" if differences else ""))
-    return names
+def _labels(datasets: list[tuple[str, tuple[str, ...]]]) -> list[str]:
+    """Name datasets, (name, classes), each differently: where the name is not enough, by classes and a number."""
+    shared = Counter(name for name, _ in datasets)
+    labels: list[str] = []
+    for name, classes in datasets:
+        between = f"{len(classes)} classes, {classes[0]} to {classes[-1]}" if classes else "no labels"
+        label = name if shared[name] == 1 else f"{name} ({between})"
+        numbered = (f"{label} [{number}]" for number in itertools.count(2))
+        labels.append(next(each for each in itertools.chain([label], numbered) if each not in labels))
+    return labels
+
+
+def _experiments(alike: list[list[Finished]]) -> Iterator[Experiment]:
+    """Name the experiments on a dataset by their configs; where that is not enough, by the options that differ."""
+    rivals: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for run, *_ in alike:
+        rivals[run.record["experiment"]].append(options_of(run))
+    different = {name: differing(options) for name, options in rivals.items()}
+    for members in alike:
+        name, own = members[0].record["experiment"], options_of(members[0])
+        options = ", ".join(f"{key.removeprefix('config.')}={own.get(key)}" for key in different[name])
+        by_seed = sorted(members, key=lambda run: run.record["seed"])
+        yield Experiment(name + (f" ({options})" if options else ""), tuple(by_seed))

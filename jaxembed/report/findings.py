@@ -6,12 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxembed import measures
+from jaxembed.figures import names
 from jaxembed.measures import Column
 from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
 
 # A difference with a smaller p-value is significant.
 LEVEL = 0.05
+# Experiments that a sentence names, and the columns of a name in it.
+NAMED, COLUMNS = 4, 80
 RANKED = {"knn_accuracy": "kNN accuracy", "mlp_accuracy": "MLP accuracy on the frozen embedding"}
 GEOMETRY = {
     "distance_overlap": "Distances within and between classes overlap least",
@@ -28,23 +31,36 @@ def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
         if len(rivals) > 1:
             found.append(_ranking(columns[name], words, dataset, rivals))
     for name, words in GEOMETRY.items():
-        for best in experiments:
-            if best.name in tables.best(columns[name], experiments):
-                value = tables.show(columns[name], best.value(name))
-                unit = "%" if columns[name].percent else ""
-                label = columns[name].label.removesuffix(" %")
-                found.append(f"{words} in the embedding of {best.name}: {label} {value}{unit}.")
-    collapsed = [each.name for each in experiments if any(run.record["collapsed"] for run in each.runs)]
-    if collapsed:
-        found.append(f"Collapsed, with nearly identical outputs for different images: {', '.join(collapsed)}.")
+        if best := [experiments[index] for index in sorted(tables.best(columns[name], experiments))]:
+            found.append(_least(columns[name], words, best, len(experiments)))
+    if collapsed := [each for each in experiments if any(run.record["collapsed"] for run in each.runs)]:
+        found.append(f"Collapsed, with nearly identical outputs for different images: {_listed(collapsed)}.")
     return found
+
+
+def _least(column: Column, words: str, best: Sequence[Experiment], of: int) -> str:
+    where, value = "the embedding", best[0].value(column.name)
+    if len(best) > 1:
+        where, value = f"{len(best)} of {of} embeddings, those", value._replace(sd=math.nan)
+    text = f"{column.label.removesuffix(' %')} {tables.show(column, value)}{'%' if column.percent else ''}"
+    return f"{words} in {where} of {_listed(best)}: {text}."
+
+
+def _listed(experiments: Sequence[Experiment]) -> str:
+    return names.listed((names.written(each.name, COLUMNS) for each in experiments), NAMED)
 
 
 def _ranking(column: Column, words: str, dataset: str, experiments: Sequence[Experiment]) -> str:
     ranked = sorted(experiments, key=lambda each: each.value(column.name).mean, reverse=True)
     values = [[run.evaluated(column.name) for run in each.runs] for each in ranked]
-    first, second = (each.name for each in ranked[:2])
-    best, other = (tables.show(column, each.value(column.name)) for each in ranked[:2])
+    dataset = names.written(dataset, COLUMNS)
+    first, second = (names.written(each.name, COLUMNS) for each in ranked[:2])
+    best, other, *_ = shown = [tables.show(column, each.value(column.name)) for each in ranked]
+    if (equal := shown.count(best)) > 2:
+        return (
+            f"{equal} of {len(ranked)} experiments have the highest {words} on {dataset}: {best} "
+            f"({_listed([each for each, text in zip(ranked, shown, strict=True) if text == best])})."
+        )
     if best == other:
         return f"{first} and {second} have the same {words} on {dataset}: {best}."
     return f"{first} has the highest {words} on {dataset} ({best} vs {other} for {second}){_significance(values)}."

@@ -1,7 +1,6 @@
 """Interactive: the embeddings of a dataset's runs side by side, to be explored in a browser, offline."""
 
 import json
-import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -15,13 +14,15 @@ from bokeh.transform import linear_cmap
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from jaxembed.figures import style
+from jaxembed.figures import names, style
 from jaxembed.report import webp
 from jaxembed.runs.finished import Finished
 from jaxembed.runs.sample import Sample
 
 # Points of a run that are drawn: more make the page slow, and hide each other.
 LIMIT = 1000
+# Classes that have a button each, and the columns of its text: more buttons than this are no overview.
+BUTTONS, COLUMNS = 100, 32
 SIDE = 420
 WRONG = matplotlib.colors.to_hex(style.WRONG)
 
@@ -50,8 +51,10 @@ PIXELS = "image-rendering: pixelated; object-fit: contain; display: block"
 NOTES = """<b>{counts} sampled {split} images</b>, coloured by class; dark outline: kNN is wrong. {apart}<br>
 <b>Point</b> at an image to see it, its kNN prediction, and its nearest neighbours in the embedding (not in the
 picture) from the whole sample, in a red frame if in a different class; the other plots mark the image.<br>
-<b>Click</b> a class above to hide it in all plots. <b>Select</b> images by a click, or a box (below each plot), to
+{hide} <b>Select</b> images by a click, or a box (below each plot), to
 highlight them in all plots; Esc clears it. The wheel zooms, dragging moves, reset restores the view."""
+HIDING = "<b>Click</b> a class above to hide it in all plots."
+MANY = "The {classes:,} classes are too many for a button each."
 UNLABELLED = """<b>{counts} sampled {split} images</b>, without labels. {apart}<br>
 <b>Point</b> at an image to see it and its nearest neighbours in the embedding, from the whole sample; the other
 plots mark the image.<br>
@@ -66,22 +69,21 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
       runs: (name, run), at least one; all have the same classes. Those whose samples hold the same images are
         linked: they share the images, the selection and the pointer.
     """
-    classes = runs[0][1].sample.classes.tolist()
+    classes = [names.written(name) for name in runs[0][1].sample.classes.tolist()]
     # Without classes, one colour.
     colours = [matplotlib.colors.to_hex(colour) for colour in style.colours(max(1, len(classes)))]
-    dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
-    legend = models.CheckboxButtonGroup(labels=classes, active=list(range(len(classes))), margin=0)
-    legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
-    groups: dict[tuple[bytes, ...], list[tuple[str, Sample]]] = defaultdict(list)
+    legend = _legend(classes, colours) if 0 < len(classes) <= BUTTONS else None
+    groups: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
     for name, run in runs:
         same = (run.sample.rows, run.sample.images, labels_of(run.sample))
-        groups[tuple(array.tobytes() for array in same)].append((name, run.sample))
+        groups[tuple((array.shape, array.tobytes()) for array in same)].append((name, run.sample))
     drawn = []
     for group in groups.values():
         source, shown = source_of([sample for _, sample in group]), labels_of(group[0][1])[:LIMIT]
         shows = models.IndexFilter(list(range(len(shown))))
-        of_class = [np.flatnonzero(shown == label).tolist() for label in range(len(colours))]
-        legend.js_on_change("active", models.CustomJS(args={"shows": shows, "of_class": of_class}, code=HIDE))
+        if legend:
+            of_class = [np.flatnonzero(shown == label).tolist() for label in range(len(classes))]
+            legend.js_on_change("active", models.CustomJS(args={"shows": shows, "of_class": of_class}, code=HIDE))
         args = {"source": source, "classes": classes, "colours": colours, "wrong": WRONG}
         look_up = models.CustomJSHover(args=args, code=LOOK_UP)
         parts = (source, shows, colours, look_up, bool(classes))
@@ -90,10 +92,11 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
     counts = dict.fromkeys(f"{len(s.rows[:LIMIT]):,} of {len(s.rows):,}" for [(_, s), *_] in groups.values())
     apart = "Not all plots show the same images; those that do are linked." if len(groups) > 1 else ""
     text = NOTES if classes else UNLABELLED
-    text = text.format(counts=" or ".join(counts), apart=apart, split=runs[0][1].split)
+    hide = HIDING if legend else MANY.format(classes=len(classes))
+    text = text.format(counts=" or ".join(counts), apart=apart, split=runs[0][1].split, hide=hide)
     styles = {"color": "#555", "font-size": "13px", "line-height": "1.55"}
     notes = models.Div(text=text, sizing_mode="stretch_width", margin=0, styles=styles)
-    return models.Column(*([legend] if classes else []), row, notes, sizing_mode="stretch_width", spacing=12)
+    return models.Column(*([legend] if legend else []), row, notes, sizing_mode="stretch_width", spacing=12)
 
 
 def embed(layout: models.Column, target: str) -> str:
@@ -143,6 +146,15 @@ def data_uri(image: UInt8[np.ndarray, "h w c"]) -> str:
     return webp.data_uri(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), quality=80)
 
 
+def _legend(classes: list[str], colours: list[str]) -> models.CheckboxButtonGroup:
+    """Make the buttons of the classes, each with its colour."""
+    dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
+    labels = [names.written(name, COLUMNS) for name in classes]
+    legend = models.CheckboxButtonGroup(labels=labels, active=list(range(len(classes))), margin=0)
+    legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
+    return legend
+
+
 def _plot(
     name: str,
     run: int,
@@ -152,9 +164,10 @@ def _plot(
     look_up: models.CustomJSHover,
     labelled: bool,
 ) -> figure:
+    # Plain, because Bokeh takes a name between dollars for mathematics.
+    title = models.PlainText(names.wrapped(names.written(name, 160), 54))
     plot = figure(
-        # Plain, because Bokeh takes a name between dollars for mathematics.
-        title=models.Title(text=models.PlainText(textwrap.fill(name, 54)), text_font_size="14px"),
+        title=models.Title(text=title, text_font_size="14px"),
         # The frame is a square, however many lines the title has.
         width=SIDE,
         width_policy="fixed",
@@ -199,7 +212,7 @@ def _plot(
 
 def _tooltip(run: int, near: list[str], *, labelled: bool) -> str:
     """Write the HTML that a point shows; Bokeh escapes what it puts in."""
-    classes = f"""<div style="line-height: 1.6">
+    classes = f"""<div style="line-height: 1.6; max-width: 260px; overflow-wrap: anywhere">
 <div style="font-size: 15px; font-weight: bold"><span style="color: @label{{colour}}">●</span> @label{{class}}</div>
 <div>kNN: @predicted{run}{{class}} <b style="color: {WRONG}">@predicted{run}{{verdict}}</b></div>
 </div>"""

@@ -1,9 +1,11 @@
 """The text for a repository: report.md, with the comparisons as separate pictures."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from jaxembed import files
+from jaxembed.figures import names
 from jaxembed.report import findings, tables
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, splits
@@ -29,7 +31,7 @@ def _lines(
     yield f"\nFrozen encoders, evaluated on the {split} split, each with the distance that its config uses for"
     yield "nearest neighbours. Mean ± standard deviation over seeds; the best in each column is bold."
     for dataset, experiments in datasets.items():
-        yield f"\n## {dataset}\n"
+        yield f"\n## {_escape(dataset)}\n"
         yield from (f"- {_escape(sentence)}" for sentence in findings.sentences(dataset, experiments))
         for table in tables.make(experiments):
             yield ""
@@ -37,15 +39,16 @@ def _lines(
         for picture in pictures[dataset]:
             yield f"\n![{_escape(picture.title)}]({picture.file.name})\n\n*{_escape(picture.title)}.* {picture.how}"
     yield "\n## The commands\n"
-    yield "```bash"
-    yield from (run.record["command"] for each in datasets.values() for one in each for run in one.runs)
-    yield "```\n\n## The measures\n"
+    runs = [run for each in datasets.values() for one in each for run in one.runs]
+    commands = "\n".join(names.written(run.record["command"]) for run in runs)
+    fence = max(("`" * 3, *(f"{ticks}`" for ticks in re.findall("`+", commands))), key=len)
+    yield f"{fence}bash\n{commands}\n{fence}\n\n## The measures\n"
     everything = [one for experiments in datasets.values() for one in experiments]
-    yield from (f"- **{tables.head(column)}**: {column.meaning}" for column in tables.shown(everything))
+    yield from (f"- **{_escape(tables.head(column))}**: {column.meaning}" for column in tables.shown(everything))
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield _row(["experiment", "seeds", *map(tables.head, table.columns)])
+    yield _row(["experiment", "seeds", *(_escape(tables.head(column)) for column in table.columns)])
     yield _row(["---", *["---:"] * (len(table.columns) + 1)])
     for each, cells in table.rows:
         values = (f"**{text}**" if best else text for text, best in cells)
@@ -58,4 +61,6 @@ def _row(cells: Iterable[str]) -> str:
 
 def _escape(text: str) -> str:
     """Escape what Markdown would take for markup in a name."""
-    return "".join(f"\\{character}" if character in "\\`*|<[#" else character for character in text)
+    text = re.sub(r"[\\`*|<>\[\]#&~$!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", names.written(text).strip())
+    # At the start of a line, a list, a quotation or a heading.
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", text)

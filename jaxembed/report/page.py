@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 from PIL import Image
 
 from jaxembed import figures, files
-from jaxembed.errors import InputError
+from jaxembed.figures import names
 from jaxembed.report import findings, interactive, tables, webp
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
@@ -32,7 +32,10 @@ def write(
 ) -> Path:
     """Write the page into the folder, and return its file."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxembed.report", "."), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("jaxembed.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=shown,
     )
     views = {}
     for dataset, experiments in datasets.items():
@@ -54,6 +57,8 @@ def write(
         captions=figures.CAPTIONS,
         drawn=figures.drawn,
         image=image,
+        listed=names.listed,
+        short=names.written,
         facts=facts,
         text=options_of,
         interactive=views,
@@ -88,8 +93,10 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
 
 def image(file: Path) -> str:
     """Encode an image file as a data URI."""
-    try:
-        with Image.open(file) as picture:
-            return webp.data_uri(picture.convert("RGB"), quality=QUALITY)
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error}); launch.py --evaluate draws it again") from error
+    with Image.open(file) as picture:
+        return webp.data_uri(picture.convert("RGB"), quality=QUALITY)
+
+
+def shown(value: Any) -> Any:
+    """Write a text that is not markup on one line, as it is: no control character or lone surrogate of a name."""
+    return names.written(value) if type(value) is str and not value.isprintable() else value

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 from jaxembed import figures
+from jaxembed.figures import names
 from jaxembed.report import findings, methods, tables
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
-from jaxembed.report.typeset import MONO, Story
+from jaxembed.report.typeset import MONO, Story, markup
 from jaxembed.runs.finished import Finished
 
 FILE = "report.pdf"
@@ -23,6 +23,12 @@ EVALUATION = (
     "every seed of a run. Retrieval and geometry are measured on the embeddings of the {split} split. Without "
     "labels, only what needs none is measured."
 )
+# Columns of a name in a sentence, and in a heading, which has two.
+COLUMNS, HEADING = 80, 48
+# Measures that a table has room for, and the columns of a label above it.
+ACROSS, LABEL = 14, 30
+# Datasets that a sentence names.
+NAMED = 6
 # Figures that can be read at half the page's width, in an order in which two of equal height are neighbours.
 HALF = ("embeddings", "confusion", "neighbours", "reconstructions", "views", "distances")
 
@@ -49,22 +55,22 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
         *_unique(run.record["device"] for run in runs),
         *_unique(f"{name} {run.record['versions'].get(name, '–')}" for name in ("jaxembed", "jax") for run in runs),
     )
-    story.text(" · ".join(map(escape, facts)))
+    story.text(" · ".join(map(markup, facts)))
     story.contents()
     story.heading("Summary")
     ways = ", ".join(_unique(run.record["objective"] for run in runs))
     story.text(
         f"An encoder turns an image into a vector, its embedding. Here {_count(experiments, 'experiment')} trained "
-        f"one on {escape(_listed(datasets))}, with these objectives: {escape(ways)}. Each encoder was then frozen "
+        f"one on {markup(_listed(datasets))}, with these objectives: {markup(ways)}. Each encoder was then frozen "
         f"and evaluated on the {splits(experiments)} split: by how its embeddings are spread and, where there are "
         "labels, by classifiers that see only the embeddings, by retrieval, and by the geometry of the classes. A "
         "number is the mean over the seeds of an experiment, ± their standard deviation "
         "where there are several."
     )
     for dataset, group in datasets.items():
-        nothing = f"{group[0].name} is the only experiment: nothing is compared."
+        nothing = f"{names.written(group[0].name, COLUMNS)} is the only experiment: nothing is compared."
         found = findings.sentences(dataset, group) or [nothing]
-        story.text(f"<b>{escape(dataset)}.</b> {escape(' '.join(found))}")
+        story.text(f"<b>{markup(dataset, COLUMNS)}.</b> {markup(' '.join(found))}")
 
 
 def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
@@ -73,10 +79,10 @@ def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
     head = ["experiment", "objective", "encoder", "device", "parameters of the encoder", "of the head"]
     head += ["epochs", "batch size", "seconds", "seeds"]
     for dataset, group in datasets.items():
-        story.table(f"The experiments on {escape(dataset)}.", head, map(_trained, group), texts=4)
+        story.table(f"The experiments on {markup(dataset, COLUMNS)}.", head, map(_trained, group), texts=4)
     story.heading("Ways of learning", 1)
     for objective in _unique(each.runs[0].record["objective"] for group in datasets.values() for each in group):
-        story.text(f"<b>{escape(objective)}.</b> {escape(methods.describe(objective))}")
+        story.text(f"<b>{markup(objective, COLUMNS)}.</b> {markup(methods.describe(objective))}")
     story.heading("Evaluation", 1)
     story.text(EVALUATION.format(split=splits(each for group in datasets.values() for each in group)))
     head = ["dataset", "experiments", "k", "distance", "views", "linear probe", "MLP probe"]
@@ -102,7 +108,7 @@ def _trained(experiment: Experiment) -> list[str]:
         f"{sum(record['train_seconds'] for record in records) / len(records):,.1f}",
         ", ".join(str(record["seed"]) for record in records),
     )
-    return list(map(escape, cells))
+    return list(map(markup, cells))
 
 
 def _evaluated(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
@@ -116,7 +122,7 @@ def _evaluated(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
             seen = f"{views}: {_augmentation(options['augmentation'])}" if views else "none"
             alike[dataset, str(options["neighbours"]), options["distance"], seen, *probes].append(each.name)
     rows = ((dataset, ", ".join(names), *settings) for (dataset, *settings), names in alike.items())
-    return [list(map(escape, row)) for row in rows]
+    return [list(map(markup, row)) for row in rows]
 
 
 def _named_values(options: Mapping[str, Any]) -> str:
@@ -135,13 +141,18 @@ def _results(
         story.heading(dataset, 1)
         for table in tables.make(experiments):
             caption = (
-                f"{table.caption} on the {splits(experiments)} split of {escape(dataset)}. ↑: more is better, "
-                "↓: less is better; columns without an arrow must not be used to compare experiments. Bold: the "
-                "best in a column."
+                f"{table.caption} on the {splits(experiments)} split of {markup(dataset, COLUMNS)}. ↑: more is "
+                "better, ↓: less is better; columns without an arrow must not be used to compare experiments. "
+                "Bold: the best in a column."
             )
-            head = ["experiment", *(escape(tables.head(column)) for column in table.columns)]
-            rows = [[escape(each.name), *(_number(*cell) for cell in cells)] for each, cells in table.rows]
-            story.table(caption, head, rows, texts=1)
+            for start in range(0, len(table.columns), ACROSS):
+                part = slice(start, start + ACROSS)
+                head = ["experiment", *(markup(tables.head(column), LABEL) for column in table.columns[part])]
+                rows = [
+                    [markup(each.name, COLUMNS), *(_number(*cell) for cell in cells[part])]
+                    for each, cells in table.rows
+                ]
+                story.table(caption, head, rows, texts=1)
         for picture in pictures[dataset]:
             story.figure(picture)
 
@@ -157,11 +168,12 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
     for dataset, group in datasets.items():
         different = differing(options_of(each.runs[0]) for each in group)
         for experiment in group:
-            run, name = experiment.runs[0], _named(experiment)[0]
-            story.heading(f"{experiment.name} on {dataset}", 1)
+            run, name = experiment.runs[0], names.written(_named(experiment)[0], COLUMNS)
+            title = (names.written(experiment.name, HEADING), names.written(dataset, HEADING))
+            story.heading(" on ".join(title), 1)
             for pictures in _drawn(run, name):
                 story.figure(*pictures)
-            caption = f"The config of {escape(name)}. Bold: different between experiments on the dataset."
+            caption = f"The config of {markup(name)}. Bold: different between experiments on the dataset."
             story.table(caption, ["option", "value"] * 2, _options(options_of(run), different), texts=4)
 
 
@@ -178,7 +190,7 @@ def _options(options: Mapping[str, Any], different: Sequence[str]) -> list[list[
     """Arrange options as names and values in two columns, to be read downwards."""
     pairs = []
     for key, value in options.items():
-        cells = [escape(key.removeprefix("config.")), escape(str(value))]
+        cells = [markup(key.removeprefix("config.")), markup(str(value))]
         pairs.append([f"<b>{cell}</b>" for cell in cells] if key in different else cells)
     half = -(-len(pairs) // 2)
     return [left + right for left, right in zip_longest(pairs[:half], pairs[half:], fillvalue=["", ""])]
@@ -188,18 +200,18 @@ def _reproduction(story: Story, experiments: Sequence[Experiment]) -> None:
     runs = [run for each in experiments for run in each.runs]
     story.heading("How to reproduce")
     story.heading("Commands", 1)
-    names = [name for each in experiments for name in _named(each)]
-    commands = [f'<font name="{MONO}">{escape(run.record["command"])}</font>' for run in runs]
-    rows = zip(map(escape, names), commands, strict=True)
+    titles = [name for each in experiments for name in _named(each)]
+    commands = [markup(run.record["command"], font=MONO) for run in runs]
+    rows = zip(map(markup, titles), commands, strict=True)
     caption = "The command of each run: it trains an encoder, evaluates it and draws its figures."
     story.table(caption, ["run", "command"], rows, texts=2)
     story.heading("Versions", 1)
     packages = _unique(package for run in runs for package in run.record["versions"])
     versions = (", ".join(_unique(run.record["versions"].get(name, "–") for run in runs)) for name in packages)
-    rows = [list(map(escape, pair)) for pair in zip(packages, versions, strict=True)]
+    rows = [list(map(markup, pair)) for pair in zip(packages, versions, strict=True)]
     story.table("The packages that the runs used.", ["package", "version"], rows, texts=2)
     story.heading("Measures", 1)
-    rows = [[escape(tables.head(column)), escape(column.meaning)] for column in tables.shown(experiments)]
+    rows = [[markup(tables.head(column)), markup(column.meaning)] for column in tables.shown(experiments)]
     story.table("What the measures mean.", ["measure", "meaning"], rows, texts=2)
 
 
@@ -212,8 +224,10 @@ def _unique(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
-def _listed(names: Iterable[str]) -> str:
-    *most, last = names
+def _listed(datasets: Iterable[str]) -> str:
+    *most, last = (names.written(each, COLUMNS) for each in datasets)
+    if len(most) > NAMED:
+        return names.listed([*most, last], NAMED)
     return f"{', '.join(most)} and {last}" if most else last
 
 

@@ -37,9 +37,9 @@ def make(experiments: Sequence[Experiment]) -> list[Table]:
         columns = [column for column in shown(experiments) if column.table == name]
         winners = [best(column, experiments) for column in columns]
         rows = []
-        for each in experiments:
+        for index, each in enumerate(experiments):
             texts = [show(column, each.value(column.name)) for column in columns]
-            rows.append((each, [(text, each.name in names) for text, names in zip(texts, winners, strict=True)]))
+            rows.append((each, [(text, index in won) for text, won in zip(texts, winners, strict=True)]))
         if columns:
             made.append(Table(caption, columns, rows))
     return made
@@ -84,11 +84,12 @@ def show(column: Column, value: Value) -> str:
     return mean if math.isnan(value.sd) else f"{mean} ± {factor * value.sd:.{digits}f}"
 
 
-def best(column: Column, experiments: Sequence[Experiment]) -> set[str]:
-    """Name the experiments with the best mean; none if they must not be compared, or there is only one."""
-    means = {each.name: column.better * each.value(column.name).mean for each in experiments}
+def best(column: Column, experiments: Sequence[Experiment]) -> set[int]:
+    """Find the indices of the experiments with the best mean; none if they must not be compared, or it is one."""
+    means = {index: column.better * each.value(column.name).mean for index, each in enumerate(experiments)}
     # As shown: what reads the same is equally good.
-    means = {name: round(mean, 4 if column.percent else 3) for name, mean in means.items() if not math.isnan(mean)}
+    digits = 4 if column.percent else 3
+    means = {index: round(mean, digits) for index, mean in means.items() if not math.isnan(mean)}
     if not column.better or len(means) < 2:
         return set()
-    return {name for name, mean in means.items() if mean == max(means.values())}
+    return {index for index, mean in means.items() if mean == max(means.values())}

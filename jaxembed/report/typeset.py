@@ -1,22 +1,24 @@
 """Typesetting: the pages of a PDF and their contents, with headings, tables and figures numbered in order."""
 
+import functools
+import itertools
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
-import matplotlib
 from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
 from jaxembed import files
-from jaxembed.figures import style
+from jaxembed.figures import fonts, names, style
 from jaxembed.report.comparison import Picture
 
 MARGIN, GAP = 18 * mm, 6  # around a page, and between two columns of it
@@ -54,20 +56,35 @@ RULED = [
 BESIDE = [("VALIGN", *ALL, "TOP"), *((f"{side}PADDING", *ALL, 0) for side in ("LEFT", "TOP", "RIGHT"))]
 
 
+def markup(text: str, limit: int | None = None, *, font: str = FONT) -> str:
+    """Write a text of a user as reportlab's markup, which shows it as it is; see `names.written`.
+
+    Letters that the font lacks are set in one that has them, if this machine has one that can be embedded.
+    """
+    shown = names.written(text, limit, shows=lambda letter: _font_of(letter, font) is not None)
+    pieces = []
+    for name, letters in itertools.groupby(shown, key=lambda letter: _font_of(letter, font)):
+        piece = saxutils.escape("".join(letters))
+        # Without a name, it can be bold.
+        pieces.append(piece if name == FONT == font else f'<font name="{name}">{piece}</font>')
+    return "".join(pieces)
+
+
 class Story(list[Flowable]):
     """The contents of the pages, from top to bottom; numbers headings, tables and figures in order."""
 
     def __init__(self, title: str) -> None:
         """Start with the title, plain text."""
         _register_fonts()
-        super().__init__([Paragraph(escape(title), TITLE)])
+        title = names.written(title, 300)
+        super().__init__([Paragraph(markup(title), TITLE)])
         self.title, self.numbers, self.tables, self.figures = title, [0], 0, 0
 
     def heading(self, text: str, level: int = 0) -> None:
         """Add a heading, of a section (level 0) or a subsection (1)."""
         self.numbers = [*self.numbers[:level], self.numbers[level] + 1, 0]
         number = ".".join(map(str, self.numbers[:-1]))
-        self.append(Paragraph(f"{number} {escape(text)}", HEADINGS[level]))
+        self.append(Paragraph(f"{number} {markup(text, 100)}", HEADINGS[level]))
 
     def text(self, markup: str) -> None:
         """Add a paragraph of reportlab's markup."""
@@ -93,7 +110,7 @@ class Story(list[Flowable]):
             image = Image(str(picture.file), hAlign="LEFT")
             scale = min(SCALE, (width - GAP) / image.imageWidth, HEIGHT / image.imageHeight)
             image.drawWidth, image.drawHeight = scale * image.imageWidth, scale * image.imageHeight
-            caption = f"<b>Figure {self.figures}:</b> {escape(picture.title)}. {escape(picture.how)}"
+            caption = f"<b>Figure {self.figures}:</b> {markup(picture.title, 200)}. {markup(picture.how)}"
             cells.append([image, Paragraph(caption, ParagraphStyle("beside", BELOW, rightIndent=GAP))])
         self.append(Table([cells], width, style=BESIDE, hAlign="LEFT", spaceBefore=6))
 
@@ -121,7 +138,7 @@ class _Pages(SimpleDocTemplate):
             number = text.partition(" ")[0]
             self.canv.bookmarkPage(number)
             self.canv.addOutlineEntry(text, number, level)
-            self.notify("TOCEntry", (level, escape(text), self.page, number))
+            self.notify("TOCEntry", (level, markup(text), self.page, number))
 
     def afterPage(self) -> None:  # noqa: N802 (reportlab's name)
         self.canv.setFont(FONT, 7.5)
@@ -145,11 +162,33 @@ def _widths(cells: Sequence[Sequence[Paragraph]]) -> list[float]:
 
 
 def _length(cell: Paragraph) -> float:
-    return pdfmetrics.stringWidth(cell.getPlainText(), BOLD, cell.style.fontSize)
+    return math.fsum(pdfmetrics.stringWidth(frag.text, frag.fontName, frag.fontSize) for frag in cell.frags)
+
+
+def _font_of(letter: str, font: str) -> str | None:
+    """Name the font that a letter is set in: `font`, the pages' own or an installed one; None if none has it."""
+    if font == MONO and ord(letter) in fonts.letters(fonts.FOLDER / f"{MONO}.ttf"):
+        return MONO
+    if fonts.is_own(letter):
+        return FONT
+    embedded = map(_embedded, fonts.having(letter))
+    return next((font.fontName for font in embedded if font and ord(letter) in font.face.charToGlyph), None)
+
+
+@functools.cache
+def _embedded(file: Path) -> TTFont | None:
+    """Register an installed font; None if it is of a kind that cannot be embedded."""
+    name = f"{file.stem}-installed"
+    try:
+        font = TTFont(name, str(file))
+    except TTFError:
+        return None
+    pdfmetrics.registerFont(font)
+    pdfmetrics.registerFontFamily(name, *[name] * 4)
+    return font
 
 
 def _register_fonts() -> None:
     for font in (*FAMILY, MONO):
-        file = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{font}.ttf")
-        pdfmetrics.registerFont(TTFont(font, str(file)))
+        pdfmetrics.registerFont(TTFont(font, str(fonts.FOLDER / f"{font}.ttf")))
     pdfmetrics.registerFontFamily(FONT, *FAMILY)
