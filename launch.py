@@ -18,6 +18,8 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from jaxembed import command, files, streams
+
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
 config_flags.DEFINE_config_file(
@@ -47,13 +49,14 @@ flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed import checkpoint, errors, process, signals
+    from jaxembed import checkpoint, errors, mesh, process, signals
 
     checkpoint.hush()
     try:
         process.start(FLAGS.distributed)
         # While it trains, a run saves its state first.
         signals.handle_all(lambda number, _: process.end(_line(INTERRUPTED), status=128 + number))
+        mesh.check_devices()
         _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
@@ -71,9 +74,9 @@ def _run() -> None:
         config = ConfigDict({**config, "seed": FLAGS.seed})
     run.check_sections(config)  # before its seed is used
     overrides = config_flags.get_override_values(FLAGS["config"])
-    command = commands.command(file, overrides, config.seed)
+    line = commands.command(file, overrides, config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
-    job = commands.Job(file.stem, config, _folder(name), command, FLAGS.data_dir, FLAGS.tensorboard)
+    job = commands.Job(file.stem, config, _folder(name), line, FLAGS.data_dir, FLAGS.tensorboard)
     if FLAGS.tune:
         commands.tune(job)
     elif FLAGS.evaluate:
@@ -100,7 +103,7 @@ def _file() -> Path:
 
 def _folder(name: str) -> Path:
     """Return the folder that --workdir says, else the one with this name."""
-    return Path(FLAGS.workdir).expanduser() if FLAGS.workdir else Path("checkpoints", name)
+    return files.expanded(FLAGS.workdir) if FLAGS.workdir else Path("checkpoints", name)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -178,4 +181,6 @@ def _line(text: str) -> str:
 
 
 if __name__ == "__main__":
+    command.prepare()
+    streams.outlive()
     app.run(main, flags_parser=parse)

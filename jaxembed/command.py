@@ -9,13 +9,20 @@ from pathlib import Path
 
 from absl import logging
 
-from jaxembed import errors
+from jaxembed import errors, streams
 from jaxembed.errors import InputError, JaxembedError
 
 # Help texts of the arguments that several commands have.
 RUN = "a run folder, an encoder .safetensors file, or the name of a pretrained encoder"
 DATA_DIR = "TFDS data directory (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)"
 OVERWRITE = "replace the output if it exists"
+
+
+def prepare() -> None:
+    """Prepare the process for a program; call this first."""
+    streams.prepare()
+    # Figures are files: the display of a notebook, whose environment a shell in it inherits, is not for us.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -30,6 +37,8 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
 
 def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; errors are printed as one line on standard error."""
+    if sys.stdout is sys.__stdout__:  # not if a test captures it
+        prepare()
     logging.set_verbosity(logging.ERROR)  # JAX warns about missing devices
     try:
         main(arguments)

@@ -11,10 +11,10 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxembed import evaluate as evaluation
-from jaxembed import files, process, result, run, sample, summary
+from jaxembed import files, process, rehearsal, result, run, sample, summary
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
-from jaxembed.errors import InputError, OutOfMemory
+from jaxembed.errors import Incomplete, InputError, OutOfMemory
 from jaxembed.pictures import Shape
 from jaxembed.run import Run
 from jaxembed.runs import encoder, finished, identity, metrics, workdir
@@ -52,12 +52,13 @@ class Job(NamedTuple):
 def train(job: Job) -> None:
     """Train a run, from its newest checkpoint if there is one; then evaluate it and write the result.
 
-    A finished run is not trained again; its result is shown.
+    A finished run is not trained again; its result is shown, and figures that it lacks are drawn.
 
     Raises:
       InputError: if anything in the job cannot be used; nothing in the folder is changed then.
       OutOfMemory: if the devices, or this machine, do not have enough memory.
       Diverged, Stopped: as `train.fit`.
+      Incomplete: if figures cannot be drawn; the result is written.
     """
     with _held(job):
         if job.is_finished:
@@ -65,6 +66,7 @@ def train(job: Job) -> None:
             workdir.check_protocol(job.config, job.folder)
             print(f"{job.name} is finished; use --evaluate to measure it again")
             summary.show(record, job.folder)
+            redraw(job)
             return
         parts, dataset, state = _fit(job)
         _finish(job, parts, dataset, state)
@@ -74,7 +76,7 @@ def evaluate(job: Job) -> None:
     """Measure a finished run again, as its config now says, and write the result; train one that is not finished.
 
     Raises:
-      InputError, OutOfMemory, Diverged, Stopped: as `train`.
+      InputError, OutOfMemory, Diverged, Stopped, Incomplete: as `train`.
     """
     with _held(job):
         if not job.is_finished:
@@ -86,6 +88,16 @@ def evaluate(job: Job) -> None:
             raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
         state = training.restored(parts, dataset, job.folder, seed=job.config.seed)
         _finish(job, parts, dataset, state)
+
+
+def redraw(job: Job) -> None:
+    """Draw the figures that a finished run lacks, because it was killed meanwhile, or they could not be drawn.
+
+    Raises:
+      InputError: if a file of the run is missing or damaged.
+      Incomplete: if figures cannot be drawn.
+    """
+    _draw(finished.read(job.folder), again=False)
 
 
 def tune(job: Job) -> None:
@@ -166,13 +178,14 @@ def _fit(job: Job) -> tuple[Run, Dataset, State]:
 
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
     if process.is_first():
+        rehearsal.figures()
         workdir.write_config(job.config, job.folder)
     seed, tensorboard = job.config.seed, job.tensorboard
     return training.fit(parts, dataset, job.folder, seed=seed, tensorboard=tensorboard)
 
 
 def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
-    """Evaluate a trained run, write its sample, figures and result, and show that."""
+    """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures."""
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sample.take(parts, state, dataset, evaluated)
     measured = evaluated.metrics | sampled
@@ -181,14 +194,24 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
     encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)
-    from jaxembed import figures  # here, so that a run does not wait for matplotlib before its first step
-
-    lines = metrics.read(job.folder / workdir.METRICS)
-    figures.draw(Finished(job.folder, job.config.to_dict(), record, lines, taken))
     workdir.write_config(job.config, job.folder)
-    # Last, because it marks the run as finished.
+    lines = metrics.read(job.folder / workdir.METRICS)
+    # It marks the run as finished; the figures come after it, because they can be drawn from what is there now.
     files.write_json(job.folder / workdir.RESULT, record)
     summary.show(record, job.folder)
+    _draw(Finished(job.folder, job.config.to_dict(), record, lines, taken), again=True)
+
+
+def _draw(run: Finished, *, again: bool) -> None:
+    """Draw a run's figures: all again, or those that it lacks."""
+    if not process.is_first():
+        return
+    from jaxembed import figures  # here, because matplotlib takes a second, and a stopped run does without it
+
+    if failed := figures.draw(run, again=again):
+        reasons = "; ".join(dict.fromkeys(" ".join(reason.split()) for reason in failed.values()))
+        advice = "the result is written; run the same command again to draw them"
+        raise Incomplete(f"{run.folder}: {', '.join(failed)} cannot be drawn ({reasons}); {advice}")
 
 
 def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:

@@ -54,6 +54,14 @@ def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
+def expanded(path: str | Path) -> Path:
+    """Replace a `~` at the start of a path by the home directory; InputError if there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{printable(path)}: there is no such home directory; use a path without ~") from error
+
+
 def printable(name: str | Path) -> str:
     """Write a file's name as one line of text: what cannot be printed, such as a line break, is escaped."""
     return "".join(

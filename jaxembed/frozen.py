@@ -14,7 +14,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from jaxembed import encoders, mesh, model, options, pictures
+from jaxembed import encoders, files, mesh, model, options, pictures
 from jaxembed.errors import Diverged, InputError
 from jaxembed.kernels import pairs, rows
 from jaxembed.pictures import Pixels
@@ -120,9 +120,10 @@ def load(run: str | os.PathLike) -> FrozenEncoder:
       run: a run folder, an encoder .safetensors file, or one of the names in `pretrained()`.
 
     Raises:
-      InputError: if nothing has this name, the run is unfinished, or the file is damaged.
+      InputError: if nothing has this name, the run is unfinished, the file is damaged, or JAX finds no device.
     """
-    path = Path(run).expanduser()
+    mesh.check_devices()
+    path = files.expanded(run)
     if path.is_dir():
         file = path / encoder_file.FILE
         if not file.exists():

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxembed.errors import InputError
+
 Tree = TypeVar("Tree")
 # Eigen's convolutions instead of YNNPACK's (JAX's default since 0.10): training is 1.5 to 3 times faster.
 EIGEN = {"xla_cpu_experimental_ynn_fusion_type": ""}
@@ -20,6 +22,16 @@ def make(devices: Sequence[jax.Device] | None = None) -> Mesh:
     size = jax.device_count() if devices is None else len(devices)
     # Auto: with explicit axes, now the default, `z @ z.T` over a split batch raises.
     return jax.make_mesh((size,), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def check_devices() -> None:
+    """Start the devices; an InputError if JAX cannot, as where $JAX_PLATFORMS asks for some that are not there."""
+    try:
+        jax.devices()
+    except Exception as error:  # JAX raises whatever its backend does, even an AssertionError
+        wanted = f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}" if os.environ.get("JAX_PLATFORMS") else "JAX"
+        reason = " ".join(str(error).split()) or "there is no such device"
+        raise InputError(f"{wanted} cannot be used on this machine: {reason}") from error
 
 
 def host() -> jax.Device:

@@ -57,7 +57,7 @@ def open_source(source: str, *, data_dir: str | None = None) -> Originals:
     Raises:
       InputError: if there is no such folder or dataset, or the folder has no pictures.
     """
-    path = Path(source).expanduser()
+    path = files.expanded(source)
     if path.is_dir():
         return _open_folder(path)
     if path.exists() or len(path.parts) > 2 or path.is_absolute():

@@ -22,7 +22,7 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-from jaxembed import mesh
+from jaxembed import mesh, streams
 from jaxembed.errors import InputError, Lost
 
 WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
@@ -156,8 +156,7 @@ def _quiet() -> tuple[int, int]:
     log, error = tempfile.TemporaryFile(), os.dup(2)  # noqa: SIM115 (for the life of the process)
     _KEPT.append(log)
     sys.stdout, sys.stderr = (
-        os.fdopen(os.dup(stream.fileno()), "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
-        for stream in (sys.stdout, sys.stderr)
+        streams.lasting(os.dup(stream.fileno()), like=stream) for stream in (sys.stdout, sys.stderr)
     )
     logging.get_absl_handler().python_handler.stream = sys.stderr
     for number in (1, 2):

@@ -34,7 +34,8 @@ def caught() -> Iterator[list[signal.Signals]]:
         bar = "\n" * sys.stderr.isatty()  # to leave it as it is
         again = "press Ctrl-C again" if number == signal.SIGINT else f"send {signal.Signals(number).name} again"
         text = f"{bar}finishing the current steps and saving; {again} to quit immediately\n"
-        os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
+        with contextlib.suppress(OSError):  # the terminal may be what was closed
+            os.write(sys.stderr.fileno(), text.encode())  # not by print, which may be what was interrupted
 
     previous = handle_all(handle)
     try:

@@ -8,9 +8,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, options, process, report, run
+from jaxembed import commands, options, process, rehearsal, report, run
 from jaxembed.commands import Job
-from jaxembed.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.runs import finished, workdir
 from jaxembed.types import Section
 
@@ -33,33 +33,51 @@ def train(
 
     Raises:
       InputError: if any of that cannot be used; everything is checked before the first run starts.
-      Incomplete: if runs diverged or ran out of memory; the others are finished, and in the report.
+      Incomplete: if runs failed, whatever the reason; the others are finished, and in the report.
     """
     listed = options.call(jobs, config, folder, configs, data_dir, tensorboard, what="config")
     for job in listed:
         if job.is_finished and not again:
             workdir.check_protocol(job.config, job.folder)
-            finished.read(job.folder)  # fail now if a file that the report needs is missing
     for job in {job.name: job for job in listed}.values():
         run.build(job.config, run.load(job.config, data_dir=data_dir))
-    failed = []
+    rehearsal.reports()
+    failed: dict[Path, Exception] = {}
     for number, job in enumerate(listed, start=1):
         print(f"[{number}/{len(listed)}] {job.folder}")
-        if job.is_finished and not again:
-            continue
         try:
-            commands.evaluate(job) if again else commands.train(job)
-        except (Diverged, OutOfMemory) as error:
-            print(f"{job.folder}: {error}")
-            failed.append(str(job.folder))
+            _finish(job, again=again)
+        except Exception as error:  # whatever it is, the other runs can be trained
+            if not _is_its_own(error):
+                raise
+            known = isinstance(error, JaxembedError | OSError)
+            print(f"{job.folder}: {'' if known else f'{type(error).__name__}: '}{' '.join(str(error).split())}")
+            failed[job.folder] = error
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and keep its parts alive
     if not process.is_first():
         return
-    runs = [finished.read(job.folder) for job in listed if str(job.folder) not in failed]
-    if runs:
-        print(f"Report: {report.write(runs, folder / REPORT)[0]}")
+    # One that lacks only figures has a result.
+    ended = [job.folder for job in listed if isinstance(failed.get(job.folder), Incomplete | None)]
+    if ended:
+        print(f"Report: {report.write(map(finished.read, ended), folder / REPORT)[0]}")
     if failed:
-        raise Incomplete(f"{len(failed)} of {len(listed)} runs failed: {', '.join(failed)}")
+        raise Incomplete(f"{len(failed)} of {len(listed)} runs failed: {', '.join(map(str, failed))}")
+
+
+def _finish(job: Job, *, again: bool) -> None:
+    """Train and evaluate a run as far as that is not done; with `again`, evaluate it in any case."""
+    if again:
+        commands.evaluate(job)
+    elif job.is_finished:
+        commands.redraw(job)
+    else:
+        commands.train(job)
+
+
+def _is_its_own(error: Exception) -> bool:
+    """Return whether an error is that of one run, after which the next can start, in all processes."""
+    alike = process.count() == 1 or isinstance(error, Diverged | OutOfMemory)
+    return alike and not isinstance(error, Stopped | Lost)
 
 
 def jobs(

@@ -10,9 +10,10 @@ from ml_collections import ConfigDict
 
 import jaxembed.run
 from configs import quickstart
-from jaxembed import commands, sample, train
+from jaxembed import commands, evaluate, figures, sample, train
 from jaxembed.commands import Job
-from jaxembed.errors import Diverged, InputError, OutOfMemory
+from jaxembed.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.figures import style
 
 pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run
 
@@ -78,6 +79,41 @@ def test_a_finished_run_is_measured_again_without_training(config, folder, monke
     commands.evaluate(make(config, folder))
     assert (folder / "result.json").stat().st_mtime_ns != written
     assert record(folder) == before
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_result_and_is_drawn_later(config, folder, monkeypatch):
+    (folder / "result.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setitem(figures.FIGURES, "confusion", lambda run: 1 / 0)
+        with pytest.raises(
+            Incomplete, match=r"run: confusion cannot be drawn \(ZeroDivisionError: division by zero\)"
+        ):
+            commands.evaluate(make(config, folder))
+    assert (folder / "result.json").exists()
+    assert (folder / "figures" / "embeddings.png").exists()
+    (folder / "figures" / "confusion.png").unlink()
+    before = times(folder)
+    monkeypatch.setattr(train, "fit", lambda *_, **__: pytest.fail("trained"))
+    commands.train(make(config, folder))
+    assert times(folder).keys() - before.keys() == {folder / "figures" / "confusion.png"}
+
+
+def test_what_only_the_end_needs_is_tried_before_the_first_step(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(style, "save", lambda *_: 1 / 0)
+    monkeypatch.setattr(train, "fit", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(InputError, match="figures of a run cannot be drawn here: ZeroDivisionError: division"):
+        commands.train(make(config, tmp_path))
+
+
+def test_a_folder_that_is_removed_under_a_run_ends_it(config, tmp_path, monkeypatch):
+    def remove(*arguments, validate=evaluate.validate):
+        shutil.rmtree(tmp_path / "run")
+        return validate(*arguments)
+
+    monkeypatch.setattr(evaluate, "validate", remove)
+    config.train.validate_every = 1
+    with pytest.raises(FileNotFoundError, match=r"metrics\.jsonl"):
+        commands.train(make(config, tmp_path / "run"))
 
 
 def test_evaluating_a_run_that_is_not_finished_trains_it(config, folder):
@@ -224,8 +260,11 @@ def test_a_config_that_does_not_fit_leaves_the_folder_free(config, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [".lock"]
 
 
-def test_too_little_memory_is_one_line(config, tmp_path):
-    config.encoder.latent = 2_000_000_000_000
+def test_too_little_memory_is_one_line(config, tmp_path, monkeypatch):
+    def allocate(*_, **__):
+        return jax.numpy.zeros(2_000_000_000_000)
+
+    monkeypatch.setattr(train, "fit", allocate)
     with pytest.raises(OutOfMemory) as error:
         commands.train(make(config, tmp_path))
     assert re.fullmatch(
@@ -245,7 +284,7 @@ def test_an_error_of_xla_that_is_not_about_memory_stays_what_it_is(config, tmp_p
 
 
 def test_a_run_that_diverges_ends_without_a_result(config, tmp_path):
-    config.optimizer.learning_rate = 1e30
+    config.optimizer.learning_rate = 1e9
     with pytest.raises(Diverged, match=r"loss became (nan|inf) at step \d+"):
         commands.train(make(config, tmp_path))
     assert not (tmp_path / "result.json").exists()

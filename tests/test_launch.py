@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import launch
-from jaxembed import checkpoint, errors
+from jaxembed import checkpoint, errors, figures, mesh
 from jaxembed.runs import finished
 
 ROOT = Path(launch.__file__).parent
@@ -65,6 +65,18 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     # The images are the same ones in every run on the dataset, so that runs can be compared.
     assert run.sample.rows.tolist() == np.random.default_rng(0).permutation(360).tolist()
     assert run.measured("test/knn_accuracy") == result["metrics"]["test/knn_accuracy"]
+
+
+def test_a_run_ends_as_usual_in_the_environment_of_a_notebook_or_of_a_job_runner(tmp_path):
+    odd = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONIOENCODING": "ascii"}
+    odd |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "0"}
+    shell = ["bash", "-c", 'exec "$@" >&- <&-', "bash", sys.executable, ROOT / "launch.py"]
+    arguments = [f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
+    done = subprocess.run(
+        [*shell, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False, env=os.environ | odd
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(figures.drawn(finished.read(tmp_path / "run"))) == 6
 
 
 def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
@@ -151,6 +163,8 @@ BAD = {
     (f"--config={QUICKSTART}", "--tune", "--evaluate"): "--tune works on a single unfinished run",
     (f"--config={SUITE}", "--tune"): "--tune works on a single unfinished run",
     (f"--config={SUITE}", "--seed=3"): "--seed works on a single run; for a suite use --config.seeds='(3,)'",
+    (f"--config={QUICKSTART}", "--workdir=~nobody-of-this-name/x"): "there is no such home directory",
+    (f"--config={QUICKSTART}", os.fsdecode(b"--workdir=\xff")): "/\\udcff must be a path in UTF-8",
     (f"--config={QUICKSTART}", "--config.encoder.latent=0"): "config.encoder.latent must be > 0, got 0",
 }
 
@@ -207,7 +221,7 @@ def test_help_reads_well_and_needs_no_jax(tmp_path):
     assert "Folder of the run" in done.stdout
 
 
-def test_a_run_reaches_its_first_step_without_what_only_its_end_needs():
+def test_a_run_is_checked_without_what_only_its_end_needs():
     heavy = ("bokeh", "matplotlib", "reportlab", "scipy", "sklearn", "tensorboardX", "tensorflow_datasets")
     watch = (
         "from jaxembed import commands, suite; import sys; "
@@ -215,3 +229,20 @@ def test_a_run_reaches_its_first_step_without_what_only_its_end_needs():
     )
     ran = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to initialize backend 'cuda'")])
+def test_devices_that_are_not_there_are_one_line(error, monkeypatch, capsys):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
+    monkeypatch.setattr(checkpoint, "hush", lambda: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(mesh.jax, "devices", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(SystemExit) as ended:
+        launch.main([])
+    assert ended.value.code == 2
+    reason = str(error) or "there is no such device"
+    assert capsys.readouterr().err == f"launch.py: JAX_PLATFORMS=cuda cannot be used on this machine: {reason}\n"

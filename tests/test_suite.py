@@ -1,6 +1,7 @@
 """A suite: looked at before it starts, resumed where it stopped, and ending with the report."""
 
 import runpy
+import signal
 from pathlib import Path
 
 import finished_runs
@@ -8,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxembed import commands, options, report, suite
-from jaxembed.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -52,22 +53,32 @@ def test_a_suite_resumes_where_it_stopped_and_ends_with_the_report(config, tmp_p
     assert started[2].command == f"python launch.py --config={CONFIGS}/quickstart_margin.py {overrides} --seed=0"
 
 
-@pytest.mark.parametrize("failure", [Diverged, OutOfMemory])
+FAILURES = {
+    "diverged": (Diverged("loss became nan"), "loss became nan"),
+    "memory": (OutOfMemory("out of memory"), "out of memory"),
+    "damage": (InputError("sample.npz is damaged"), "sample.npz is damaged"),
+    "disk": (OSError(28, "No space left on device", "x"), "[Errno 28] No space left on device: 'x'"),
+    "anything else": (ZeroDivisionError("division\nby zero"), "ZeroDivisionError: division by zero"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
 def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_report(
-    failure, config, tmp_path, monkeypatch
+    failure, config, tmp_path, monkeypatch, capsys
 ):
     config.seeds = (0, 1)
-    reported = []
+    reported, (error, text) = [], FAILURES[failure]
 
     def one_fails(job):
         if (job.name, job.config.seed) == ("quickstart", 1):
-            raise failure("loss became nan")
+            raise error
         finished_runs.make(job.folder, experiment=job.name, seed=job.config.seed)
 
     monkeypatch.setattr(commands, "train", one_fails)
     monkeypatch.setattr(report, "write", lambda runs, folder: reported.extend(runs) or [folder / "report.html"])
     with pytest.raises(Incomplete, match=r"1 of 4 runs failed: .*quickstart/seed1"):
         run(config, tmp_path)
+    assert f"\n{tmp_path}/quickstart/seed1: {text}\n" in capsys.readouterr().out
     assert [run.name for run in reported] == [
         "quickstart, seed 0",
         "quickstart_margin, seed 0",
@@ -75,15 +86,38 @@ def test_a_run_that_fails_does_not_end_the_suite_and_the_others_are_in_the_repor
     ]
 
 
-def test_a_finished_run_that_the_report_could_not_read_is_refused_before_anything_is_trained(
-    config, tmp_path, monkeypatch
-):
+def test_a_finished_run_that_the_report_cannot_read_does_not_end_the_suite(config, tmp_path, monkeypatch, capsys):
     (job, *_) = jobs(config, tmp_path)
     finished_runs.make(job.folder, experiment="quickstart")
     (job.folder / "config.json").write_text(job.config.to_json())
     (job.folder / "sample.npz").unlink()
-    monkeypatch.setattr(commands, "train", lambda *_, **__: pytest.fail("trained"))
-    with pytest.raises(InputError, match=r"has no sample\.npz"):
+    monkeypatch.setattr(commands, "train", lambda job: finished_runs.make(job.folder, experiment=job.name))
+    monkeypatch.setattr(report, "write", lambda runs, folder: [f"report on {len(list(runs))} run"])
+    with pytest.raises(Incomplete, match=r"1 of 2 runs failed: .*quickstart/seed0"):
+        run(config, tmp_path)
+    assert "has no sample.npz" in capsys.readouterr().out
+
+
+def test_a_run_that_lacks_only_figures_has_failed_and_is_in_the_report(config, tmp_path, monkeypatch):
+    def undrawn(job):
+        finished_runs.make(job.folder, experiment=job.name)
+        raise Incomplete("1 figures cannot be drawn")
+
+    monkeypatch.setattr(commands, "train", undrawn)
+    reported = []
+    monkeypatch.setattr(report, "write", lambda runs, folder: reported.extend(runs) or [folder / "report.html"])
+    with pytest.raises(Incomplete, match="2 of 2 runs failed"):
+        run(config, tmp_path)
+    assert len(reported) == 2
+
+
+@pytest.mark.parametrize("error", [Stopped(signal.SIGTERM, "stopped"), Lost("another process has ended")])
+def test_a_signal_ends_the_suite(error, config, tmp_path, monkeypatch):
+    def stop(job):
+        raise error
+
+    monkeypatch.setattr(commands, "train", stop)
+    with pytest.raises(type(error)):
         run(config, tmp_path)
 
 

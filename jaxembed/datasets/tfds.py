@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from jaxembed import datasets, options
+from jaxembed import datasets, files, options
 from jaxembed.datasets.prepared import records
 from jaxembed.errors import InputError
 from jaxembed.types import Published
@@ -22,7 +22,7 @@ def load(name: str, data_dir: str | None, resident: float) -> Published:
         damaged.
     """
     root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return records.load(name, _find(name, Path(root).expanduser()), resident=resident)
+    return records.load(name, _find(name, files.expanded(root)), resident=resident)
 
 
 def _find(name: str, root: Path) -> Path:

@@ -68,4 +68,5 @@ def _found(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
+    command.prepare()
     sys.exit(main())

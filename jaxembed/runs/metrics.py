@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,9 @@ def write(file: Path, lines: Iterable[Line]) -> None:
 
 
 def append(file: Path, line: Line) -> None:
-    """Append a line."""
-    with file.open("a", encoding="utf-8") as stream:
+    """Append a line to a file that exists; an OSError if its folder was removed under the run, for example."""
+    with file.open("r+", encoding="utf-8") as stream:
+        stream.seek(0, os.SEEK_END)
         stream.write(json.dumps(line) + "\n")
 
 

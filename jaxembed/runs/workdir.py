@@ -21,8 +21,11 @@ def opened(folder: Path) -> Iterator[None]:
     """Make the folder and hold it for this process.
 
     Raises:
-      InputError: if it cannot be written or locked, or another process holds it.
+      InputError: if it cannot be written or locked, its path is not UTF-8, or another process holds it.
     """
+    path = str(folder.absolute())
+    if files.utf8(path) != path:  # orbax's library in C takes no other
+        raise InputError(f"--workdir {files.utf8(path)} must be a path in UTF-8")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a")
