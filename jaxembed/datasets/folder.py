@@ -20,6 +20,8 @@ from jaxembed.types import Batch, Published
 SMALLEST = dict(path="docs/results", size=8, test=0.3)
 # Folder names of the splits, which are used only if there is a top-level `train` folder.
 SPLITS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
+# Unreadable pictures that are named.
+_SHOWN = 10
 _FORMAT = 1  # of the cache; increase it when decoding changes
 
 
@@ -73,8 +75,10 @@ def load(
     """
     listing = scan(files.expanded(path), what="config.data.path")
     arrays, unreadable = _load(listing, Shape(size, size, channels))
-    for each in unreadable:
+    for each in unreadable[:_SHOWN]:
         print(each, file=sys.stderr)
+    if len(unreadable) > _SHOWN:
+        print(f"skipping {len(unreadable) - _SHOWN} more", file=sys.stderr)
     counts = f"{len(unreadable)} of {len(listing.names)}"
     if unreadable:
         print(f"{counts} pictures in {path} cannot be read", file=sys.stderr)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from jaxembed import datasets, files, options
-from jaxembed.datasets.prepared import records
+from jaxembed.datasets.prepared import description, records
 from jaxembed.errors import InputError
 from jaxembed.types import Published
 
@@ -38,7 +38,7 @@ def _find(name: str, root: Path) -> Path:
     known = dict.fromkeys((*datasets.sources(), *download.SOURCES, *prepared))
     if name not in known and name.split("/")[0] in tfds.list_builders(with_community_datasets=False):
         raise InputError(
-            f"{name} is not prepared in {root} (there is: {', '.join(prepared) or 'nothing'}); prepare it with "
+            f"{name} is not prepared in {root} (there is: {description.listed(prepared)}); prepare it with "
             f"`tfds build {name} --file_format=array_record --data_dir={root}`, which needs TensorFlow"
         )
     options.choose(name, known, what="config.data.name")

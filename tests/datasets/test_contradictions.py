@@ -121,6 +121,40 @@ def test_a_class_name_that_occurs_twice_is_refused(folder, limit):
     assert r"got 'be\\x07ch' 2 times" in refusal(folder, limit)
 
 
+def described(folder, *, shape: tuple[int, ...] = (5, 7, 3), classes: int = 3) -> None:
+    """Change the description of the images and the number of classes."""
+    features = json.loads((folder / "features.json").read_text())
+    inside = features["featuresDict"]["features"]
+    inside["picture"]["image"]["shape"]["dimensions"] = [str(side) for side in shape]
+    inside["kind"]["classLabel"]["numClasses"] = str(classes)
+    (folder / "features.json").write_text(json.dumps(features))
+
+
+@pytest.mark.parametrize("shape", [(5, 7, 3, 1), (0, 7, 3), (-1, 7, 3)])
+def test_a_shape_that_is_no_images_is_refused(folder, shape):
+    described(folder, shape=shape)
+    assert "must have uint8 images of one static shape" in refusal(folder, 1.0)
+
+
+def test_a_number_of_classes_that_is_not_that_of_the_names_is_refused(folder):
+    described(folder, classes=2)
+    assert "a name for each of its 2 classes, got 3" in refusal(folder, 1.0)
+    (folder / "kind.labels.txt").unlink()
+    # Would be as many names, of which TFDS makes up each.
+    described(folder, classes=10**12)
+    assert "must have 1 to 1000000 classes, got 1000000000000" in refusal(folder, 1.0)
+
+
+def test_a_few_of_many_splits_are_listed(folder):
+    info = json.loads((folder / "dataset_info.json").read_text())
+    splits = [info["splits"][0] | {"name": f"part{number}"} for number in range(500)]
+    (folder / "dataset_info.json").write_text(json.dumps(info | {"splits": splits}))
+    error = refusal(folder, 1.0)
+    assert "must have the splits train and test" in error
+    assert "and 490 more" in error
+    assert len(error) < 300
+
+
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
 def test_what_can_be_converted_is(folder, good, limit):
     grey = np.arange(35, dtype=np.uint8).reshape(5, 7)

@@ -249,3 +249,14 @@ def test_classes_that_would_be_printed_alike_are_refused(photos):
     with pytest.raises(InputError, match="names differ when printed") as caught:
         load(photos)
     assert "\n" not in str(caught.value)
+
+
+def test_a_few_of_many_unreadable_files_are_named(photos, capsys):
+    for number in range(100):
+        Image.new("L", (3, 5), number).save(photos / "dog" / f"good {number}.png")
+        (photos / "cat" / f"bad {number}.png").write_text("text")
+    load(photos)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if line.startswith("skipping")][-1] == "skipping 90 more"
+    assert len([line for line in lines if "not an image format" in line]) == 10
+    assert "100 of 212 pictures" in lines[-1]

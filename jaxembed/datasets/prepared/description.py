@@ -1,6 +1,8 @@
 """The description of a prepared TFDS folder: its splits, its classes and the shape of its images."""
 
 import collections
+import itertools
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,9 @@ from jaxembed.errors import InputError
 from jaxembed.pictures import MODES
 
 SPLITS = ("train", "test")
+_MOST_CLASSES = 10**6
+# Names that an error lists.
+_SHOWN = 10
 
 
 class Description(NamedTuple):
@@ -53,10 +58,19 @@ def read(name: str, folder: Path) -> Description:
     return Description(*splits, features[image].shape, _classes(name, features[label]))
 
 
+def listed(names: Collection[str]) -> str:
+    """List the first few names for an error."""
+    some = ", ".join(map(files.printable, itertools.islice(names, _SHOWN)))
+    return f"{some} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else some or "none"
+
+
 def _classes(name: str, label: Any) -> tuple[str, ...]:
-    if not label.num_classes:
-        raise InputError(f"{name} must have classes, got none")
+    # Without names, TFDS makes up one for each number.
+    if not 0 < (label.num_classes or 0) <= _MOST_CLASSES:
+        raise InputError(f"{name} must have 1 to {_MOST_CLASSES} classes, got {label.num_classes}")
     classes = tuple(map(files.printable, label.names))
+    if len(classes) != label.num_classes:
+        raise InputError(f"{name} must have a name for each of its {label.num_classes} classes, got {len(classes)}")
     ((common, count),) = collections.Counter(classes).most_common(1)
     if count > 1:
         raise InputError(f"{name} must have class names that differ, got {common!r} {count} times")
@@ -74,13 +88,14 @@ def _supervised(name: str, info: Any) -> tuple[str, str]:
         raise InputError(
             f"{name} must be an image classification dataset, with supervised keys (Image, ClassLabel); got {got}"
         )
-    if None in supervised[0].shape or supervised[0].np_dtype != np.uint8:
-        got = f"{np.dtype(supervised[0].np_dtype).name} of shape {supervised[0].shape}"
+    shape = supervised[0].shape
+    if len(shape) != 3 or not all(shape) or supervised[0].np_dtype != np.uint8:
+        got = f"{np.dtype(supervised[0].np_dtype).name} of shape {shape}"
         raise InputError(f"{name} must have uint8 images of one static shape, got {got}")
-    if supervised[0].shape[-1] not in MODES:
-        raise InputError(f"{name} must have grey or RGB images, 1 or 3 channels; got {supervised[0].shape[-1]}")
+    if shape[-1] not in MODES:
+        raise InputError(f"{name} must have grey or RGB images, 1 or 3 channels; got {shape[-1]}")
     if not set(SPLITS) <= set(info.splits):
-        raise InputError(f"{name} must have the splits train and test, got {', '.join(info.splits) or 'none'}")
+        raise InputError(f"{name} must have the splits train and test, got {listed(info.splits)}")
     if (got := info.file_format and info.file_format.value) != "array_record":
         raise InputError(
             f"{name} must be prepared as array_record, got {got} in {info.data_dir}; remove that folder and run "
