@@ -87,9 +87,9 @@ def read(file: Path, shape: Shape) -> Pixels:
 
 
 def open_rgb(file: Path | io.BytesIO) -> Image.Image:
-    """Open a picture for display: full size, EXIF orientation applied, RGB; raises Pillow's own errors."""
-    with Image.open(file) as opened:
-        return ImageOps.exif_transpose(opened).convert("RGB")
+    """Open a picture for display: full size, converted to RGB as `to_pixels` does; raises Pillow's own errors."""
+    with Image.open(file, formats=_formats()) as opened:
+        return _flatten(ImageOps.exif_transpose(opened)).convert("RGB")
 
 
 def stream(files: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Unreadable]]:

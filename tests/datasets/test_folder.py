@@ -260,3 +260,27 @@ def test_a_few_of_many_unreadable_files_are_named(photos, capsys):
     assert [line for line in lines if line.startswith("skipping")][-1] == "skipping 90 more"
     assert len([line for line in lines if "not an image format" in line]) == 10
     assert "100 of 212 pictures" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("picture", "shown"),
+    [
+        (Image.fromarray(np.full((2, 3), 300, np.uint16)), (1, 1, 1)),
+        (Image.new("RGBA", (3, 2), (9, 8, 7, 0)), (255, 255, 255)),
+        (Image.new("CMYK", (3, 2), (255, 0, 0, 0)), (0, 255, 255)),
+    ],
+    ids=["16 bits", "transparent", "CMYK"],
+)
+def test_a_picture_is_displayed_with_the_colours_that_are_learned(tmp_path, picture, shown):
+    picture.save(tmp_path / "picture.tiff")
+    opened = pictures.open_rgb(tmp_path / "picture.tiff")
+    assert opened.getpixel((1, 1)) == shown
+    np.testing.assert_array_equal(np.asarray(opened), pictures.read(tmp_path / "picture.tiff", Shape(2, 3, 3)))
+
+
+def test_formats_that_start_a_program_are_not_opened_for_display(tmp_path):
+    (tmp_path / "picture.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n%%EndComments\n%%EOF\n"
+    )
+    with pytest.raises(Image.UnidentifiedImageError):
+        pictures.open_rgb(tmp_path / "picture.png")
