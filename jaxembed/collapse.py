@@ -19,6 +19,7 @@ def spread(rows: Float[Array, "n ..."], scale: Float[Array, ""] | None = None) -
     """
     rows = rows.reshape(len(rows), -1)
     if scale is None:
+        rows = rows / _unit(rows)
         scale = jnp.sqrt(jnp.mean(jnp.sum(jnp.square(rows), axis=1)))
     return deviation(rows) / jnp.maximum(scale, 1e-12)
 
@@ -26,4 +27,12 @@ def spread(rows: Float[Array, "n ..."], scale: Float[Array, ""] | None = None) -
 def deviation(rows: Float[Array, "n ..."]) -> Float[Array, " n"]:
     """Distance of each row from the mean of all rows."""
     rows = rows.reshape(len(rows), -1)
-    return jnp.linalg.norm(rows - jnp.mean(rows, axis=0, keepdims=True), axis=1)
+    centred = rows - jnp.mean(rows, axis=0, keepdims=True)
+    unit = _unit(centred)
+    return unit * jnp.linalg.norm(centred / unit, axis=1)
+
+
+def _unit(rows: Float[Array, "n k"]) -> Float[Array, ""]:
+    """Return what rows are divided by so that their squares do not overflow: 1, except in a run that diverges."""
+    largest = jnp.max(jnp.abs(rows))
+    return jnp.where(largest > 1e15, largest, 1)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxembed.kernels import logsumexp
@@ -54,7 +55,8 @@ def ntxent(embeddings: Float[Array, "n d"], *, temperature: float) -> Float[Arra
 
     Rows i and i + n/2 are two views of the same image, so each is the other's positive; the remaining n - 2 rows
     are the negatives. Row i's loss is -log softmax_j(cos(i, j) / temperature) at its positive, j ≠ i. All
-    similarities come from one [n, n] matmul; a row of zeros has similarity 0 and a finite gradient.
+    similarities come from one [n, n] matmul; a row of zeros has similarity 0 and a finite gradient, and so, nearly,
+    has a row shorter than 1e-12.
 
     Args:
       embeddings: [n, d] float, of any scale: only their directions matter.
@@ -123,7 +125,7 @@ def margin(
       same: [...] bool, True where both are in the same class.
       margin: > 0, in the units of the embedding; Euclidean, not cosine.
     Returns:
-      [...] float, >= 0, in squared units of the embedding.
+      [...] float, >= 0, in squared units of the embedding; infinite, with a finite gradient, where d² overflows.
     Raises:
       ValueError: if the margin is not positive.
     Source: Hadsell et al. 2006, eq. (4), with Y = 0 for a pair in the same class.
@@ -137,7 +139,8 @@ def margin_pairs(
     """Score every pair of n rows with `margin`, with distances from one matmul instead of an [n, n, d] array.
 
     The squared distances are |x|² + |y|² - 2 x·y, relative to the mean row. Rounding leaves an error of a millionth
-    of |x|² + |y|², so a pair with a smaller squared distance counts as coinciding.
+    of |x|² + |y|², so a pair with a smaller squared distance counts as coinciding; where that sum overflows, the
+    squared distance is infinite.
 
     Args:
       embeddings: [n, d] float.
@@ -153,7 +156,9 @@ def margin_pairs(
     lengths = lengths[:, None] + lengths[None, :]
     # Full float32: subtracting nearly equal numbers would leave no correct digits in TF32 or bfloat16.
     squared = lengths - 2 * jnp.matmul(embeddings, embeddings.T, precision="highest")
-    return _margin(jnp.where(squared > 1e-6 * lengths, squared, 0), same, margin)
+    squared = jnp.where(squared > 1e-6 * lengths, squared, 0)
+    # Beyond float32, the difference above is NaN, and a run that has diverged would seem to have no loss.
+    return _margin(jnp.where(jnp.isinf(lengths), jnp.inf, squared), same, margin)
 
 
 def _margin(squared: Float[Array, "..."], same: Bool[Array, "..."], margin: float) -> Float[Array, "..."]:
@@ -164,6 +169,10 @@ def _margin(squared: Float[Array, "..."], same: Bool[Array, "..."], margin: floa
 
 
 def _normalise(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    # The squares of larger numbers overflow, and every direction would be 0. The scale, which no direction depends
+    # on, needs no gradient.
+    largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1, keepdims=True))
+    rows = rows / jnp.where(largest > 1e15, largest, 1)
     norms = _safe_sqrt(jnp.sum(jnp.square(rows), axis=-1, keepdims=True))
     return rows / jnp.maximum(norms, 1e-12)
 

@@ -45,7 +45,8 @@ def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
     weight = _share(same) / 2 + _share(different) / 2
     active = different & (loss > 0)
     return {
-        "loss": jnp.sum(weight * loss, axis=1),
+        # Without the diagonal: 0 times an infinite loss is NaN.
+        "loss": jnp.sum(weight * loss, axis=1, where=weight > 0),
         "active": jnp.sum(active * _share(different), axis=1),
         # In margins: the loss does not fix the origin, so lengths cannot serve as the unit.
         "spread": collapse.spread(z, jnp.asarray(margin)),
