@@ -54,7 +54,7 @@ class Finished(NamedTuple):
       folder: of the run.
       config: its config.json, as this version writes it.
       record: its result.json.
-      lines: its metrics.jsonl.
+      lines: its metrics.jsonl, without values that are not finite.
       sample: its sample.npz.
     """
 
@@ -102,11 +102,11 @@ def read(folder: Path) -> Finished:
         raise InputError(f"{folder} holds an unfinished run: it has no {workdir.RESULT}")
     try:
         config, record = identity.current(files.read_json(file)), result(folder)
-        lines = metrics.read(folder / workdir.METRICS)
+        lines = _finite(metrics.read(folder / workdir.METRICS))
     except (OSError, RecursionError) as error:
         raise InputError(f"{folder} cannot be read: {error}") from error
     kinds.check(file, config, CONFIG)
-    if not any(kinds.is_number(line.get("train/loss")) for line in lines):
+    if not any("train/loss" in line for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
     return Finished(folder, config, record, lines, sample.read(folder))
 
@@ -117,3 +117,8 @@ def result(folder: Path) -> dict[str, Any]:
     record = files.read_json(file)
     kinds.check(file, record, RECORD, optional=OPTIONAL)
     return record
+
+
+def _finite(lines: list[Line]) -> list[Line]:
+    finite = ({name: value for name, value in line.items() if kinds.is_number(value)} for line in lines)
+    return [line for line in finite if line.keys() >= set(metrics.ALWAYS)]

@@ -5,12 +5,14 @@ import itertools
 import finished_runs
 import matplotlib
 import numpy as np
+import odd_runs
 import pytest
 from matplotlib.figure import Figure
+from odd_names import NAMES
 from PIL import Image
 
 from jaxembed import figures
-from jaxembed.figures import plots, style
+from jaxembed.figures import fonts, names, plots, style
 
 
 def texts(figure) -> str:
@@ -177,3 +179,54 @@ def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
     before = dict(matplotlib.rcParams)
     figures.draw(finished_runs.make(tmp_path / "run"))
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
+    folder = tmp_path / "runs"
+    run = odd_runs.make(folder, experiments=1)[0]  # $$, which draws all figures
+    with style.style():
+        figure = figures.embeddings(run)
+        style.save(figure, tmp_path / "figure.png")
+    legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert legend == [names.drawn(name, plots.MARGIN) for name in NAMES[:10]]
+    assert {"$$", "$0-$10", "_hidden"} <= set(legend)
+    assert not any(text.get_parse_math() for text in figure.findobj(matplotlib.text.Text))
+
+
+def test_a_letter_of_no_font_is_an_escape_and_never_a_box(tmp_path, monkeypatch):
+    monkeypatch.setattr(fonts, "installed", lambda: ())
+    assert names.drawn("中\u202e\udce9\n$é") == r"\u4e2d\u202e\udce9\n$é"
+    figures.draw(odd_runs.make(tmp_path, experiments=4, drawn=False)[3])  # a missing glyph is a warning
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("abcdefghij", 10, "abcdefghij"),
+        ("abcdefghijk", 10, "abcdef…ijk"),
+        ("中中中中中中", 12, "中中中中中中"),
+        ("中中中中中中中", 12, "中中中中…中"),
+        ("ab\nc\ndefghi", 9, "ab\\nc…ghi"),
+        ("\n" * 5, 3, "\\n…"),
+        ("", 3, ""),
+    ],
+)
+def test_a_long_name_gives_way_in_the_middle(text, limit, expected):
+    assert names.written(text, limit) == expected
+
+
+def test_the_figures_of_runs_with_long_names_are_as_large_as_others(tmp_path):
+    figures.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
+    for file in sorted((tmp_path / "4" / "figures").iterdir()):
+        with Image.open(file) as picture:
+            assert picture.width <= 1200
+            edges = np.asarray(picture.convert("L"))[:, [0, 1, -2, -1]]
+            assert (edges == 255).mean() > 0.97
+
+
+def test_thousands_of_classes_are_one_cloud_of_points_and_no_legend():
+    points, labels = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 7
+    axes = style.figure(3, 3)[1][0, 0]
+    plots.scatter(axes, points, 700 * labels, [f"class {i}" for i in range(5000)])
+    assert len(axes.collections) == 1
+    assert not axes.texts

@@ -282,3 +282,19 @@ def test_a_point_of_the_report_in_the_repository_shows_its_image(page):
     image, near = page.tell(IMAGES, top)
     assert page.shown_at(0, top, image)["sources"] == [image, *near]
     assert page.errors() == []
+
+
+def test_thousands_of_classes_have_no_button_each_and_the_notes_say_so():
+    names = tuple(f"class {i}" for i in range(interactive.BUTTONS + 1))
+    row, notes = interactive.view([("run", finished(0, classes=names))]).children
+    assert "The 101 classes are too many for a button each." in notes.text
+    assert len(row.children) == 1
+    legend, _, notes = interactive.view([("run", finished(0, classes=names[1:]))]).children
+    assert len(legend.labels) == interactive.BUTTONS
+    assert "<b>Click</b> a class above" in notes.text
+
+
+def test_long_names_are_shortened_in_buttons_and_titles_and_lines_are_one():
+    legend, row, _ = interactive.view([("t" * 900, finished(0, classes=("n" * 300, "a\nb", "\u202ec")))]).children
+    assert legend.labels == ["n" * 21 + "…" + "n" * 10, r"a\nb", r"\u202ec"]
+    assert len(row.children[0].title.text.text) < 170

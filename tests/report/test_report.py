@@ -7,12 +7,13 @@ import finished_runs
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from jaxembed import files, measures, report
 from jaxembed.figures import style
 from jaxembed.measures import Column
 from jaxembed.report import __main__ as command
-from jaxembed.report import comparison, experiments, findings, markdown, page, tables
+from jaxembed.report import comparison, experiments, findings, markdown, page, paper, tables
 
 NAMES = {f"{name}_rows.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
 
@@ -141,6 +142,19 @@ def test_the_geometry_of_the_best_is_a_sentence_with_its_unit(tmp_path):
     assert second.endswith("relative to the distance between them, in the embedding of one: CDNV 0.100.")
 
 
+def test_ties_are_one_sentence_of_bounded_length(tmp_path):
+    runs = [
+        finished_runs.make(tmp_path / str(index), experiment=f"{index}" * 200, metrics={"cdnv": cdnv})
+        for index, cdnv in enumerate([0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1])
+    ]
+    accuracy, _, overlap, cdnv = findings.sentences("rows", grouped(runs)["rows"])
+    assert accuracy.startswith("7 of 7 experiments have the highest kNN accuracy on rows: 80.00 (000")
+    assert "overlap least in 7 of 7 embeddings, those of 000" in overlap
+    assert "in 6 of 7 embeddings, those of 000" in cdnv
+    assert cdnv.endswith("444 and 2 more: CDNV 0.100.")
+    assert max(map(len, (accuracy, overlap, cdnv))) < 500
+
+
 def test_a_collapsed_experiment_is_named(runs):
     collapsed = runs[3]._replace(record=runs[3].record | {"collapsed": True})
     assert findings.sentences("rows", grouped([runs[0], collapsed])["rows"])[-1].endswith(
@@ -253,6 +267,34 @@ def test_experiments_beyond_the_colours_have_lines_of_their_own(tmp_path):
     runs = [finished_runs.make(tmp_path / str(i), experiment=f"e{i}") for i in range(10)]
     lines = comparison.curves(grouped(runs)["rows"]).axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
+
+
+def test_of_forty_experiments_each_has_its_name_and_its_panel_in_the_figures_and_the_pdf(tmp_path):
+    runs = [finished_runs.make(tmp_path / f"r{i}", experiment=f"_experiment {i}") for i in range(40)]
+    [(dataset, group)] = grouped(runs).items()
+    names = [each.name for each in group]
+    pictures = comparison.draw(dataset, group[:17], tmp_path)
+    assert [picture.title for picture in pictures if "embeddings" in picture.title] == [
+        "rows: the embeddings side by side (1 of 2)",
+        "rows: the embeddings side by side (2 of 2)",
+    ]
+    for picture in pictures:
+        with Image.open(picture.file) as drawn:
+            assert max(drawn.size) < 2500
+    for _, most, *_ in comparison.COMPARISONS.values():
+        parts = list(comparison._parts(group, most))
+        assert [each.name for part in parts for each in part] == names
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1 + len(parts)
+    with style.style():
+        figure = comparison.curves(group[:32])
+        figure.draw_without_rendering()
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == names[:32]
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.axes[0].bbox.y0
+    assert figure.axes[0].bbox.height > 300
+    assert paper.write({dataset: group}, {dataset: pictures}, tmp_path).stat().st_size > 0
 
 
 def test_each_measure_has_its_direction_and_unit():
