@@ -1,5 +1,7 @@
 """Optimizer and learning-rate schedule from a config section."""
 
+from typing import Any
+
 import jax
 import optax
 from optax import contrib
@@ -7,11 +9,10 @@ from optax import contrib
 from jaxembed import options
 from jaxembed.errors import InputError
 from jaxembed.options import Fraction, NonNegative, PositiveFloat
-from jaxembed.types import Section
 
 
 def make(
-    section: Section, steps_per_epoch: int, total_steps: int
+    section: Any, steps_per_epoch: int, total_steps: int
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
     """Make the optimizer that config.optimizer names, and its schedule: step -> learning rate.
 

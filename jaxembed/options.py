@@ -6,30 +6,32 @@
 import difflib
 import importlib
 import inspect
-import math
-import operator
 import pkgutil
-import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import ModuleType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from ml_collections import ConfigDict
 
+from jaxembed import values
 from jaxembed.errors import InputError
-from jaxembed.types import Section
 
 # Annotations of options: a type and, in words that an error repeats, bounds of the number or of each in a tuple.
-Positive = Annotated[int, "> 0"]
-Count = Annotated[int, ">= 0"]
-PositiveFloat = Annotated[float, "> 0"]
-NonNegative = Annotated[float, ">= 0"]
+# They have an upper end as well: Python's numbers have none, and JAX counts in 32 bits.
+Positive = Annotated[int, "> 0", "<= 2147483647"]
+Count = Annotated[int, ">= 0", "<= 2147483647"]
+# The square of a number between these is one that float32 has.
+PositiveFloat = Annotated[float, "> 0", "in [1e-12, 1e9]"]
+NonNegative = Annotated[float, ">= 0", "<= 1e9"]
 Share = Annotated[float, "in [0, 1]"]
 Fraction = Annotated[float, "in [0, 1)"]
 # A share of something if below 1, else a whole number of it.
-Portion = Annotated[float, ">= 0", "below 1 or whole"]
-Widths = Annotated[tuple[int, ...], "> 0"]
-SomeWidths = Annotated[tuple[int, ...], "> 0", "not empty"]
+Portion = Annotated[float, ">= 0", "<= 2147483647", "below 1 or whole"]
+# Of a layer; and how often a layer is repeated, which takes longer to compile each time.
+Width = Annotated[int, "> 0", "<= 65536"]
+Depth = Annotated[int, "> 0", "<= 64"]
+Widths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long"]
+SomeWidths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long", "not empty"]
 
 
 def names(package: ModuleType) -> tuple[str, ...]:
@@ -47,15 +49,14 @@ def choose(name: Any, known: Iterable[Hashable], *, what: str) -> None:
     """Raise an InputError that lists the known names, unless the name is one of them."""
     known = tuple(known)
     # 18.0 equals 18, and True equals 1, but neither is what was meant.
-    if not any(name == each and type(name) is type(each) for each in known):
-        listed = ", ".join(map(str, known))
-        raise InputError(f"{what} must be one of {listed}; got {name!r}{nearest(name, known)}")
+    if not any(type(name) is type(each) and name == each for each in known):
+        raise InputError(f"{what} must be one of {_listed(known)}; got {values.shown(name)}{nearest(name, known)}")
 
 
 def section(value: Any, *, what: str) -> dict[str, Any]:
     """Return a config section as a dict; InputError if it is a plain value."""
     if not isinstance(value, Mapping | ConfigDict):
-        raise InputError(f"{what} must be a section, got {value!r}")
+        raise InputError(f"{what} must be a section, got {values.shown(value)}")
     return dict(value)
 
 
@@ -63,9 +64,9 @@ def named(value: Any, *, what: str) -> tuple[str, dict[str, Any]]:
     """Take the name out of a config section: (name, the other options)."""
     options = section(value, what=what)
     if "name" not in options:
-        raise InputError(f"{what} lacks a name; got {', '.join(options) or 'nothing'}")
+        raise InputError(f"{what} lacks a name; got {_listed(options) or 'nothing'}")
     if not isinstance(options["name"], str):
-        raise InputError(f"{what}.name must be text, got {options['name']!r}")
+        raise InputError(f"{what}.name must be text, got {values.shown(options['name'])}")
     return options.pop("name"), options
 
 
@@ -99,22 +100,32 @@ def divide(value: Any, *functions: Callable[..., Any], what: str) -> list[dict[s
         name for each in takes for name, parameter in each.items() if parameter.default is not parameter.empty
     }
     if not isinstance(value, Mapping | ConfigDict):
-        raise InputError(f"{what} must be a section with {', '.join(known) or 'no options'}; got {value!r}")
+        raise InputError(
+            f"{what} must be a section with {', '.join(known) or 'no options'}; got {values.shown(value)}"
+        )
     options = dict(value)
     for name in options:
         if name not in known:
-            listed = ", ".join(known) or "none"
-            raise InputError(f"{what} has no option {name!r}{nearest(name, known)}; it takes: {listed}")
+            taken = ", ".join(known) or "none"
+            raise InputError(f"{what} has no option {values.shown(name)}{nearest(name, known)}; it takes: {taken}")
     if missing := [name for name in known if name not in options and name not in optional]:
-        raise InputError(f"{what} lacks {', '.join(missing)}; got {', '.join(options) or 'nothing'}")
+        raise InputError(f"{what} lacks {', '.join(missing)}; got {_listed(options) or 'nothing'}")
     checked = {name: _checked(option, known[name], what=f"{what}.{name}") for name, option in options.items()}
     return [{name: checked[name] for name in each if name in checked} for each in takes]
 
 
 def nearest(name: Any, known: Iterable[Hashable]) -> str:
     """Return ` (did you mean 'x'?)` for the closest known name, or nothing if none is close."""
-    close = difflib.get_close_matches(str(name), list(map(str, known)), n=1)
+    close = difflib.get_close_matches(_text(name), list(map(str, known)), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _text(name: Any) -> str:
+    return name if isinstance(name, str) else values.shown(name)
+
+
+def _listed(names: Iterable[Any]) -> str:
+    return " ".join(", ".join(map(_text, names)).split())
 
 
 def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -128,55 +139,4 @@ def _checked(value: Any, annotation: Any, *, what: str) -> Any:
     kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     if get_origin(kind) is Literal:
         choose(value, get_args(kind), what=what)
-    fits, words = _TYPES.get(kind, (lambda _: True, ""))
-    if not fits(value):
-        raise InputError(f"{what} must be {words}, got {value!r}")
-    for bound in bounds:
-        if bound == "not empty":
-            if not value:
-                raise InputError(f"{what} must not be empty")
-        elif bound == "below 1 or whole":
-            if value >= 1 and value != int(value):
-                raise InputError(f"{what} must be a share below 1 or a whole number, got {value}")
-        elif not all(_holds(bound, number) for number in (value if isinstance(value, tuple) else (value,))):
-            raise InputError(f"{what} must be {bound}, got {value}")
-    return float(value) if kind is float else value
-
-
-def _holds(bound: str, number: int | float) -> bool:
-    """Say whether a number is within a bound: `> 0`, `>= 0`, or an interval such as `in [0, 1)`."""
-    if interval := re.fullmatch(r"in ([\[(])(\S+), (\S+)([\])])", bound):
-        opening, low, high, closing = interval.groups()
-        above, below = _COMPARE[">=" if opening == "[" else ">"], _COMPARE["<=" if closing == "]" else "<"]
-        return above(number, float(low)) and below(number, float(high))
-    sign, limit = bound.split()
-    return _COMPARE[sign](number, float(limit))
-
-
-_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-# By type: what is true of a value that fits, and the type in words. Other types are not checked.
-_TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
-    int: (_is_whole, "a whole number"),
-    float: (_is_number, "a finite number"),
-    str: (lambda value: isinstance(value, str), "text"),
-    bool: (lambda value: isinstance(value, bool), "True or False"),
-    tuple[int, ...]: (
-        lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
-        "a tuple of whole numbers",
-    ),
-    tuple[str, ...]: (
-        lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value),
-        "a tuple of names",
-    ),
-    Section: (lambda value: isinstance(value, Mapping | ConfigDict), "a section"),
-}
+    return values.check(value, kind, bounds, what=what)

@@ -85,13 +85,18 @@ def fit(
       the trained probe: embeddings [n, d] -> classes [n].
     """
     standardise = _standardiser(embeddings)
-    network = model.MLP((*settings.hidden, classes), settings.dropout)
-    params = _train(network, settings, key, standardise(embeddings), labels)
+    classifier = network(settings, classes)
+    params = _train(classifier, settings, key, standardise(embeddings), labels)
 
     def classify(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
-        return np.asarray(_predict(network, params, standardise(rows)))
+        return np.asarray(_predict(classifier, params, standardise(rows)))
 
     return classify
+
+
+def network(settings: Settings, classes: int) -> model.MLP:
+    """Make the network of a probe: standardised embeddings -> a logit for each class."""
+    return model.MLP((*settings.hidden, classes), settings.dropout)
 
 
 def _standardiser(

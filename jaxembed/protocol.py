@@ -7,7 +7,7 @@ from typing import Any, Literal
 from jaxembed import augment, measures, options, probe
 from jaxembed.errors import InputError
 from jaxembed.options import Count, Positive
-from jaxembed.types import Augment, Section
+from jaxembed.types import Augment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Protocol:
     mlp: probe.Settings
 
 
-def make(section: Section) -> Protocol:
+def make(section: Any) -> Protocol:
     """Make the protocol that config.evaluate describes; InputError at what does not fit."""
     what = "config.evaluate"
     for module in measures.modules():
@@ -49,6 +49,6 @@ def make(section: Section) -> Protocol:
     return options.call(Protocol, given | made, what=what)
 
 
-def _augmentation(section: Section, *, what: str) -> Augment | None:
+def _augmentation(section: Any, *, what: str) -> Augment | None:
     made = augment.compose(section, what=what)
     return made if section else None

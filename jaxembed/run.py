@@ -1,7 +1,6 @@
 """A run: one config made into its parts, everything in it checked before anything starts."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from jaxembed import datasets, encoders, mesh, model, objectives, optim, options, protocol
+from jaxembed import capacity, datasets, encoders, mesh, model, objectives, optim, options, probe, protocol, values
 from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError
 from jaxembed.options import Count, NonNegative, Positive
@@ -81,9 +80,10 @@ def check_sections(config: Section) -> None:
         options.choose(name, SECTIONS, what="a section of the config")
     if missing := [name for name in SECTIONS if name not in config]:
         raise InputError(f"the config lacks {', '.join(missing)}; it needs {', '.join(SECTIONS)}")
+    seed = config["seed"]
     # JAX would map a larger seed to a smaller one.
-    if not isinstance(config["seed"], int) or not 0 <= config["seed"] < 2**32:
-        raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {config['seed']!r}")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {values.shown(seed)}")
 
 
 def load(config: Section, *, data_dir: str | None) -> Dataset:
@@ -104,14 +104,20 @@ def build(config: Section, dataset: Dataset) -> Run:
     embedder = model.Embedder(encoder, objective.head)
     # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
     key, image = jax.random.key(0), jnp.zeros(image_shape)
-    variables = jax.eval_shape(partial(embedder.init, train=False), key, image[None])
+    shapes = capacity.shapes(embedder, image[None])
     views, _ = jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
-    _check_chunk(training, len(views) * training.batch_size, devices.size, "batch_stats" in variables)
+    rows = len(views) * training.batch_size
+    _check_chunk(training, rows, devices.size, shapes.has_statistics)
     if measured.augmentation is not None:
         jax.eval_shape(measured.augmentation, key, image)
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
+    capacity.check_steps(training.epochs, steps_per_epoch, what="config.train.epochs")
     total_steps = training.epochs * steps_per_epoch
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
+    rows = (training.chunk or rows) // devices.size
+    itemsize = jnp.dtype(training.dtype).itemsize
+    capacity.check_memory(shapes, optimizer, rows=rows, itemsize=itemsize, what="config.encoder")
+    _check_probes(measured, dataset, shapes.outputs.embedding)
     return Run(
         model=embedder,
         objective=objective,
@@ -139,6 +145,16 @@ def _check_chunk(training: Training, views: int, devices: int, has_statistics: b
         )
     if not chunk and training.statistics == "chunk":
         raise InputError("config.train.statistics='chunk' needs config.train.chunk, got 0")
+
+
+def _check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:
+    rows = len(dataset.train.labels) * (1 + protocol.views)
+    capacity.check_rows(rows, embedding.shape[1], what="config.evaluate.views")
+    for name, settings in (("linear", protocol.linear), ("mlp", protocol.mlp)):
+        what, batch_size = f"config.evaluate.{name}", min(settings.batch_size, rows)
+        capacity.check_steps(settings.epochs, rows // batch_size, what=f"{what}.epochs")
+        network = capacity.shapes(probe.network(settings, len(dataset.classes)), jnp.zeros(embedding.shape))
+        capacity.check_memory(network, optax.adam(0.0), rows=batch_size, itemsize=4, what=what)
 
 
 def _check_counts(training: Training, protocol: Protocol, dataset: Dataset, devices: int) -> None:

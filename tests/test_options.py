@@ -19,6 +19,9 @@ def make(
     widths: options.SomeWidths,
     scale: Annotated[float, "in (0, 2]"],
     flag: bool,
+    plain: int = 0,
+    real: float = 0.0,
+    positive: options.PositiveFloat = 1.0,
 ):
     return count, share, kind, depth, widths, scale, flag
 
@@ -51,6 +54,19 @@ def test_what_fits_is_passed_and_a_whole_number_becomes_a_float_where_one_is_wan
         ({"scale": 0}, "config.x.scale must be in (0, 2], got 0"),
         ({"scale": 2.1}, "config.x.scale must be in (0, 2], got 2.1"),
         ({"flag": 1}, "config.x.flag must be True or False, got 1"),
+        ({"count": 10**400}, "config.x.count must be <= 2147483647, got about 1e400"),
+        ({"count": -(10**5000)}, "config.x.count must be > 0, got about -1e5000"),
+        ({"widths": (3, 2**63)}, "config.x.widths must be <= 65536, got (3, 9223372036854775808)"),
+        ({"widths": (3,) * 65}, "config.x.widths must be at most 64 long, got 65 numbers"),
+        ({"plain": 2**31}, "config.x.plain must be in [-2147483648, 2147483647], got 2147483648"),
+        ({"real": 10**400}, "config.x.real must be in [-3.4e+38, 3.4e+38], got about 1e400"),
+        ({"real": 1e308}, "config.x.real must be in [-3.4e+38, 3.4e+38], got 1e+308"),
+        ({"positive": 1e308}, "config.x.positive must be in [1e-12, 1e9], got 1e+308"),
+        ({"positive": 5e-324}, "config.x.positive must be in [1e-12, 1e9], got 5e-324"),
+        ({"kind": 10**5000}, "config.x.kind must be one of a, b; got about 1e5000"),
+        ({"flag": ConfigDict({"a": {"b": 1}})}, "config.x.flag must be True or False, got {'a': {'b': 1}}"),
+        ({"flag": "x" * 9999}, "config.x.flag must be True or False, got 'xxx"),
+        ({10**5000: 1}, "config.x has no option about 1e5000; it takes: count, share, kind"),
         ({"cuont": 1}, "config.x has no option 'cuont' (did you mean 'count'?); it takes: count, share, kind"),
     ],
 )
@@ -58,6 +74,8 @@ def test_what_does_not_fit_is_named_with_its_path(change, message):
     with pytest.raises(InputError) as error:
         options.call(make, GOOD | change, what="config.x")
     assert str(error.value).startswith(message)
+    assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 500
 
 
 def test_a_missing_option_and_a_value_in_place_of_a_section_are_named():

@@ -5,8 +5,8 @@ from conftest import OBJECTIVES
 from ml_collections import ConfigDict
 
 from configs import protocols
-from jaxembed import run
-from jaxembed.errors import InputError
+from jaxembed import mesh, run
+from jaxembed.errors import InputError, OutOfMemory
 from jaxembed.measures import neighbours
 
 MLP = protocols.DIGITS["mlp"]
@@ -85,6 +85,71 @@ def test_a_config_that_makes_no_sense_is_refused_in_one_line(section, key, value
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("train", {"epochs": 2**31 - 1}, "config.train.epochs must be at most 113025455, with 19 steps an epoch"),
+        (
+            "evaluate",
+            {"linear": protocols.DIGITS["linear"] | {"epochs": 2**31 - 1}},
+            "config.evaluate.linear.epochs must be at most 113025455, with 19 steps an epoch; got 2147483647",
+        ),
+        ("train", {"epochs": 2**31}, "config.train.epochs must be <= 2147483647, got 2147483648"),
+        (
+            "optimizer",
+            {"learning_rate": 10**400},
+            "config.optimizer.learning_rate must be in [1e-12, 1e9], got about",
+        ),
+        (
+            "objective",
+            {"augmentation": {"jitter": dict(p=1.0, brightness=1e308, contrast=0.0, saturation=0.0, hue=0.0)}},
+            "config.objective.augmentation.jitter.brightness must be <= 1e9, got 1e+308",
+        ),
+    ],
+)
+def test_a_number_that_the_machine_does_not_have_is_refused_in_one_line(section, change, message, config):
+    # ConfigDict itself would convert a whole number to a float.
+    config[section] = config[section].to_dict() | change
+    with pytest.raises(InputError) as error:
+        build(config)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("depth", [65, 2**63, 10**5000], ids=["65", "2**63", "10**5000"])
+def test_a_depth_that_would_never_be_compiled_is_refused(depth, config):
+    config.encoder = {"name": "conv", "widths": (4,), "depth": depth, "latent": 8, "decoder_widths": (4,)}
+    with pytest.raises(InputError, match=r"config\.encoder\.depth must be <= 64, got"):
+        build(config)
+
+
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("encoder", {"widths": (60_000, 60_000)}, r"config.encoder has parameters that, .* need 1\d\d.\d GB"),
+        (
+            "evaluate",
+            {"mlp": MLP | {"hidden": (60_000, 60_000)}},
+            r"config.evaluate.mlp has parameters that, .* need 57.6 GB of memory; a device has 10.0 GB",
+        ),
+        ("evaluate", {"views": 10**7}, r"config.evaluate.views makes 12370001237 embeddings that need 791.7 GB"),
+    ],
+)
+def test_what_memory_cannot_hold_is_refused_in_one_line(section, change, message, config, monkeypatch):
+    monkeypatch.setattr(mesh, "memory", lambda: 10e9)
+    config[section].update(change)
+    with pytest.raises(OutOfMemory, match=message) as error:
+        build(config)
+    assert "\n" not in str(error.value)
+
+
+def test_a_layer_whose_output_memory_cannot_hold_is_refused(config, monkeypatch):
+    monkeypatch.setattr(mesh, "memory", lambda: 1e6)
+    config.encoder = {"name": "conv", "widths": (2048,), "depth": 1, "latent": 1, "decoder_widths": (1,)}
+    config.train.batch_size = 1024
+    with pytest.raises(OutOfMemory, match=r"config.encoder has a layer whose output for the 128 images of a step"):
+        build(config)
+
+
 def test_a_measure_that_asks_for_what_the_protocol_lacks_is_refused_before_training(config, monkeypatch):
     monkeypatch.setattr(neighbours, "fit", lambda train, *, neighbors: None)
     with pytest.raises(
@@ -109,7 +174,7 @@ def test_a_config_that_lacks_a_section_or_has_one_too_many_is_refused(config):
         build(config)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32])
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**5000, True], ids=["-1", "2**32", "10**5000", "True"])
 def test_a_seed_that_jax_would_map_to_another_is_refused(seed, config):
     config.seed = seed
     with pytest.raises(InputError, match=r"config.seed must be a whole number from 0 to 2\*\*32 - 1"):

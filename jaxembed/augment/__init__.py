@@ -12,7 +12,7 @@ import jax
 from jaxembed import options
 from jaxembed.augment import colour, occlusion, spatial
 from jaxembed.errors import InputError
-from jaxembed.types import Augment, Image, Key, Section
+from jaxembed.types import Augment, Image, Key
 
 # In the order in which they run. A new one comes last: the others then draw what they drew before.
 OPERATIONS: dict[str, Callable[..., Image]] = {
@@ -32,7 +32,7 @@ OPERATIONS: dict[str, Callable[..., Image]] = {
 }
 
 
-def compose(section: Section, *, what: str) -> Augment:
+def compose(section: Any, *, what: str) -> Augment:
     """Build the augmentation that a config section describes.
 
     The operations run in the order of `OPERATIONS`, whatever the section's. Each has its own key by its position

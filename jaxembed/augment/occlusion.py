@@ -42,6 +42,7 @@ def mask(key: Key, image: Image, *, fraction: Share, patch: Positive) -> Image:
     The squares' side is `patch` pixels; those at the bottom and on the right may be cut off.
     """
     height, width, _ = image.shape
+    patch = min(patch, max(height, width))  # no square is larger than the image
     grid = jax.random.bernoulli(key, fraction, (math.ceil(height / patch), math.ceil(width / patch), 1))
     masked = jnp.repeat(jnp.repeat(grid, patch, axis=0), patch, axis=1)[:height, :width]
     return jnp.where(masked, 0, image)

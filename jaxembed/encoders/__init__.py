@@ -6,13 +6,14 @@ embedding back to images in [0, 1], which the objective `reconstruct` trains as 
 the tests.
 """
 
+from typing import Any
+
 from flax import linen as nn
 
 from jaxembed import encoders, options
-from jaxembed.types import Section
 
 
-def make(section: Section) -> nn.Module:
+def make(section: Any) -> nn.Module:
     """Make the encoder that config.encoder names; InputError if the name or an option does not exist."""
     name, given = options.named(section, what="config.encoder")
     module = options.find(encoders, name, what="config.encoder.name")

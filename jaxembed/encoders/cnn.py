@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxembed import model
 from jaxembed.errors import InputError
 from jaxembed.kernels import convolution
-from jaxembed.options import Fraction, Positive, Widths
+from jaxembed.options import Depth, Fraction, Width, Widths
 from jaxembed.types import Images
 
 Stem = Literal["pooled", "strided"]
@@ -66,6 +66,6 @@ def _max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n H W c"]:
 SMALLEST = dict(widths=(4, 8), depth=2, stem="strided", latent=6, dropout=0.1)
 
 
-def make(*, widths: Widths, depth: Positive, stem: Stem, latent: Positive, dropout: Fraction) -> Encoder:
+def make(*, widths: Widths, depth: Depth, stem: Stem, latent: Width, dropout: Fraction) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     return Encoder(widths, depth, stem, latent, dropout)

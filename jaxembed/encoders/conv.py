@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jaxembed import model
 from jaxembed.errors import InputError
 from jaxembed.kernels import convolution, norm
-from jaxembed.options import Positive, SomeWidths, Widths
+from jaxembed.options import Depth, SomeWidths, Width, Widths
 from jaxembed.types import Images
 
 
@@ -38,6 +38,8 @@ class Encoder(nn.Module):
         """Embed n images [n, h, w, c] as [n, latent]."""
         x = images
         for width in self.widths:
+            if max(x.shape[1:3]) < 2:
+                raise InputError("config.encoder.widths has more blocks than the image can be halved; use fewer")
             x = model.complete_block(convolution.Conv(width, (4, 4), strides=2)(x), self.depth, train=train)
         return nn.Dense(self.latent)(_quarters(x))
 
@@ -89,7 +91,7 @@ def _upscale(x: Float[Array, "n h w k"]) -> Float[Array, "n H W c"]:
 SMALLEST = dict(widths=(4, 8), depth=2, latent=6, decoder_widths=(8, 4))
 
 
-def make(*, widths: SomeWidths, depth: Positive, latent: Positive, decoder_widths: Widths) -> Encoder:
+def make(*, widths: SomeWidths, depth: Depth, latent: Width, decoder_widths: Widths) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     if len(decoder_widths) != len(widths):
         raise InputError(

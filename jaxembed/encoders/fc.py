@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.options import Fraction, Positive, Widths
+from jaxembed.options import Fraction, Width, Widths
 from jaxembed.types import Images
 
 
@@ -60,6 +60,6 @@ class Decoder(nn.Module):
 SMALLEST = dict(widths=(16,), latent=6, dropout=0.1)
 
 
-def make(*, widths: Widths, latent: Positive, dropout: Fraction) -> Encoder:
+def make(*, widths: Widths, latent: Width, dropout: Fraction) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     return Encoder(widths, latent, dropout)

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed.kernels import convolution, norm
-from jaxembed.options import Positive
+from jaxembed.options import Width
 from jaxembed.types import Images
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
@@ -63,6 +63,6 @@ class Block(nn.Module):
 SMALLEST = dict(depth=18, width=2)
 
 
-def make(*, depth: Literal[18, 34], width: Positive) -> Encoder:
+def make(*, depth: Literal[18, 34], width: Width) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     return Encoder(depth, width)
