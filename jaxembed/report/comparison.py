@@ -108,10 +108,12 @@ def curves(experiments: Sequence[Experiment]) -> Figure:
             relative = losses / (losses[0] or 1)
             line = right.plot(epochs / run.record["epochs"], relative, dashes, color=colour, linewidth=0.8)
         entries.append((line[0], titles[index]))
-    left.set(xscale="log")
-    right.set(title="train loss, relative to its first value", xlabel="share of training", yscale="log")
-    for axis in (left.xaxis, right.yaxis):
-        plots.plain_ticks(axis)
+    right.set(title="train loss, relative to its first value", xlabel="share of training")
+    for axes, name in ((left, "x"), (right, "y")):
+        values = [value for line in axes.lines for value in getattr(line, f"get_{name}data")()]
+        if max(values, default=1) > 0:  # a loss that is always 0 has no place on a logarithmic scale
+            axes.set(**{f"{name}scale": "log"})
+            plots.plain_ticks(getattr(axes, f"{name}axis"))
     plots.legend(figure, entries, loc="outside lower left" if below else "outside right", ncols=columns)
     return figure
 

@@ -263,6 +263,13 @@ def test_the_comparisons_show_what_was_measured(runs):
         )
 
 
+def test_a_loss_that_is_always_0_has_a_curve(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    lines = [line | {"train/loss": 0.0} for line in run.lines if "train/loss" in line]
+    right = comparison.curves(grouped([run._replace(lines=lines)])["rows"]).axes[1]
+    assert right.get_yscale() == "linear"
+
+
 def test_experiments_beyond_the_colours_have_lines_of_their_own(tmp_path):
     runs = [finished_runs.make(tmp_path / str(i), experiment=f"e{i}") for i in range(10)]
     lines = comparison.curves(grouped(runs)["rows"]).axes[0].lines
