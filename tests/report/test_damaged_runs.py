@@ -167,7 +167,7 @@ def test_a_damaged_run_is_read_or_named(changes):
         assert found is None or str(folder / "damaged") in found
 
 
-@examples(max(1, EXAMPLES // 25))
+@examples(max(1, EXAMPLES // 50))
 @hypothesis.given(st.lists(st.deferred(damages), min_size=1, max_size=3))
 def test_a_damaged_run_never_ends_the_report(changes):
     with damaged(changes) as folder:

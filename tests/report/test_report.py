@@ -280,10 +280,10 @@ def test_of_forty_experiments_each_has_its_name_and_its_panel_in_the_figures_and
     runs = [finished_runs.make(tmp_path / f"r{i}", experiment=f"_experiment {i}") for i in range(40)]
     [(dataset, group)] = grouped(runs).items()
     names = [each.name for each in group]
-    pictures = comparison.draw(dataset, group[:17], tmp_path)
-    assert [picture.title for picture in pictures if "embeddings" in picture.title] == [
-        "rows: the embeddings side by side (1 of 2)",
-        "rows: the embeddings side by side (2 of 2)",
+    pictures = comparison.draw(dataset, group[:9], tmp_path)
+    assert [picture.title for picture in pictures if "distances" in picture.title] == [
+        "rows: distances within and between classes (1 of 2)",
+        "rows: distances within and between classes (2 of 2)",
     ]
     for picture in pictures:
         with Image.open(picture.file) as drawn:
