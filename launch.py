@@ -183,4 +183,9 @@ def _line(text: str) -> str:
 if __name__ == "__main__":
     command.prepare()
     streams.outlive()
-    app.run(main, flags_parser=parse)
+    try:
+        app.run(main, flags_parser=parse)
+    except SystemExit as ended:
+        if ended.code:
+            command.leave(ended.code)
+        raise

@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,16 @@ def prepare() -> None:
     streams.prepare()
     # Figures are files: the display of a notebook, whose environment a shell in it inherits, is not for us.
     os.environ["MPLBACKEND"] = "agg"
+
+
+def leave(status: int, *, within: float = 10) -> None:
+    """End the process with this status within so many seconds, however it ends.
+
+    Where a save fails early, threads of orbax wait for it for twenty minutes, and Python waits for them.
+    """
+    timer = threading.Timer(within, os._exit, [status])
+    timer.daemon = True
+    timer.start()
 
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:

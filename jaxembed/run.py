@@ -148,6 +148,8 @@ def _check_chunk(training: Training, views: int, devices: int, has_statistics: b
 
 
 def _check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:
+    if not dataset.is_labelled:  # then there are none
+        return
     rows = len(dataset.train.labels) * (1 + protocol.views)
     capacity.check_rows(rows, embedding.shape[1], what="config.evaluate.views")
     for name, settings in (("linear", protocol.linear), ("mlp", protocol.mlp)):

@@ -9,6 +9,7 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 import jax
 import numpy as np
 import pytest
+from absl import logging
 from jaxtyping import install_import_hook
 from ml_collections import ConfigDict
 
@@ -53,6 +54,12 @@ def compiled_once(tmp_path_factory, worker_id):
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
     jax.config.update("jax_compilation_cache_dir", str(shared / "compiled"))
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_logged():
+    """A command in another test may have silenced them."""
+    logging.set_verbosity(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,64 @@
+"""Disk: a run's disk is full, at any moment; when there is room, it resumes. Needs the right to mount a tmpfs."""
+
+import contextlib
+import random
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.faults import runs
+
+ROOM = "64m"
+
+
+def inject(folder: Path, *, count: int = 24, seed: int = 0) -> dict[str, Any]:
+    """Run on `count` disks of different sizes, up to that of a whole run, then give each room and resume.
+
+    Returns:
+      how the runs ended when the disk was full, by what could not be written.
+    """
+    chosen = random.Random(seed)
+    whole = folder / "whole"
+    assert runs.finish("fc", whole).status == 0
+    most = sum(file.stat().st_size for file in whole.rglob("*") if file.is_file()) // 1024
+    disks = [f"size={chosen.randrange(12, 2 * most)}k" for _ in range(count)]
+    disks += [f"size={ROOM},nr_inodes={number}" for number in (8, 16, 40, 70)]
+    happened: Counter[str] = Counter()
+    for disk in disks:
+        with mounted(folder / "disk", disk) as place:
+            happened[fill(place / "run", whole)] += 1
+    return {"disks": len(disks), "ended": dict(happened)}
+
+
+def fill(run: Path, whole: Path) -> str:
+    """Run on a disk that may be too small; then give it room and resume. Return what could not be written."""
+    ended = runs.finish("fc", run)
+    if ended.status == 0:
+        runs.check_same(run, whole)
+        return "there was room"
+    line = runs.check_error(ended, 1 if "cannot be written" not in ended.err else ended.status)
+    subprocess.run(["mount", "-o", f"remount,size={ROOM},nr_inodes=100k", run.parent], check=True)
+    again = runs.finish("fc", run)
+    assert again.status == 0, (line, again)
+    for aside in run.glob("damaged-*"):
+        shutil.rmtree(aside)
+    runs.check_same(run, whole)
+    names = [
+        name for name in ("checkpoint", "figures", "metrics.jsonl", "config.json", "sample.npz", "result.json")
+    ]
+    return next((name for name in (*names, "encoder.safetensors") if name in line), line.replace(str(run), "RUN"))
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """Mount a small disk in memory."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()

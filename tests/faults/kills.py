@@ -1,0 +1,107 @@
+"""Kills: a run is killed with SIGKILL at random moments of every phase, and resumed."""
+
+import contextlib
+import os
+import random
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.faults import runs
+
+PHASES = ("start", "compile", "steps", "save", "evaluation", "figures")
+# Kills of one run before it may end.
+IN_A_ROW = 4
+
+
+def inject(folder: Path, *, count: int, seed: int = 0) -> dict[str, Any]:
+    """Kill runs at least `count` times in all, and compare each that ends with one that was never killed.
+
+    Returns:
+      the kills, by network and phase, and the runs that ended like one that was never killed.
+    """
+    chosen, kills, same = random.Random(seed), {network: Counter() for network in runs.NETWORKS}, 0
+    seconds = {network: _whole(network, folder) for network in runs.NETWORKS}
+    targets = 0
+    while sum(counts.total() for counts in kills.values()) < count:
+        for network, counts in kills.items():
+            run = folder / f"{network}{targets}"
+            for _ in range(IN_A_ROW):
+                phase = PHASES[targets % len(PHASES)]
+                targets += 1
+                if killed := _kill(network, run, phase, seconds[network] * chosen.random()):
+                    counts[killed] += 1
+            ended = runs.finish(network, run)
+            assert ended.status == 0, ended
+            assert not ended.err, ended.err
+            runs.check_same(run, folder / network)
+            same += 1
+    return {
+        "kills": {name: {phase: counts[phase] for phase in PHASES} for name, counts in kills.items()},
+        "same": same,
+    }
+
+
+def _whole(network: str, folder: Path) -> float:
+    """Run a network's run without a fault, and return how long that takes, in seconds."""
+    runs.finish(network, folder / f"{network}-first")  # compiles
+    started = time.perf_counter()
+    ended = runs.finish(network, folder / network)
+    assert ended.status == 0, ended
+    return time.perf_counter() - started
+
+
+def _kill(network: str, folder: Path, phase: str, delay: float) -> str | None:
+    """Start a run and kill it once it is in a phase; return the phase that it was in, or None if it had ended.
+
+    Args:
+      network: of the run.
+      folder: of the run.
+      phase: to wait for; in those that have come before, a run that is resumed may be no longer.
+      delay: seconds; of the start, all of it, and a share of it later.
+    """
+    files = _files(folder)
+    process = runs.start(network, folder)
+    if phase != "start":
+        order = PHASES.index(phase)
+        runs.wait_until(lambda: PHASES.index(_phase(folder, files)) >= order, process)
+        delay *= {"compile": 0.2, "steps": 0.1, "save": 0.005, "evaluation": 0.3, "figures": 0.2}[phase]
+    try:
+        process.wait(delay)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        found = _phase(folder, files)
+    process.communicate()
+    return found if process.returncode == -9 else None
+
+
+def _phase(folder: Path, before: set[tuple[str, Path, int]]) -> str:
+    """Tell the phase of a run from the files that it has, and had when it was started."""
+    new = {(place.name, name) for name, place, _ in _files(folder) - before}
+    saved = [name for place, name in new if place == "checkpoint"]
+    if (folder.name, "result.json") in new or any(place == "figures" for place, _ in new):
+        return "figures"
+    if str(runs.STEPS) in saved:
+        return "evaluation"
+    if not all(map(str.isdigit, saved)):
+        return "save"
+    if saved:
+        return "steps"
+    return "compile" if (folder.name, "metrics.jsonl") in new else "start"
+
+
+def _files(folder: Path) -> set[tuple[str, Path, int]]:
+    """List a run's files and checkpoints, which may change meanwhile: (name, folder, time)."""
+    places = (folder, folder / "checkpoint", folder / "figures")
+    found = set()
+    for place in places:
+        with contextlib.suppress(FileNotFoundError):
+            found |= {(entry.name, Path(place), _written(entry)) for entry in os.scandir(place)}
+    return found
+
+
+def _written(entry: os.DirEntry) -> int:
+    """Return when a file was written; not of a folder, which changes with what is in it."""
+    return entry.stat().st_mtime_ns if entry.is_file() else 0
