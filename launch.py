@@ -177,7 +177,7 @@ def fail(text: str, *, status: int = 2) -> NoReturn:
 
 
 def _line(text: str) -> str:
-    return f"launch.py: {' '.join(text.split())}"
+    return f"launch.py: {files.line(text)}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import logging
 
-from jaxembed import errors, streams
+from jaxembed import errors, files, streams
 from jaxembed.errors import InputError, JaxembedError
 
 # Help texts of the arguments that several commands have.
@@ -59,7 +59,7 @@ def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequ
         return 128 + signal.SIGPIPE
     except (JaxembedError, OSError, KeyboardInterrupt) as error:
         text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        print(f"{name}:", " ".join(text.split()), file=sys.stderr)
+        print(f"{name}:", files.line(text), file=sys.stderr)
         return errors.status(error)
     return 0
 

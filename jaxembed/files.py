@@ -8,6 +8,9 @@ from typing import Any, BinaryIO
 
 from jaxembed.errors import InputError
 
+# Characters of a message.
+LONGEST = 2000
+
 
 def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON file that holds one object.
@@ -67,6 +70,12 @@ def printable(name: str | Path) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(name)
     )
+
+
+def line(text: str) -> str:
+    """Write a message on one line; the middle of one that repeats a very long value is left out."""
+    words = " ".join(text.split())
+    return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} … {words[-LONGEST // 2 :]}"
 
 
 def utf8(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, options, process, rehearsal, report, run
+from jaxembed import commands, files, options, process, rehearsal, report, run
 from jaxembed.commands import Job
 from jaxembed.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.runs import finished, workdir
@@ -51,7 +51,7 @@ def train(
             if not _is_its_own(error):
                 raise
             known = isinstance(error, JaxembedError | OSError)
-            print(f"{job.folder}: {'' if known else f'{type(error).__name__}: '}{' '.join(str(error).split())}")
+            print(f"{job.folder}: {'' if known else f'{type(error).__name__}: '}{files.line(str(error))}")
             failed[job.folder] = error
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and keep its parts alive
     if not process.is_first():

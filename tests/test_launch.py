@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import launch
-from jaxembed import checkpoint, errors, figures, mesh
+from jaxembed import checkpoint, errors, mesh
 from jaxembed.runs import finished
 
 ROOT = Path(launch.__file__).parent
@@ -65,18 +65,6 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     # The images are the same ones in every run on the dataset, so that runs can be compared.
     assert run.sample.rows.tolist() == np.random.default_rng(0).permutation(360).tolist()
     assert run.measured("test/knn_accuracy") == result["metrics"]["test/knn_accuracy"]
-
-
-def test_a_run_ends_as_usual_in_the_environment_of_a_notebook_or_of_a_job_runner(tmp_path):
-    odd = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONIOENCODING": "ascii"}
-    odd |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "COLUMNS": "0"}
-    shell = ["bash", "-c", 'exec "$@" >&- <&-', "bash", sys.executable, ROOT / "launch.py"]
-    arguments = [f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
-    done = subprocess.run(
-        [*shell, *arguments], stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False, env=os.environ | odd
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert len(figures.drawn(finished.read(tmp_path / "run"))) == 6
 
 
 def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):

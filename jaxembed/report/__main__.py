@@ -12,9 +12,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxembed import figures, report
+from jaxembed import command, files, report
 from jaxembed.errors import InputError
-from jaxembed.figures import names
 from jaxembed.report import experiments
 from jaxembed.runs import finished
 from jaxembed.runs.finished import Finished
@@ -29,18 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write to (default: report)")
     options = parser.parse_args(arguments)
     runs, problems = collect(options.folders)
+    from jaxembed import figures  # here, because matplotlib takes a second, and must find no display
+
     problems += [problem for run in runs for problem in figures.damaged(run)]
     for problem in problems:
-        print(f"report: left out: {names.written(problem)}", file=sys.stderr)
+        print(f"report: left out: {files.printable(problem)}", file=sys.stderr)
     if not runs:
         print("report: found no finished run to report on", file=sys.stderr)
         return 2
     try:
-        files = report.write(runs, options.output)
+        written = report.write(runs, options.output)
     except InputError as error:
-        print(f"report: {names.written(str(error))}", file=sys.stderr)
+        print(f"report: {files.printable(str(error))}", file=sys.stderr)
         return 2
-    print("\n".join(names.written(str(file)) for file in files))
+    print("\n".join(map(files.printable, written)))
     return 1 if problems else 0
 
 

@@ -1,7 +1,10 @@
 """The report: what is compared with what, what is marked as the best, and what is left out and said."""
 
 import math
+import os
 import re
+import subprocess
+import sys
 
 import finished_runs
 import numpy as np
@@ -343,3 +346,15 @@ def test_an_output_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert command.main([str(runs[0].folder), f"--output={tmp_path / 'file' / 'out'}"]) == 2
     assert capsys.readouterr().err.startswith("report: the report cannot be written: ")
+
+
+def test_the_command_writes_utf_8_whatever_the_locale_and_the_environment_of_a_notebook(tmp_path):
+    finished_runs.make(tmp_path / "run", experiment="日本")
+    odd = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    odd |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONWARNDEFAULTENCODING": "1"}
+    arguments = [sys.executable, "-m", "jaxembed.report", tmp_path / "run", f"--output={tmp_path / '×'}"]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=os.environ | odd, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path}/")
+    assert not re.search("jaxembed/.*EncodingWarning|Traceback", done.stderr)
+    assert "日本" in (tmp_path / "×" / "report.md").read_text(encoding="utf-8")
