@@ -13,6 +13,8 @@ from absl import logging
 from jaxembed import files
 
 Arrays = dict[str, np.ndarray]
+# The end of a file's name while it is written, after the number of the process.
+_PARTIAL = ".partial"
 
 
 def load(
@@ -54,13 +56,14 @@ def read(stems: Sequence[Path], key: str, *, what: str, check: Callable[[Arrays]
 def write(stems: Sequence[Path], key: str, arrays: Arrays, *, what: str) -> Arrays:
     """Cache arrays at the first stem that is writable, and return them.
 
-    This removes the caches with the same stem and other keys.
+    This removes the caches with the same stem and other keys, and what killed processes left of theirs.
     """
     for stem, file in zip(stems, files_of(stems, key), strict=True):
         with contextlib.suppress(OSError):
             _write(file, arrays)
-            for stale in set(stem.parent.glob(f"{glob.escape(stem.name)}-*.npz")) - {file}:
-                stale.unlink(missing_ok=True)
+            for other in set(stem.parent.glob(f"{glob.escape(stem.name)}-*.npz*")) - {file}:
+                if not _is_being_written(other):
+                    other.unlink(missing_ok=True)
             return arrays
     folders = " or ".join(str(stem.parent) for stem in stems)
     logging.warning("cannot write a cache to %s; %s will be decoded again next time", folders, what)
@@ -103,5 +106,19 @@ def _write(file: Path, arrays: Arrays) -> None:
     """Write atomically: a killed run leaves no partial file with this name, and two runs do not mix their data."""
     file.parent.mkdir(parents=True, exist_ok=True)
     files.refuse_read_only(file.parent)
-    with files.replacing(file, suffix=f".{os.getpid()}.partial") as stream:
+    with files.replacing(file, suffix=f".{os.getpid()}{_PARTIAL}") as stream:
         np.savez(stream, **arrays)
+
+
+def _is_being_written(file: Path) -> bool:
+    """Return whether a file is one that a process of this machine is writing."""
+    number = file.name.removesuffix(_PARTIAL).rpartition(".")[2]
+    if not (file.name.endswith(_PARTIAL) and number.isdecimal()):
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):  # another user's
+        return True
+    return True

@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from sklearn.datasets import load_digits
 
-from jaxembed import datasets
+from jaxembed import cache, datasets
 from jaxembed.datasets.prepared import records
 from jaxembed.errors import InputError
 
@@ -239,6 +239,16 @@ def test_without_any_place_for_a_cache_loading_goes_on(data_dir, folder, user_ca
         assert load(data_dir).test.labels.size
     assert decoded == ["trees", "trees"]
     assert len([line for line in warnings if "cannot write a cache to" in line]) == 2
+
+
+def test_what_a_killed_process_left_of_a_cache_is_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, held = (tmp_path / f"data-key.npz.{number}.partial" for number in (ended.pid, os.getppid()))
+    left.touch()
+    held.touch()
+    cache.write([tmp_path / "data"], "key", {"images": np.arange(3)}, what="data")
+    assert {file.name for file in tmp_path.iterdir()} == {"data-key.npz", held.name}
 
 
 def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monkeypatch):
