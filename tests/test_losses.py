@@ -185,20 +185,19 @@ def both(loss, rows):
 # Tiles of one row, an odd number of tiles, tiles that do not divide the rows or are larger; temperatures on both
 # sides of where the rows' maxima are needed.
 @pytest.mark.parametrize(
-    ("tile", "temperature", "dtype"),
+    ("tile", "temperature", "dtype", "devices"),
     [
-        (1, 0.5, jnp.float32),
-        (7, 0.01, jnp.float32),
-        (7, 0.02, jnp.float32),
-        (7, 0.03, jnp.float32),
-        (7, 1.0, jnp.float32),
-        (10, 0.01, jnp.bfloat16),
-        (10, 0.1, jnp.bfloat16),
-        (64, 0.01, jnp.float32),
-        (64, 0.1, jnp.float32),
+        (1, 0.5, jnp.float32, 8),
+        (7, 0.01, jnp.float32, 8),
+        (7, 0.02, jnp.float32, 1),
+        (7, 0.03, jnp.float32, 8),
+        (7, 1.0, jnp.float32, 8),
+        (10, 0.01, jnp.bfloat16, 1),
+        (10, 0.1, jnp.bfloat16, 8),
+        (64, 0.01, jnp.float32, 1),
+        (64, 0.1, jnp.float32, 8),
     ],
 )
-@pytest.mark.parametrize("devices", [1, 8])
 def test_tiled_ntxent_is_the_plain_one(tile, temperature, dtype, devices):
     rows = np.random.default_rng(1).normal(size=(48, 5)) * 3
     rows[7], rows[24], rows[3] = 0, rows[0], -rows[1]  # no direction; a pair that coincides; opposites

@@ -109,6 +109,7 @@ def started(folder: Path) -> None:
 LOST = f"launch.py: {process.LOST}\n"
 
 
+@SLOW
 def test_a_run_of_two_processes_is_stopped_lost_and_finished_by_one(tmp_path):
     folder, port = tmp_path / "run", free_port()
     both = [launch(folder, port, index) for index in range(2)]
