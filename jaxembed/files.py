@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -52,6 +53,8 @@ def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
     try:
         with partial.open("wb") as stream:
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())  # or a machine that loses its power may keep the name, and lose the contents
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
