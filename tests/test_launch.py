@@ -105,6 +105,14 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
     assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")
 
 
+def test_a_thread_that_waits_for_ever_does_not_keep_the_process():
+    code = (
+        "import threading; from jaxembed import command; threading.Thread(target=threading.Event().wait).start(); "
+    )
+    code += "command.leave(3, within=0.2); raise SystemExit(1)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 3
+
+
 ENDINGS = {
     "input": (errors.InputError("what, wanted, got"), 2, "what, wanted, got"),
     "diverged": (errors.Diverged("loss became nan"), 1, "loss became nan"),
@@ -196,6 +204,13 @@ def test_a_command_that_makes_no_sense_is_one_line_and_status_2(arguments, refus
     assert err.startswith("launch.py: ")
     assert err.count("\n") == 1
     assert BAD[arguments] in err
+
+
+def test_a_message_that_repeats_a_long_value_is_one_line_of_bounded_length():
+    text = launch._line(f"config.encoder.latent must be <= 65536,\n got {10**4000}; stop")
+    assert text.startswith("launch.py: config.encoder.latent must be <= 65536, got 1000")
+    assert text.endswith("000; stop")
+    assert len(text) < 2100
 
 
 def test_help_reads_well_and_needs_no_jax(tmp_path):

@@ -138,6 +138,17 @@ def test_a_second_signal_has_its_usual_effect(config, dataset, tmp_path, monkeyp
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_signal_is_caught_where_nothing_can_be_written(monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")  # the terminal is closed
+
+    monkeypatch.setattr(os, "write", fail)
+    with signals.caught() as received:
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.1)
+        assert received == [signal.SIGHUP]
+
+
 def test_a_signal_that_is_ignored_from_the_start_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
     try:

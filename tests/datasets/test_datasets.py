@@ -11,7 +11,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from sklearn.datasets import load_digits
 
-from jaxembed import cache, datasets
+from jaxembed import cache, datasets, files
 from jaxembed.datasets.prepared import records
 from jaxembed.errors import InputError
 
@@ -239,6 +239,21 @@ def test_without_any_place_for_a_cache_loading_goes_on(data_dir, folder, user_ca
         assert load(data_dir).test.labels.size
     assert decoded == ["trees", "trees"]
     assert len([line for line in warnings if "cannot write a cache to" in line]) == 2
+
+
+def test_a_user_without_a_home_directory_has_no_cache(data_dir, folder, warnings, monkeypatch):
+    def homeless(path):
+        if str(path).startswith("~"):
+            raise RuntimeError("Could not determine home directory.")
+        return path
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    folder.chmod(0o555)
+    load(data_dir)
+    assert warnings[0].endswith("trees will be decoded again next time")
+    with pytest.raises(InputError, match="~x: there is no such home directory"):
+        files.expanded("~x")
 
 
 def test_what_a_killed_process_left_of_a_cache_is_removed(tmp_path):
