@@ -108,6 +108,7 @@ def test_what_only_the_end_needs_is_tried_before_the_first_step(config, tmp_path
 def test_a_folder_that_is_removed_under_a_run_ends_it(config, tmp_path, monkeypatch):
     def remove(*arguments, validate=evaluate.validate):
         shutil.rmtree(tmp_path / "run")
+        (tmp_path / "run").mkdir()  # as orbax does when it saves the next checkpoint
         return validate(*arguments)
 
     monkeypatch.setattr(evaluate, "validate", remove)

@@ -8,7 +8,7 @@ import finished_runs
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import commands, options, report, suite
+from jaxembed import commands, options, process, report, suite
 from jaxembed.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -109,6 +109,12 @@ def test_a_run_that_lacks_only_figures_has_failed_and_is_in_the_report(config, t
     with pytest.raises(Incomplete, match="2 of 2 runs failed"):
         run(config, tmp_path)
     assert len(reported) == 2
+
+
+def test_of_several_processes_only_what_fails_in_all_of_them_is_one_runs_failure(monkeypatch):
+    monkeypatch.setattr(process, "count", lambda: 2)
+    own = [suite._is_its_own(error) for error in (Diverged("nan"), OutOfMemory("x"), OSError(28, "full"))]
+    assert own == [True, True, False]
 
 
 @pytest.mark.parametrize("error", [Stopped(signal.SIGTERM, "stopped"), Lost("another process has ended")])

@@ -24,7 +24,7 @@ def inject(folder: Path, *, count: int = 24, seed: int = 0) -> dict[str, Any]:
     whole = folder / "whole"
     assert runs.finish("fc", whole).status == 0
     most = sum(file.stat().st_size for file in whole.rglob("*") if file.is_file()) // 1024
-    disks = [f"size={chosen.randrange(12, 2 * most)}k" for _ in range(count)]
+    disks = [f"size={chosen.randrange(most // 4, most)}k" for _ in range(count)]
     disks += [f"size={ROOM},nr_inodes={number}" for number in (8, 16, 40, 70)]
     happened: Counter[str] = Counter()
     for disk in disks:

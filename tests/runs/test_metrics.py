@@ -45,15 +45,15 @@ def test_a_number_that_is_not_finite_is_read(tmp_path):
 
 BAD = {
     "blank": "",
-    "cut": '{"step": 2, "ep',
+    "cut": '{"step": 3, "ep',
     "no object": "[2, 1.0]",
     "no step": '{"epoch": 1.0, "seconds": 3.0}',
     "a step that is no whole number": '{"step": 2.5, "epoch": 1.0, "seconds": 3.0}',
     "a step below 0": '{"step": -2, "epoch": 1.0, "seconds": 3.0}',
-    "a time that is no number": '{"step": 2, "epoch": 1.0, "seconds": NaN}',
-    "a loss that is text": '{"step": 2, "epoch": 1.0, "seconds": 3.0, "train/loss": "1.0"}',
-    "a loss that is missing": '{"step": 2, "epoch": 1.0, "seconds": 3.0, "train/loss": null}',
-    "a number that no array holds": '{"step": 2, "epoch": 1.0, "seconds": 3.0, "train/loss": 1' + 400 * "0" + "}",
+    "a time that is no number": '{"step": 3, "epoch": 1.0, "seconds": NaN}',
+    "a loss that is text": '{"step": 3, "epoch": 1.0, "seconds": 3.0, "train/loss": "1.0"}',
+    "a loss that is missing": '{"step": 3, "epoch": 1.0, "seconds": 3.0, "train/loss": null}',
+    "a number that no array holds": '{"step": 3, "epoch": 1.0, "seconds": 3.0, "train/loss": 1' + 400 * "0" + "}",
     "brackets without end": 100_000 * "[",
     "the line before once more": json.dumps(WHOLE[0]),
 }
