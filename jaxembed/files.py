@@ -51,13 +51,24 @@ def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
     """
     partial = file.with_name(file.name + suffix)
     try:
-        with partial.open("wb") as stream:
+        with naming(file), partial.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())  # or a machine that loses its power may keep the name, and lose the contents
         partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Name the file in a system's error that names none, as that of a write to a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(file)) from error
 
 
 def expanded(path: str | Path) -> Path:

@@ -56,7 +56,7 @@ def write(file: Path, lines: Iterable[Line]) -> None:
 
 def append(file: Path, line: Line) -> None:
     """Append a line to a file that exists; an OSError if its folder was removed under the run, for example."""
-    with file.open("r+", encoding="utf-8") as stream:
+    with files.naming(file), file.open("r+", encoding="utf-8") as stream:
         stream.seek(0, os.SEEK_END)
         stream.write(json.dumps(line) + "\n")
 

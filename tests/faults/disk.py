@@ -12,6 +12,7 @@ from typing import Any
 from tests.faults import runs
 
 ROOM = "64m"
+WRITTEN = ("orbax", "cannot be drawn", "metrics.jsonl", "config.json", "sample.npz", "result.json", "safetensors")
 
 
 def inject(folder: Path, *, count: int = 24, seed: int = 0) -> dict[str, Any]:
@@ -23,14 +24,28 @@ def inject(folder: Path, *, count: int = 24, seed: int = 0) -> dict[str, Any]:
     chosen = random.Random(seed)
     whole = folder / "whole"
     assert runs.finish("fc", whole).status == 0
-    most = sum(file.stat().st_size for file in whole.rglob("*") if file.is_file()) // 1024
+    # Of a disk, each file and each folder takes whole blocks of 4 KB.
+    most = sum(-(-file.stat().st_size // 4096) * 4 for file in whole.rglob("*"))
     disks = [f"size={chosen.randrange(most // 4, most)}k" for _ in range(count)]
     disks += [f"size={ROOM},nr_inodes={number}" for number in (8, 16, 40, 70)]
     happened: Counter[str] = Counter()
     for disk in disks:
         with mounted(folder / "disk", disk) as place:
             happened[fill(place / "run", whole)] += 1
-    return {"disks": len(disks), "ended": dict(happened)}
+    return {"disks": len(disks), "not written": dict(happened), "after training": _trained(folder, chosen)}
+
+
+def _trained(folder: Path, chosen: random.Random) -> dict[str, int]:
+    """Leave a trained run little room for its evaluation; count what could not be written."""
+    assert runs.finish("fc", folder / "trained", "--tune").status == 0
+    happened: Counter[str] = Counter()
+    for room in (4, 40, *(chosen.randrange(60, 700) for _ in range(6))):
+        with mounted(folder / "disk", f"size={ROOM}") as place:
+            shutil.copytree(folder / "trained", place / "run")
+            used = shutil.disk_usage(place).used // 1024
+            subprocess.run(["mount", "-o", f"remount,size={used + room}k", place], check=True)
+            happened[fill(place / "run", folder / "whole")] += 1
+    return dict(happened)
 
 
 def fill(run: Path, whole: Path) -> str:
@@ -46,10 +61,7 @@ def fill(run: Path, whole: Path) -> str:
     for aside in run.glob("damaged-*"):
         shutil.rmtree(aside)
     runs.check_same(run, whole)
-    names = [
-        name for name in ("checkpoint", "figures", "metrics.jsonl", "config.json", "sample.npz", "result.json")
-    ]
-    return next((name for name in (*names, "encoder.safetensors") if name in line), line.replace(str(run), "RUN"))
+    return next((name for name in WRITTEN if name in line), line.replace(str(run), "RUN"))
 
 
 @contextlib.contextmanager

@@ -1,10 +1,12 @@
 """metrics.jsonl: what can be read of it is, each line once, whatever happened to the file."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jaxembed import files
 from jaxembed.runs import metrics
 
 
@@ -79,3 +81,14 @@ def test_many_damaged_lines_are_one_short_warning(tmp_path, caplog):
     file = written(tmp_path / "metrics.jsonl", 3000 * ["x"])
     assert metrics.read(file) == []
     assert caplog.text.endswith("3000 of 3000 lines are damaged or repeated, and left out: 1, 2, 3, 4, 5, …\n")
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        metrics.append(Path("/dev/full"), line(2))
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/sample\.npz'"),
+        files.replacing(tmp_path / "sample.npz"),
+    ):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
