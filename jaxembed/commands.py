@@ -97,7 +97,8 @@ def redraw(job: Job) -> None:
       InputError: if a file of the run is missing or damaged.
       Incomplete: if figures cannot be drawn.
     """
-    _draw(finished.read(job.folder), again=False)
+    if process.is_first():
+        _draw(finished.read(job.folder), again=False)
 
 
 def tune(job: Job) -> None:
@@ -204,12 +205,10 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
 
 def _draw(run: Finished, *, again: bool) -> None:
     """Draw a run's figures: all again, or those that it lacks."""
-    if not process.is_first():
-        return
     from jaxembed import figures  # here, because matplotlib takes a second, and a stopped run does without it
 
     if failed := figures.draw(run, again=again):
-        reasons = "; ".join(dict.fromkeys(" ".join(reason.split()) for reason in failed.values()))
+        reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
         advice = "the result is written; run the same command again to draw them"
         raise Incomplete(f"{run.folder}: {', '.join(failed)} cannot be drawn ({reasons}); {advice}")
 

@@ -27,7 +27,7 @@ def prepare() -> None:
 
 
 def outlive() -> None:
-    """Let the program go on when standard output or error cannot be written: what cannot be shown is lost.
+    """Let the program continue when standard output or error cannot be written; that output is lost.
 
     A training is worth more than its messages: `| head` ends, a terminal is closed, the disk of a log is full.
     """

@@ -16,7 +16,7 @@ from matplotlib.ticker import AutoLocator, LogLocator, NullLocator
 from jaxembed.figures import names
 from jaxembed.figures.style import DIFFERENT, INK, NAME, PALETTE, SAME, WRONG, colours
 
-# Columns of a class's name beside or below a figure, and within one.
+# Columns of a class's name next to or below a figure, and within one.
 MARGIN, INSIDE = 24, 18
 
 
@@ -74,12 +74,12 @@ def classes_legend(axes: Axes, classes: Sequence[str]) -> None:
 
 
 def shortened(classes: Iterable[str]) -> list[str]:
-    """Shorten the names of classes to what there is room for beside a figure."""
+    """Shorten the names of classes to what there is room for next to a figure."""
     return [names.drawn(name, MARGIN) for name in classes]
 
 
 def room(classes: Iterable[str]) -> float:
-    """Return the inches by which a figure grows for the names of classes beside it."""
+    """Return the inches by which a figure grows for the names of classes next to it."""
     return max(0.0, 0.08 * max(map(names.columns, shortened(classes)), default=0) - 0.9)
 
 

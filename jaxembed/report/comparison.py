@@ -93,7 +93,7 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
 def curves(experiments: Sequence[Experiment]) -> Figure:
     """Draw how kNN accuracy (or RankMe) on validation rises and the loss falls, a line for each seed."""
     titles = [_wrapped(experiment, 34) for experiment in experiments]
-    # Many names have no room beside the plots.
+    # There is no room for many names next to the plots.
     below = len(experiments) > len(COLOURS)
     columns = 3 if below else 1
     legend = LINE * _lines(titles) * -(-len(experiments) // columns) + 0.4

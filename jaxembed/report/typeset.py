@@ -177,7 +177,7 @@ def _font_of(letter: str, font: str) -> str | None:
 
 @functools.cache
 def _embedded(file: Path) -> TTFont | None:
-    """Register an installed font; None if it is of a kind that cannot be embedded."""
+    """Register an installed font; None if it cannot be embedded."""
     name = f"{file.stem}-installed"
     try:
         font = TTFont(name, str(file))

@@ -23,7 +23,7 @@ def check(
     """Check the values of a JSON file: `section.key` -> kind; a key that is optional may be missing.
 
     Raises:
-      InputError: if a key is missing, or a value is of a different kind.
+      InputError: if a key is missing, or a value has a different kind.
     """
     flat = {path: _find(tree, path) for path in kinds}
     missing = [path for path, found in flat.items() if not found and path not in optional]

@@ -7,7 +7,6 @@ import warnings
 import archives
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from absl import logging
 from PIL import Image
 
@@ -15,12 +14,6 @@ from jaxembed.datasets.prepared import records
 from jaxembed.errors import InputError
 from jaxembed.types import OnDisk
 
-TREES = {
-    "image": tfds.features.Image(shape=(5, 7, 3)),
-    "label": tfds.features.ClassLabel(names=["ash", "beech", "cedar"]),
-    "supervised": ("picture", "kind"),
-    "splits": ("train", "test"),
-}
 LIMITS = {"memory": float("inf"), "disk": 0.0}
 
 
@@ -33,7 +26,7 @@ def user_cache(tmp_path, monkeypatch):
 def prepared(tmp_path_factory):
     """Six train and seven test images with labels in three classes."""
     data_dir = tmp_path_factory.mktemp("data")
-    made = archives.prepare(data_dir, "trees", **TREES)
+    made = archives.prepare(data_dir, "trees", **archives.TREES)
     return data_dir / "trees" / "1.2.0", made
 
 

@@ -6,19 +6,11 @@ import sys
 import archives
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 from PIL import Image
 
 from jaxembed import datasets, fingerprint
 from jaxembed.datasets.prepared import lossless, records
 from jaxembed.types import Batch, OnDisk, Published
-
-TREES = {
-    "image": tfds.features.Image(shape=(5, 7, 3)),
-    "label": tfds.features.ClassLabel(names=["ash", "beech", "cedar"]),
-    "supervised": ("picture", "kind"),
-    "splits": ("train", "test"),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +20,7 @@ def user_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def data_dir(tmp_path):
-    archives.prepare(tmp_path / "data", "trees", **TREES)
+    archives.prepare(tmp_path / "data", "trees", **archives.TREES)
     return tmp_path / "data"
 
 

@@ -6,19 +6,11 @@ import time
 import archives
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
 
 from jaxembed import datasets
 from jaxembed.datasets.prepared import ahead, lossless, records
 from jaxembed.errors import InputError
 from jaxembed.types import Batch, OnDisk, Published
-
-TREES = {
-    "image": tfds.features.Image(shape=(5, 7, 3)),
-    "label": tfds.features.ClassLabel(names=["ash", "beech", "cedar"]),
-    "supervised": ("picture", "kind"),
-    "splits": ("train", "test"),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +22,7 @@ def user_cache(tmp_path, monkeypatch):
 @pytest.fixture
 def folder(tmp_path):
     """Six train images, five rows of seven RGB pixels each, and seven test images."""
-    archives.prepare(tmp_path / "data", "trees", **TREES)
+    archives.prepare(tmp_path / "data", "trees", **archives.TREES)
     return tmp_path / "data" / "trees" / "1.2.0"
 
 
@@ -146,7 +138,7 @@ def test_labels_are_cached_beside_the_arrays_and_read_again_when_the_records_cha
 
 def test_unlabelled_images_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "images", lambda n, *shape, classes: (np.zeros((n, *shape), np.uint8), [-1] * n))
-    archives.prepare(tmp_path / "data", "odd", **TREES)
+    archives.prepare(tmp_path / "data", "odd", **archives.TREES)
     with pytest.raises(InputError, match=r"the label in record 0 of (train|test) must be .* in 0\.\.2.*; got -1"):
         records.load("odd", tmp_path / "data" / "odd" / "1.2.0", resident=0.0)
 
