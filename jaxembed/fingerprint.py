@@ -26,7 +26,7 @@ def of(published: Published) -> str:
     """
     splits = {split: getattr(published, split) for split in ("train", "validation", "test")}
     shapes = {split: batch and batch.images.shape for split, batch in splits.items()}
-    names = published.names if published.validation is None else None
+    names = published.names.get("train") if published.validation is None else None
     digest = hashlib.sha256(json.dumps([published.classes, shapes, names]).encode())
     for split, batch in splits.items():
         if batch is None:

@@ -57,7 +57,8 @@ class Published(NamedTuple):
       train: the images to learn from; validation images are taken from them if there is no such split.
       test: None if there is no such split.
       validation: None if there is no such split.
-      names: of the train images; the choice of validation images then depends only on them and the seed.
+      names: of the images, by split, where they have any; the choice of validation images then depends only on
+        those of train and the seed.
       title: of the dataset in reports; empty for the name by which it was loaded.
       sha256: its fingerprint (`fingerprint.of`), where that was cached; empty where it is still to be computed.
     """
@@ -66,7 +67,7 @@ class Published(NamedTuple):
     train: Batch
     test: Batch | None
     validation: Batch | None = None
-    names: tuple[str, ...] | None = None
+    names: Mapping[str, tuple[str, ...]] = {}
     title: str = ""
     sha256: str = ""
 

@@ -9,10 +9,12 @@ import hashlib
 import importlib
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from jaxembed import datasets, fingerprint, options
 from jaxembed.errors import InputError
@@ -35,6 +37,7 @@ class Dataset(NamedTuple):
       validation: those to choose settings by; None if nothing was held out.
       test: those that are used once; None if there is no such split.
       sha256: fingerprint of what was published (`fingerprint.of`): the same for each seed, and for each copy.
+      names: of the images, by split: as published, or `<split>/<row>` by the published split and the row in it.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Dataset(NamedTuple):
     validation: Batch | None
     test: Batch | None
     sha256: str = ""
+    names: Mapping[str, Shaped[np.ndarray, " n"]] = {}
 
     @property
     def held_out(self) -> tuple[str, ...]:
@@ -53,6 +57,11 @@ class Dataset(NamedTuple):
     def measured(self) -> tuple[str, ...]:
         """The splits that an embedding is measured on: train only if there is no other."""
         return self.held_out or ("train",)
+
+    def names_of(self, split: str) -> Sequence[str] | Shaped[np.ndarray, " n"]:
+        """Name the images of a split; where none are known, `<split>/<row>`."""
+        names = self.names.get(split)
+        return [f"{split}/{row}" for row in range(len(getattr(self, split).labels))] if names is None else names
 
     @property
     def is_labelled(self) -> bool:
@@ -74,16 +83,33 @@ def load(section: Section, *, data_dir: str | None, seed: int, resident: float =
       InputError: if the name is unknown or its data is not available, it is no image dataset or is damaged, or
         `validation` leaves nothing to train on.
     """
-    what = "config.data"
-    name, given = options.named(section, what=what)
-    source = importlib.import_module(f"{datasets.__name__}.{name if name in sources() else OTHERS}")
-    sourced, carved = options.divide(given, source.load, _carve, what=what)
-    # Not an option of the config: it changes no value.
-    limit = (resident,) if "resident" in inspect.signature(source.load).parameters else ()
-    published = source.load(name, data_dir, *limit, **sourced)
-    train, validation = _carve(published, seed, **carved)
+    name, given = options.named(section, what="config.data")
+    sourced, carved = options.divide(given, source(name).load, _carve, what="config.data")
+    published = _published(name, sourced, data_dir, resident)
+    return divided(published._replace(title=published.title or name), seed=seed, **carved)
+
+
+def divided(published: Published, *, seed: int, validation: Portion) -> Dataset:
+    """Divide what was published into the splits that a run uses; the arguments are those of `load`."""
+    kept, held_out = _carve(published, seed, validation=validation)
+    train, validation, test = _kept(published.train, kept), published.validation, published.test
+    names = {split: _names(published, split) for split in ("train", "validation", "test")}
+    if held_out is not None:
+        validation, names["validation"] = _rows(published.train, held_out), names["train"][held_out]
+    names["train"] = names["train"][kept]
     sha256 = published.sha256 or fingerprint.of(published)
-    return Dataset(published.title or name, published.classes, train, validation, published.test, sha256)
+    return Dataset(published.title, published.classes, train, validation, test, sha256, names)
+
+
+def published(section: Section, *, data_dir: str | None, resident: float, what: str) -> Published:
+    """Load a dataset as it was published: as `load`, but no validation images are taken from train."""
+    name, given = options.named(section, what=what)
+    return _published(name, options.bind(source(name).load, given, what=what), data_dir, resident)
+
+
+def source(name: str) -> ModuleType:
+    """Import the source of the dataset that has this name."""
+    return importlib.import_module(f"{datasets.__name__}.{name if name in sources() else OTHERS}")
 
 
 def sources() -> tuple[str, ...]:
@@ -105,18 +131,34 @@ def by_name(names: Sequence[str], *, salt: str | int) -> np.ndarray:
     return np.array(sorted(range(len(names)), key=keys.__getitem__), int)
 
 
-def _carve(published: Published, seed: int, *, validation: Portion) -> tuple[Batch, Batch | None]:
-    """Return the images to train on and those to validate on, which are taken from them where that is needed."""
-    train = published.train
+def _published(name: str, given: dict[str, Any], data_dir: str | None, resident: float) -> Published:
+    load = source(name).load
+    # Not an option of the config: it changes no value.
+    limit = (resident,) if "resident" in inspect.signature(load).parameters else ()
+    return load(name, data_dir, *limit, **given)
+
+
+def _carve(
+    published: Published, seed: int, *, validation: Portion
+) -> tuple[Int[np.ndarray, " kept"] | slice, Int[np.ndarray, " held_out"] | None]:
+    """Return the rows of the train images to train on, and those to validate on where they are taken from them."""
+    everything = slice(None)
     if published.validation is not None:
-        return train, published.validation
-    n = len(train.labels)
+        return everything, None
+    n = len(published.train.labels)
     count = portion(validation, n, what="config.data.validation")
     if not count:
-        return train, None
-    names = published.names
+        return everything, None
+    names = published.names.get("train")
     order = np.random.default_rng(seed).permutation(n) if names is None else by_name(names, salt=seed)
-    return _kept(train, np.sort(order[count:])), _rows(train, np.sort(order[:count]))
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _names(published: Published, split: str) -> Shaped[np.ndarray, " n"]:
+    """Name the images of a published split; nothing if there is none."""
+    batch = getattr(published, split)
+    rows = range(0 if batch is None else len(batch.labels))
+    return np.array(published.names.get(split) or [f"{split}/{row}" for row in rows], str)
 
 
 def _is_labelled(split: Batch) -> bool:
@@ -124,8 +166,10 @@ def _is_labelled(split: Batch) -> bool:
     return len(counts) > 1 and bool(counts.max() > 1)
 
 
-def _kept(train: Batch, rows: np.ndarray) -> Batch:
-    """Select train images; what is on disk stays there."""
+def _kept(train: Batch, rows: np.ndarray | slice) -> Batch:
+    """Select train images; what is on disk stays there, and all of them are not copied."""
+    if isinstance(rows, slice):
+        return train
     if isinstance(train.images, OnDisk):
         return Batch(train.images.subset(rows), train.labels[rows])
     return _rows(train, rows)

@@ -92,7 +92,7 @@ def load(
         split: Batch(arrays["images"][rows], listing.labels[rows]) if len(rows) else None
         for split, rows in splits.items()
     }
-    names = tuple(listing.names[row] for row in splits["train"])
+    names = {split: tuple(listing.names[row] for row in rows) for split, rows in splits.items()}
     title = listing.root.resolve().name
     return Published(listing.classes, **batches, names=names, title=files.printable(title))
 

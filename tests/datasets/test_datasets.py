@@ -281,7 +281,10 @@ def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monke
 @pytest.mark.parametrize("name", ["", ".", "../data/trees", "/", "tree", "trees/1.2.0"])
 def test_an_unknown_name_is_refused_with_the_names_there_are(data_dir, made, name):
     error = refusal(data_dir, name)
-    assert "must be one of digits, folder, mnist, fashion_mnist, cifar10, trees; got " + repr(name) in error
+    assert (
+        "must be one of digits, folder, noisy_labels, mnist, fashion_mnist, cifar10, trees; got " + repr(name)
+        in error
+    )
     assert ("did you mean 'trees'" in error) == (name in ("tree", "trees/1.2.0"))
 
 

@@ -84,9 +84,12 @@ def test_classes_shapes_and_splits_change_the_fingerprint(change):
 
 
 def test_names_count_only_where_validation_images_are_chosen_by_them():
-    named = published()._replace(names=tuple("abcdefghi"))
+    named = published()._replace(names={"train": tuple("abcdefghi")})
     assert fingerprint.of(named) == fingerprint.of(published())
-    chosen, other = named._replace(validation=None), named._replace(validation=None, names=tuple("ihgfedcba"))
+    chosen, other = (
+        named._replace(validation=None),
+        named._replace(validation=None, names={"train": tuple("ihgfedcba")}),
+    )
     assert fingerprint.of(chosen) != fingerprint.of(other)
 
 
