@@ -9,8 +9,9 @@ from jaxembed import files
 
 def show(record: dict[str, Any], folder: Path) -> None:
     """Print the result of a run, and where its files are."""
-    rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
-    print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
+    if "steps" in record:
+        rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
+        print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{rate}")
     table(record["metrics"])
     if record["collapsed"]:
         print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
@@ -18,12 +19,17 @@ def show(record: dict[str, Any], folder: Path) -> None:
 
 
 def table(measured: Mapping[str, float | None]) -> None:
-    """Print metrics, `<split>/<metric>` -> number, with a column for validation and, if it was used, for test."""
+    """Print metrics, `<split>/<metric>` -> number, with a column for validation and, if it was used, for test.
+
+    Standard deviations, `<metric>_sd`, are left to result.json.
+    """
     splits = sorted({name.partition("/")[0] for name in measured}, reverse=True)
-    print(f"  {'':20s} {'  '.join(f'{split:>10s}' for split in splits)}")
-    for metric in sorted({name.partition("/")[2] for name in measured}):
+    metrics = sorted({name.partition("/")[2] for name in measured if not name.endswith("_sd")})
+    width = max(map(len, metrics))
+    print(f"  {'':{width}s} {'  '.join(f'{split:>10s}' for split in splits)}")
+    for metric in metrics:
         values = (_cell(measured, f"{split}/{metric}") for split in splits)
-        print(f"  {metric:20s} {'  '.join(values)}".rstrip())
+        print(f"  {metric:{width}s} {'  '.join(values)}".rstrip())
 
 
 def _cell(measured: Mapping[str, float | None], name: str) -> str:

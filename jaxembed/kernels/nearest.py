@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxembed.kernels import rows
+from jaxembed.kernels import pairs, rows
 
-# Queries compared at a time, and similarities: 2**25 float32 are 134 MB.
-CHUNK, HELD = 500, 2**25
+# Queries compared at a time, and similarities: 12 MB. Memory for more, the allocator gets anew from the system each
+# time, and its page faults take longer than the search.
+CHUNK, HELD = 500, 3 * 2**20
 # Similarities of a query of which at first only the largest is compared.
 GROUP = 64
 
@@ -35,6 +36,35 @@ def find(
         return _search(space, chunk, neighbours)
 
     return rows.chunked(search, queries, size=min(CHUNK, max(1, HELD // len(train)), len(queries)))
+
+
+def others(points: Float[np.ndarray, "n d"], *, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k rows that are nearest to each row by the Euclidean distance, itself left out.
+
+    Args:
+      points: [n, d] float.
+      neighbours: k, less than n.
+
+    Returns:
+      (rows [n, k], distances [n, k] float32), nearest first; a row's copies are at distance 0.
+    """
+    each = np.arange(len(points))
+    found = find(points, points, neighbours=neighbours + 1, distance="euclidean")
+    found = found[pairs.others(found, each)].reshape(len(points), neighbours)
+    apart = distances(points, each, found)
+    order = np.argsort(apart, axis=1, kind="stable")
+    return np.take_along_axis(found, order, axis=1), np.take_along_axis(apart, order, axis=1)
+
+
+def distances(
+    points: Float[np.ndarray, "m d"], queries: Int[np.ndarray, " n"], others: Int[np.ndarray, "n k"]
+) -> Float[np.ndarray, "n k"]:
+    """Return the Euclidean distances of n rows to k others each, from differences: small ones keep their digits."""
+    apart = np.empty(others.shape, np.float32)
+    for start in range(0, len(queries), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        apart[chunk] = np.linalg.norm(points[others[chunk]] - points[queries[chunk], None], axis=2)
+    return apart
 
 
 class _Space(NamedTuple):

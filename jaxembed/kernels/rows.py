@@ -22,5 +22,14 @@ def chunked(function: Callable[[Any], Any], rows: Any, *, size: int) -> Any:
     """
     n = len(jax.tree.leaves(rows)[0])
     chunks = [np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)]
-    results = [function(jax.tree.map(lambda array: array[chunk], rows)) for chunk in chunks]  # noqa: B023
-    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:n], *results)
+    results = []
+    for chunk in chunks:
+        results.append(function(jax.tree.map(lambda array: array[chunk], rows)))  # noqa: B023
+        # One is computed while the one before it is fetched; a CPU that is given more of them at a time is slower.
+        results[-2:-1] = [_fetched(result) for result in results[-2:-1]]
+    results[-1] = _fetched(results[-1])
+    return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *results)
+
+
+def _fetched(result: Any) -> Any:
+    return jax.tree.map(np.asarray, result)

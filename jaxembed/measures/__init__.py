@@ -11,7 +11,7 @@ the columns without it.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ class Column(NamedTuple):
       label: at the head of the column.
       better: 1 if more is better, -1 if less is, 0 where experiments must not be compared by it.
       percent: whether the fraction is shown as a percentage.
-      table: of the report: "accuracy", "geometry" or "views"; "" for none.
+      table: of the report: "accuracy", "few labels", "geometry" or "views"; "" for none.
       meaning: in a sentence.
     """
 
@@ -50,6 +50,7 @@ class Rows(NamedTuple):
         split, if the protocol has views.
       pair: [n, d] twice, the embeddings of two augmented views of each image; of the splits that are measured, if
         the protocol has an augmentation.
+      predictions: classifier -> [n] classes, from the measures that come before by their `POSITION`.
     """
 
     points: Float[np.ndarray, "n d"]
@@ -57,6 +58,7 @@ class Rows(NamedTuple):
     classes: int
     augmented: Float[np.ndarray, "m d"] | None = None
     pair: tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "n d"]] | None = None
+    predictions: Mapping[str, Int[np.ndarray, " n"]] = {}
 
 
 class Measured(NamedTuple):
@@ -92,6 +94,21 @@ def usable(*, labelled: bool) -> list[ModuleType]:
 def fit(module: ModuleType, train: Rows, protocol: Any) -> Measure:
     """Fit a measure to the train split, with the options of the protocol that its signature names."""
     return module.fit(train, **{name: getattr(protocol, name) for name in wanted(module)})
+
+
+def fit_all(train: Rows, protocol: Any, *, labelled: bool) -> Measure:
+    """Fit all measures to the train split, without labels those that need none; return one that takes them all."""
+    fitted = [fit(module, train, protocol) for module in usable(labelled=labelled)]
+
+    def measure(rows: Rows) -> Measured:
+        numbers, predictions = {}, {}
+        for each in fitted:
+            more, predicted = each(rows._replace(predictions=predictions))
+            numbers |= more
+            predictions |= predicted
+        return Measured(numbers, predictions)
+
+    return measure
 
 
 def wanted(module: ModuleType) -> list[str]:

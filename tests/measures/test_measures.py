@@ -22,12 +22,13 @@ PROTOCOL = SimpleNamespace(
 
 
 def rows(n: int, seed: int) -> Rows:
-    """Three blobs in five dimensions."""
+    """Three blobs in five dimensions, of which kNN predicts some wrong."""
     random = np.random.default_rng(seed)
     labels = (np.arange(n) % 3).astype(np.int32)
     points = random.normal(size=(n, 5)) + 3 * np.eye(5)[labels]
     pair = tuple((points + 0.1 * random.normal(size=points.shape)).astype(np.float32) for _ in range(2))
-    return Rows(points.astype(np.float32), labels, 3, pair=pair)
+    predictions = {"knn": np.where(random.random(n) < 0.2, 1, labels)}
+    return Rows(points.astype(np.float32), labels, 3, pair=pair, predictions=predictions)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -36,7 +37,7 @@ def test_a_measure_has_columns_that_say_what_they_mean(name):
     assert isinstance(module.POSITION, int)
     for column in module.COLUMNS:
         assert column.better in (-1, 0, 1)
-        assert column.table in ("", "accuracy", "geometry", "views")
+        assert column.table in ("", "accuracy", "few labels", "geometry", "views")
         assert column.label
         assert column.meaning.endswith(".")
 
@@ -50,7 +51,7 @@ def test_no_two_measures_have_a_column_or_a_position_in_common():
 @pytest.mark.parametrize("name", FITTED)
 def test_a_measure_measures_its_columns_the_same_each_time(name):
     module = MODULES[name]
-    train, test = rows(60, 0), rows(30, 1)
+    train, test = rows(400, 0), rows(30, 1)
     measured, again = (measures.fit(module, train, PROTOCOL)(test) for _ in range(2))
     assert isinstance(measured, Measured)
     assert set(measured.numbers) == {column.name for column in module.COLUMNS}
