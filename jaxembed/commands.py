@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
+from jaxembed import doctor, files, process, rehearsal, result, run, sample, summary
 from jaxembed import evaluate as evaluation
-from jaxembed import files, process, rehearsal, result, run, sample, summary
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
 from jaxembed.errors import Incomplete, InputError, OutOfMemory
 from jaxembed.pictures import Shape
 from jaxembed.run import Run
-from jaxembed.runs import encoder, finished, identity, metrics, workdir
+from jaxembed.runs import diagnosis, encoder, finished, identity, metrics, workdir
 from jaxembed.runs import sample as samples
 from jaxembed.runs.encoder import SavedEncoder
 from jaxembed.runs.finished import Finished
@@ -189,18 +189,20 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures."""
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sample.take(parts, state, dataset, evaluated)
+    examined = doctor.examine(dataset, evaluated.embeddings, distance=parts.protocol.distance)
     measured = evaluated.metrics | sampled
     if not process.is_first():
         return
     record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
+    diagnosis.write(examined, job.folder)
     encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)
     workdir.write_config(job.config, job.folder)
     lines = metrics.read(job.folder / workdir.METRICS)
     # It marks the run as finished; the figures come after it, because they can be drawn from what is there now.
     files.write_json(job.folder / workdir.RESULT, record)
     summary.show(record, job.folder)
-    _draw(Finished(job.folder, job.config.to_dict(), record, lines, taken), again=True)
+    _draw(Finished(job.folder, job.config.to_dict(), record, lines, taken, examined), again=True)
 
 
 def _draw(run: Finished, *, again: bool) -> None:

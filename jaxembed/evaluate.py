@@ -1,7 +1,7 @@
 """Evaluation: a frozen encoder's embedding, measured by everything in measures/."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from jaxembed.datasets import Dataset
 from jaxembed.errors import Diverged
 from jaxembed.kernels import pairs, rows
 from jaxembed.measures import Rows, neighbours, rank
+from jaxembed.protocol import Protocol
 from jaxembed.run import Run
 from jaxembed.types import Batch, Key, OnDisk, Outputs, Scores, State
 
@@ -50,25 +51,50 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
     before, splits = fingerprint(state), splits or dataset.measured
     names = dict.fromkeys(("train", *splits))
     embeddings = {name: embed(run, state, getattr(dataset, name).images) for name in names}
-    train = _rows(embeddings["train"], dataset.train, dataset)
-    modules = measures.usable(labelled=dataset.is_labelled)
+    augmented = None
     if run.protocol.views and dataset.is_labelled:
-        views = _views(run, state, dataset)
-        train = train._replace(augmented=np.concatenate([train.points, *views]))
-        del views
-    fitted = [measures.fit(module, train, run.protocol) for module in modules]
-    del train  # with its views, which take memory
-    metrics, predictions = _objective_scores(run, state, dataset), {}
+        augmented = np.concatenate([embeddings["train"], *_views(run, state, dataset)])
+    measured = of_embeddings(
+        dataset,
+        embeddings,
+        run.protocol,
+        augmented=augmented,
+        pair=lambda name: _pair(run, state, getattr(dataset, name)),
+    )
+    metrics = _objective_scores(run, state, dataset) | measured.metrics
     for name in splits:
-        split, predictions[name] = getattr(dataset, name), {}
-        rows = _rows(embeddings[name], split, dataset)._replace(pair=_pair(run, state, split))
-        for measure in fitted:
-            numbers, predicted = measure(rows)
-            metrics |= {f"{name}/{metric}": number for metric, number in numbers.items()}
-            predictions[name] |= predicted
-        metrics |= reports(run, state, split, name)
+        metrics |= reports(run, state, getattr(dataset, name), name)
     if fingerprint(state) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
+    return measured._replace(metrics=metrics)
+
+
+def of_embeddings(
+    dataset: Dataset,
+    embeddings: dict[str, Float[np.ndarray, "n d"]],
+    protocol: Protocol,
+    *,
+    augmented: Float[np.ndarray, "m d"] | None = None,
+    pair: Callable[[str], tuple[Float[np.ndarray, "n d"], ...] | None] = lambda split: None,
+) -> Evaluation:
+    """Measure embeddings, wherever they are from, by everything in measures/.
+
+    Args:
+      dataset: that was embedded; of it the labels count.
+      embeddings: split -> [n, d] float32: of train, from which classifiers learn, and of the splits to measure; of
+        train alone if there is no other.
+      protocol: how they are measured.
+      augmented: the embeddings of train and of augmented views of it, from which the probes learn.
+      pair: function from a split to the embeddings of two views of each image, or None.
+    """
+    train = _rows(embeddings["train"], dataset.train, dataset)._replace(augmented=augmented)
+    measure = measures.fit_all(train, protocol, labelled=dataset.is_labelled)
+    del train, augmented  # which take memory
+    metrics, predictions = {}, {}
+    for name in [name for name in embeddings if name != "train"] or ["train"]:
+        rows = _rows(embeddings[name], getattr(dataset, name), dataset)._replace(pair=pair(name))
+        numbers, predictions[name] = measure(rows)
+        metrics |= {f"{name}/{metric}": number for metric, number in numbers.items()}
     return Evaluation(metrics, embeddings, predictions)
 
 

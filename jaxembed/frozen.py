@@ -15,12 +15,14 @@ from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
 from jaxembed import encoders, files, mesh, model, options, pictures
+from jaxembed.datasets import Dataset
 from jaxembed.errors import Diverged, InputError
 from jaxembed.kernels import pairs, rows
 from jaxembed.pictures import Pixels
 from jaxembed.runs import encoder as encoder_file
 from jaxembed.runs import identity, workdir
 from jaxembed.runs.encoder import SavedEncoder
+from jaxembed.types import Batch
 
 # Images per batch.
 CHUNK = 256
@@ -44,7 +46,7 @@ class FrozenEncoder:
         config = identity.current(saved.config)
         self.name, self.shape, self.saved = saved.name, saved.shape, saved
         self.distance = config["evaluate"]["distance"]
-        self.module = encoders.make(_tuples(config["encoder"]))
+        self.module = encoders.make(identity.with_tuples(config["encoder"]))
         self.dtype = config["train"]["dtype"]
         self.devices = mesh.make()
         weights = {"params": saved.params, "batch_stats": saved.stats}
@@ -89,6 +91,20 @@ class FrozenEncoder:
             )
         return embeddings
 
+    def convert(self, dataset: Dataset) -> Dataset:
+        """Convert a dataset's images to the encoder's shape by `pictures.to_pixels`, unless they have it."""
+        splits = {}
+        for split in ("train", *dataset.held_out):
+            images, labels = getattr(dataset, split)
+            if images.shape[1:] != self.shape:
+                images = np.concatenate([*self._pixels(images[row] for row in range(len(labels)))])
+            splits[split] = Batch(images, labels)
+        return dataset._replace(**splits)
+
+    def embed_splits(self, dataset: Dataset) -> dict[str, Float[np.ndarray, "n d"]]:
+        """Embed all splits of a dataset whose images have the encoder's shape: split -> [n, d]."""
+        return {split: self.embed_pixels(getattr(dataset, split).images) for split in ("train", *dataset.held_out)}
+
     @property
     def _parts(self) -> tuple[Any, ...]:
         return self.module, self.dtype, self.devices, self.weights
@@ -123,6 +139,11 @@ def load(run: str | os.PathLike) -> FrozenEncoder:
       InputError: if nothing has this name, the run is unfinished, the file is damaged, or JAX finds no device.
     """
     mesh.check_devices()
+    return FrozenEncoder(saved(run))
+
+
+def saved(run: str | os.PathLike) -> SavedEncoder:
+    """Read the file of an encoder, which `load` would load; InputError as there."""
     path = files.expanded(run)
     if path.is_dir():
         file = path / encoder_file.FILE
@@ -138,7 +159,7 @@ def load(run: str | os.PathLike) -> FrozenEncoder:
         raise InputError(
             f"no run folder, encoder file or pretrained encoder {run}{near}; pretrained: {', '.join(known)}"
         )
-    return FrozenEncoder(encoder_file.read(file))
+    return encoder_file.read(file)
 
 
 def pretrained() -> tuple[str, ...]:
@@ -153,11 +174,6 @@ def _no_encoder(folder: Path) -> str:
     if not (folder / workdir.RESULT).exists():
         return f"{folder} is an unfinished run; run launch.py again to finish it"
     return f"{folder} has no {encoder_file.FILE}; run launch.py with --evaluate to write it"
-
-
-def _tuples(section: dict[str, Any]) -> dict[str, Any]:
-    """Turn lists back into tuples, which JSON does not have."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
 
 
 def _apply(module: nn.Module, dtype: str, devices: Any, weights: Any, raw: Array) -> Float[Array, "n d"]:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -67,6 +67,18 @@ def open_source(source: str, *, data_dir: str | None = None) -> Originals:
         return _open_dataset(source, data_dir)
     except InputError as error:
         raise InputError(f"{source} is not a folder, and loading it as a dataset failed: {error}") from error
+
+
+def section(source: str, shape: Shape) -> dict[str, Any]:
+    """Return the section of a config, config.data, that loads a folder of pictures or a dataset by its name.
+
+    Args:
+      source: path of the folder, or the dataset name.
+      shape: of the images to decode a folder's pictures to; those of a dataset have their own.
+    """
+    if (path := files.expanded(source)).is_dir():
+        return {"name": "folder", "path": str(path), "size": shape.height, "channels": shape.channels}
+    return {"name": source}
 
 
 def _open_folder(path: Path) -> Originals:

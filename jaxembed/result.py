@@ -59,17 +59,61 @@ def make(
         "distance": config["evaluate"]["distance"],
         "steps": int(state.step),
         "epochs": run.training.epochs,
-        "device": device(),
         "parameters": parameters(state),
         "train_seconds": round(max((line["seconds"] for line in lines), default=0.0), 2),
         "images_per_second": round(statistics.median(rates), 1) if rates else None,
         "share_of_peak": round(statistics.median(shares), 3) if shares else None,
-        "versions": {"jaxembed": jaxembed.__version__}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
         "encoder_sha256": evaluate.fingerprint(state),
         "collapsed": measured.get("validation/spread", trained_spread) < collapse.LEAST_SPREAD,
+    } | _measured(measured)
+
+
+def of_embedding(
+    name: str,
+    command: str,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    measured: Mapping[str, float],
+    *,
+    sha256: str,
+    trained_on: str | None = None,
+) -> dict[str, Any]:
+    """Gather what a reader needs to trust measurements of an embedding that was not trained here and now.
+
+    Args:
+      name: of the embedding.
+      command: that measures it.
+      config: as in its config.json.
+      dataset: that it is an embedding of.
+      measured: the metrics.
+      sha256: of the vectors, or of the encoder that made them.
+      trained_on: name of the dataset that the encoder was trained on, if that is known.
+    """
+    split = dataset.measured[-1]
+    return {
+        "experiment": name,
+        "command": command,
+        "dataset": dataset.name,
+        "trained_on": trained_on,
+        "data_sha256": dataset.sha256,
+        "split": split,
+        "encoder": config["encoder"]["name"],
+        "objective": config["objective"]["name"],
+        "seed": config["seed"],
+        "distance": config["evaluate"]["distance"],
+        "encoder_sha256": sha256,
+        "collapsed": measured[f"{split}/rankme"] < 1,
+    } | _measured(measured)
+
+
+def _measured(metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Gather what was measured, on what machine and with which packages."""
+    return {
+        "device": device(),
+        "versions": {"jaxembed": jaxembed.__version__}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
         # JSON has no infinity: null is a metric without a finite value, such as `cdnv` after a collapse.
-        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(measured.items())},
+        "metrics": {name: value if math.isfinite(value) else None for name, value in sorted(metrics.items())},
     }
 
 

@@ -29,7 +29,19 @@ ACROSS, VIEWS = 8, 4
 
 
 def take(run: Run, state: State, dataset: Dataset, evaluated: Evaluation) -> tuple[Sample, dict[str, float]]:
-    """Take the sample of a run that was evaluated, from the last of the splits that it was measured on.
+    """Take the sample of a run that was evaluated: that of its embedding, and what the network does with images."""
+    sample, measured = of_embedding(dataset, evaluated, distance=run.protocol.distance)
+    shown = _reconstructed(run, state, getattr(dataset, dataset.measured[-1]).images)
+    return sample._replace(seen=_seen(run, state, dataset), **shown), measured
+
+
+def of_embedding(dataset: Dataset, evaluated: Evaluation, *, distance: str) -> tuple[Sample, dict[str, float]]:
+    """Take the sample of an embedding, from the last of the splits that it was measured on.
+
+    Args:
+      dataset: what was embedded; the images of its splits may be None.
+      evaluated: what was measured.
+      distance: "cosine" or "euclidean", by which the embeddings are compared.
 
     Returns:
       the sample, and what was measured on it: `<split>/trustworthiness` of the t-SNE picture and, with labels,
@@ -38,11 +50,11 @@ def take(run: Run, state: State, dataset: Dataset, evaluated: Evaluation) -> tup
     name = dataset.measured[-1]
     split = getattr(dataset, name)
     chosen = np.random.default_rng(0).permutation(len(split.labels))[:SIZE]
-    points = pairs.space(evaluated.embeddings[name][chosen], distance=run.protocol.distance)
+    points = pairs.space(evaluated.embeddings[name][chosen], distance=distance)
     picture, trust = tsne.project(points)
     squared = np.concatenate([chunk for _, chunk in pairs.squared_distances(points)])
     queries = _queries(split, chosen, labelled=dataset.is_labelled)
-    found = _found(run, dataset, evaluated, queries)
+    found = _found(dataset, evaluated, queries, distance=distance)
     by_label, measured = dict.fromkeys(samples.BY_LABEL), {"trustworthiness": trust}
     if dataset.is_labelled:
         fields, apart = _by_label(dataset, evaluated, chosen, squared)
@@ -51,14 +63,13 @@ def take(run: Run, state: State, dataset: Dataset, evaluated: Evaluation) -> tup
     sample = Sample(
         classes=np.array(dataset.classes if dataset.is_labelled else (), str),
         rows=chosen,
-        images=split.images[chosen],
+        images=_images(split, chosen),
         points=picture,
         nearest=_nearest(squared),
-        queries=split.images[queries],
-        found=dataset.train.images[found],
-        seen=_seen(run, state, dataset),
+        queries=_images(split, queries),
+        found=_images(dataset.train, found),
         **by_label,
-        **_reconstructed(run, state, split.images),
+        **dict.fromkeys(("seen", *samples.RECONSTRUCTED)),
     )
     return sample, {f"{name}/{metric}": value for metric, value in measured.items()}
 
@@ -99,7 +110,13 @@ def _queries(split: Batch, chosen: np.ndarray, *, labelled: bool) -> Int[np.ndar
     return chosen[first[:QUERIES]]
 
 
-def _found(run: Run, dataset: Dataset, evaluated: Evaluation, queries: np.ndarray) -> Int[np.ndarray, "q found"]:
+def _images(split: Batch, rows: np.ndarray) -> UInt8[np.ndarray, "..."] | None:
+    return None if split.images is None else split.images[rows]
+
+
+def _found(
+    dataset: Dataset, evaluated: Evaluation, queries: np.ndarray, *, distance: str
+) -> Int[np.ndarray, "q found"]:
     """Find the train images that are nearest to each query, itself left out if it is one of them."""
     train, name = evaluated.embeddings["train"], dataset.measured[-1]
     itself = int(name == "train")
@@ -107,7 +124,7 @@ def _found(run: Run, dataset: Dataset, evaluated: Evaluation, queries: np.ndarra
         train,
         evaluated.embeddings[name][queries],
         neighbours=min(FOUND + itself, len(train)),
-        distance=run.protocol.distance,
+        distance=distance,
     )
     return found[:, itself:]
 
@@ -129,7 +146,7 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
     """Reconstruct all images and choose the best, the median and the worst by L1."""
     parts = run, state.params, state.stats
     if jax.eval_shape(partial(_prediction, *parts), images[:1]).shape[1:] != images.shape[1:]:
-        return {"errors": None, "originals": None, "reconstructions": None}
+        return {}
     made = rows.chunked(partial(_predict, *parts), images, size=evaluate.chunk(run, len(images)))
     errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
     order, across = np.argsort(errors), min(ACROSS, len(errors))

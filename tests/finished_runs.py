@@ -7,8 +7,9 @@ import numpy as np
 
 from jaxembed import files, sample
 from jaxembed.measures import overlap
-from jaxembed.runs import finished
+from jaxembed.runs import diagnosis, finished
 from jaxembed.runs import sample as samples
+from jaxembed.runs.diagnosis import Diagnosis, Table
 from jaxembed.runs.finished import Finished
 from jaxembed.runs.sample import Sample
 
@@ -49,14 +50,32 @@ def make(
         "metrics": {f"test/{name}": value for name, value in measured.items()} | {"validation/loss": 0.4},
     }
     record["metrics"]["validation/knn_accuracy"] = 0.82
+    for name in ("knn", "linear"):
+        few = {"1_label": 0.4, "10_labels": 0.6, "100_labels": 0.7, "1_label_sd": 0.05, "10_labels_sd": 0.02}
+        few |= {"100_labels_sd": 0.01}
+        record["metrics"] |= {f"test/{name}_accuracy_{count}": value for count, value in few.items()}
     lines = [
         {"step": step, "epoch": step / 3, "seconds": step / 2, "train/loss": 2 / step} for step in range(1, 13)
     ] + [{"step": 6, "epoch": 2, "seconds": 3, "validation/loss": 0.5, "validation/knn_accuracy": 0.6}]
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     files.write_json(folder / "result.json", record)
-    samples.write(shown(random, shape), folder)
+    sample = shown(random, shape)
+    samples.write(sample, folder)
+    diagnosis.write(suspected(sample.images), folder)
     return finished.read(folder)
+
+
+def suspected(images: np.ndarray) -> Diagnosis:
+    """What a doctor might find in those images: three rows of each kind."""
+    tables = {}
+    for at, (name, kind) in enumerate(diagnosis.KINDS.items()):
+        rows = (np.arange(3 * kind.images) + at).reshape(3, kind.images)
+        names = np.array([[f"test/{row}" for row in pair] for pair in rows])
+        scores = {score: np.array([0.1, 0.2, 0.3], np.float32) for score in kind.scores}
+        proposed = (rows[:, 0] + 1) % 3 if name == "labels" else None
+        tables[name] = Table(names, rows % 3, scores, images[rows], proposed)
+    return Diagnosis(np.array(CLASSES), (30, 30), tables)
 
 
 def shown(random: np.random.Generator, shape: tuple[int, int, int]) -> Sample:

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxembed.figures import names, plots, style
-from jaxembed.runs import metrics
+from jaxembed.measures import few
+from jaxembed.runs import diagnosis, metrics
+from jaxembed.runs.diagnosis import Diagnosis
 from jaxembed.runs.finished import Finished
 
 FOLDER = "figures"
@@ -78,7 +80,7 @@ def _damage(file: Path) -> str:
 def loss(run: Finished) -> Figure | None:
     """Draw the loss on train, smoothed over raw, and on validation; next to it the kNN accuracy, or RankMe."""
     epochs, losses = metrics.series(run.lines, "train/loss")
-    if not len(epochs):  # the log is lost
+    if not len(epochs):  # the log is lost, or nothing was trained
         return None
     figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
     plots.curve(left, epochs, losses, colour=style.PALETTE[0], label="train")
@@ -143,9 +145,11 @@ def distances(run: Finished) -> Figure | None:
     return figure
 
 
-def neighbours(run: Finished) -> Figure:
+def neighbours(run: Finished) -> Figure | None:
     """Draw a test image of each class and its nearest train images; those in a different class are framed."""
     sample = run.sample
+    if sample.images is None:
+        return None
     grid = np.concatenate([sample.queries[:, None], sample.found], axis=1)
     rows = sample.classes[sample.query_labels].tolist() if run.is_labelled else []
     figure, [[axes]] = style.figure(6.6 + plots.room(rows), 0.62 * len(grid) + 0.6)
@@ -172,6 +176,64 @@ def confusion(run: Finished) -> Figure | None:
     accuracy = 100 * run.evaluated("mlp_accuracy")
     axes.set_title(_title(run, "", 44) + f"\nMLP probe on the {run.split} split, {accuracy:.2f}%")
     return figure
+
+
+def few_labels(run: Finished) -> Figure | None:
+    """Draw the accuracies with few labels a class, next to those with all."""
+    figure, [[axes]] = style.figure(6.6, 3.2)
+    for number, classifier in enumerate(few.CLASSIFIERS):
+        counts, means, deviations = accuracies(run, classifier)
+        if not counts:
+            return None
+        colour, all_labels = style.PALETTE[number], 100 * run.evaluated(f"{classifier}_accuracy")
+        label = few.CLASSIFIERS[classifier][0]
+        plots.few(axes, counts, means, deviations, color=colour, label=label)
+        axes.axhline(all_labels, color=colour, linewidth=0.8, linestyle=":")
+    axes.set_title(_title(run, f"accuracy on {run.split}, %; dotted: all labels", 60))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def accuracies(run: Finished, classifier: str) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Return (numbers of labels a class, mean accuracies with them, standard deviations); empty if not measured."""
+    names = {count: few.metric(classifier, count) for count in few.COUNTS}
+    counts = [count for count, name in names.items() if not np.isnan(run.evaluated(name))]
+    values = ([run.evaluated(f"{names[count]}{end}") for count in counts] for end in ("", "_sd"))
+    return counts, *map(np.array, values)
+
+
+def doctor(run: Finished) -> Figure | None:
+    """Draw the first of what the doctor found suspicious in the dataset."""
+    if run.diagnosis is None:
+        return None
+    return findings(run.diagnosis, _title(run, "what the embedding finds suspicious"), rows=1)
+
+
+def findings(found: Diagnosis, title: str, *, rows: int) -> Figure | None:
+    """Draw the first images of each table of the doctor, in so many rows; nothing if there are none."""
+    tables = {name: table for name, table in found.tables.items() if table.images is not None}
+    if not tables:
+        return None
+    across = 10
+    shown = [table.images[: rows * across] for table in tables.values()]
+    heights = [-(-len(images) // across) * (images.shape[1] + 0.5) for images in shown]
+    figure, axes = style.figure(6.2, 0.62 * sum(heights) + 0.6 * len(tables), len(tables), height_ratios=heights)
+    for [axis], name, images in zip(axes, tables, shown, strict=True):
+        captions = [_caption(found, name, row) for row in range(len(images))]
+        plots.captioned(axis, images, captions, across=across)
+        axis.set_title(f"{diagnosis.KINDS[name].title}: the first {len(images)}")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def _caption(found: Diagnosis, name: str, row: int) -> str:
+    """Describe a row of a table of the doctor in a few short lines: names, and the label and a better one."""
+    table = found.tables[name]
+    lines = [names.drawn(str(image), 15) for image in table.names[row]]
+    if table.proposed is not None:
+        given, fits = (diagnosis.class_of(found, each[row]) for each in (table.labels[:, 0], table.proposed))
+        lines += [f"{names.drawn(given, 14)} →", f"{names.drawn(fits, 12)}?"]
+    return "\n".join(lines)
 
 
 def views(run: Finished) -> Figure | None:
@@ -214,8 +276,10 @@ FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
     "distances": distances,
     "neighbours": neighbours,
     "confusion": confusion,
+    "few_labels": few_labels,
     "reconstructions": reconstructions,
     "views": views,
+    "doctor": doctor,
 }
 
 CAPTIONS = {
@@ -225,6 +289,10 @@ CAPTIONS = {
     "distances": "Distances of all pairs of those images, in the same class and in different classes.",
     "neighbours": "Up to ten images with their nearest train images; a frame marks a different class.",
     "confusion": "Confusion matrix of the MLP probe on the frozen embedding.",
+    "few_labels": "Accuracy with 1, 10 and 100 labels a class: mean and standard deviation of five draws. What was "
+    "trained with labels has seen all of them.",
+    "doctor": "The first of what the embedding finds suspicious in the dataset; the tables are doctor/*.csv in the "
+    "run's folder.",
     "reconstructions": "Images above their reconstructions: best, median and worst by L1.",
     "views": "Train images and their augmented views, which are all that the network sees in training.",
 }

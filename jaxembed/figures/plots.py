@@ -106,6 +106,20 @@ def confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
         axes.text(column, row, counts[row, column], ha="center", va="center", fontsize=7, color=colour)
 
 
+def shares(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Draw a table of shares [rows, columns], in per cent, the lower the darker."""
+    low = min(0.9, float(values.min()))
+    axes.imshow(values, cmap="Blues_r", vmin=low, vmax=1, aspect="auto")
+    axes.grid(visible=False)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
+    for row, column in np.ndindex(*values.shape):
+        colour = "white" if values[row, column] < (low + 1) / 2 else INK
+        axes.text(
+            column, row, f"{100 * values[row, column]:.1f}", ha="center", va="center", fontsize=8, color=colour
+        )
+
+
 def images(axes: Axes, grid: np.ndarray, *, framed: np.ndarray | None = None) -> None:
     """Draw uint8 images [rows, columns, h, w, c] sharply; those where `framed` [rows, columns] get a frame."""
     rows, columns, h, w, c = grid.shape
@@ -117,9 +131,27 @@ def images(axes: Axes, grid: np.ndarray, *, framed: np.ndarray | None = None) ->
         if framed is not None and framed[row, column]:
             axes.add_patch(Rectangle((left - 0.5, top - 0.5), w, h, fill=False, edgecolor=WRONG, linewidth=2.2))
     axes.imshow(np.repeat(sheet, 3, axis=2) if c == 1 else sheet, interpolation="nearest")
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    _bare(axes)
+
+
+def captioned(axes: Axes, groups: np.ndarray, captions: Sequence[str], *, across: int) -> None:
+    """Draw groups of images on top of each other [m, i, h, w, c], `across` groups a row, a caption below each."""
+    m, i, height, width, _ = groups.shape
+    down = -(-m // across)
+    # Below the images of a row there is room for its captions.
+    line = max(4, round(0.45 * width))
+    gap = _gap(height)
+    sheet = np.full((down * (i * (height + gap) + line), across * (width + gap), 3), 255, np.uint8)
+    for at, (group, caption) in enumerate(zip(groups, captions, strict=True)):
+        row, column = divmod(at, across)
+        top, left = row * (i * (height + gap) + line), column * (width + gap)
+        for number, image in enumerate(group):
+            start = top + number * (height + gap)
+            sheet[start : start + height, left : left + width] = image
+        below = top + i * (height + gap)
+        axes.text(left + width / 2 - 0.5, below, caption, ha="center", va="top", fontsize=5.5, linespacing=1.05)
+    axes.imshow(sheet, interpolation="nearest")
+    _bare(axes)
 
 
 def rows_of(axes: Axes, rows: Iterable[str], height: int) -> None:
@@ -143,6 +175,21 @@ def plain_ticks(axis: Axis) -> None:
 def to_100(axes: Axes) -> None:
     """End a scale of percentages at 100: there is nothing above it."""
     axes.set_ylim(top=min(100, axes.get_ylim()[1]))
+
+
+def few(axes: Axes, counts: Sequence[int], means: np.ndarray, deviations: np.ndarray, **line: Any) -> None:
+    """Draw accuracies over the number of labels a class, in per cent, with their standard deviations."""
+    axes.errorbar(counts, 100 * means, yerr=100 * deviations, marker="o", markersize=4, capsize=2, **line)
+    axes.set(xscale="log", xlabel="labels a class")
+    axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
+    axes.xaxis.set_minor_locator(NullLocator())
+    to_100(axes)
+
+
+def _bare(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
 
 
 def _purest(points: np.ndarray, members: np.ndarray) -> np.ndarray:

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from jaxembed import figures
 from jaxembed.figures import names, plots, style
+from jaxembed.measures import few
 from jaxembed.report.experiments import Experiment, splits
 from jaxembed.runs import metrics
 
@@ -90,8 +92,43 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
     return figure
 
 
-def curves(experiments: Sequence[Experiment]) -> Figure:
+def few_labels(experiments: Sequence[Experiment]) -> Figure | None:
+    """Draw each experiment's accuracy with few labels a class, of its first seed."""
+    experiments = [each for each in experiments if figures.accuracies(each.runs[0], "knn")[0]]
+    if not experiments:
+        return None
+    titles = [_wrapped(experiment, 34) for experiment in experiments]
+    figure, [axes] = style.figure(9, max(3.2, LINE * _lines(titles) * len(titles) + 0.4), columns=2, sharey=True)
+    for axis, (classifier, (label, _)) in zip(axes, few.CLASSIFIERS.items(), strict=True):
+        for index, experiment in enumerate(experiments):
+            values = figures.accuracies(experiment.runs[0], classifier)
+            repeated, position = divmod(index, len(COLOURS))
+            plots.few(axis, *values, color=COLOURS[position], linestyle=DASHES[repeated])
+        axis.set_title(f"{label}, accuracy, %")
+    entries = [(container[0], title) for container, title in zip(axes[0].containers, titles, strict=True)]
+    plots.legend(figure, entries, loc="outside right")
+    return figure
+
+
+def class_accuracies(experiments: Sequence[Experiment]) -> Figure | None:
+    """Draw the accuracy of each experiment's MLP probe in each class, of its first seed."""
+    experiments = [each for each in experiments if each.runs[0].sample.confusion is not None]
+    classes = experiments[0].runs[0].sample.classes.tolist() if experiments else []
+    if not 0 < len(classes) <= 20:
+        return None
+    titles = [_wrapped(experiment, 34) for experiment in experiments]
+    counts = np.stack([each.runs[0].sample.confusion for each in experiments])
+    shares = np.diagonal(counts, axis1=1, axis2=2) / np.maximum(counts.sum(axis=2), 1)
+    figure, [[axes]] = style.figure(4 + 0.5 * len(classes), 1.4 + 0.36 * len(titles) * _lines(titles))
+    plots.shares(axes, shares, titles, plots.shortened(classes))
+    return figure
+
+
+def curves(experiments: Sequence[Experiment]) -> Figure | None:
     """Draw how kNN accuracy (or RankMe) on validation rises and the loss falls, a line for each seed."""
+    experiments = [each for each in experiments if each.runs[0].is_trained]
+    if not experiments:
+        return None
     titles = [_wrapped(experiment, 34) for experiment in experiments]
     # There is no room for many names next to the plots.
     below = len(experiments) > len(COLOURS)
@@ -157,6 +194,21 @@ COMPARISONS = {
         "All pairs of the same {images}, first seed. Distances are divided by the mean distance between "
         "classes, so that embeddings of different scale can be compared: the less overlap, the better the classes "
         "are separated.",
+    ),
+    "few_label_comparison": (
+        few_labels,
+        len(COLOURS) * len(DASHES),
+        "accuracy with few labels",
+        "Accuracy on {images} of classifiers that learn from 1, 10 and 100 train images a class: mean and standard "
+        "deviation of five draws, which are the same wherever the train images are. First seed. What was trained "
+        "with labels has seen all of them.",
+    ),
+    "class_comparison": (
+        class_accuracies,
+        16,
+        "accuracy class by class",
+        "Share of the {images} in each class that the MLP probe on the frozen embedding puts there, in per cent; "
+        "first seed.",
     ),
     "learning_curves": (
         curves,

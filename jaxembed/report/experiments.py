@@ -49,7 +49,7 @@ def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
     for run in runs:
         options = {key: str(value) for key, value in options_of(run).items() if key != "config.seed"}
         alike = datasets.setdefault((run.record["dataset"], tuple(run.sample.classes.tolist())), {})
-        alike.setdefault((run.record["experiment"], *sorted(options.items())), []).append(run)
+        alike.setdefault((_name(run), *sorted(options.items())), []).append(run)
     experiments = [tuple(_experiments(list(alike.values()))) for alike in datasets.values()]
     return dict(zip(_labels(list(datasets)), experiments, strict=True))
 
@@ -72,6 +72,12 @@ def differing(flat: Iterable[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({str(options.get(key)) for options in flat}) > 1]
 
 
+def _name(run: Finished) -> str:
+    """Name a run's experiment; one that was measured on a dataset other than its own says so."""
+    name, own = run.record["experiment"], run.trained_on
+    return name if own in (None, run.record["dataset"]) else f"{name} (trained on {own})"
+
+
 def _labels(datasets: list[tuple[str, tuple[str, ...]]]) -> list[str]:
     """Name datasets, (name, classes), each differently: where the name is not enough, by classes and a number."""
     shared = Counter(name for name, _ in datasets)
@@ -88,10 +94,10 @@ def _experiments(alike: list[list[Finished]]) -> Iterator[Experiment]:
     """Name the experiments on a dataset by their configs; where that is not enough, by the options that differ."""
     rivals: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run, *_ in alike:
-        rivals[run.record["experiment"]].append(options_of(run))
+        rivals[_name(run)].append(options_of(run))
     different = {name: differing(options) for name, options in rivals.items()}
     for members in alike:
-        name, own = members[0].record["experiment"], options_of(members[0])
+        name, own = _name(members[0]), options_of(members[0])
         options = ", ".join(f"{key.removeprefix('config.')}={own.get(key)}" for key in different[name])
         by_seed = sorted(members, key=lambda run: run.record["seed"])
         yield Experiment(name + (f" ({options})" if options else ""), tuple(by_seed))

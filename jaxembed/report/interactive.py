@@ -75,7 +75,8 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
     legend = _legend(classes, colours) if 0 < len(classes) <= BUTTONS else None
     groups: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
     for name, run in runs:
-        same = (run.sample.rows, run.sample.images, labels_of(run.sample))
+        shown = run.sample.images
+        same = (run.sample.rows, np.zeros(0) if shown is None else shown, labels_of(run.sample))
         groups[tuple((array.shape, array.tobytes()) for array in same)].append((name, run.sample))
     drawn = []
     for group in groups.values():
@@ -120,9 +121,10 @@ def source_of(samples: Sequence[Sample]) -> models.ColumnDataSource:
       i-th nearest other.
     """
     labels = labels_of(samples[0])
-    used = set(range(len(labels))[:LIMIT]).union(*(sample.nearest[:LIMIT].flat for sample in samples))
-    images = [data_uri(image) if row in used else "" for row, image in enumerate(samples[0].images)]
-    columns = {"label": labels, "image": images}
+    columns = {"label": labels}
+    if samples[0].images is not None:
+        used = set(range(len(labels))[:LIMIT]).union(*(sample.nearest[:LIMIT].flat for sample in samples))
+        columns["image"] = [data_uri(image) if row in used else "" for row, image in enumerate(samples[0].images)]
     for run, sample in enumerate(samples):
         low, high = sample.points[:LIMIT].min(axis=0), sample.points[:LIMIT].max(axis=0)
         # One scale for both axes; points that are all equal have none.
@@ -201,8 +203,9 @@ def _plot(
         hover_line_alpha=1,
     )
     points.hover_glyph.size = 13
-    near = [column for column in source.data if column.startswith(f"near{run}_")]
-    hover = models.HoverTool(tooltips=_tooltip(run, near, labelled=labelled), renderers=[points])
+    pictured = "image" in source.data
+    near = [column for column in source.data if column.startswith(f"near{run}_")] if pictured else []
+    hover = models.HoverTool(tooltips=_tooltip(run, near, labelled=labelled, pictured=pictured), renderers=[points])
     hover.formatters = {f"@{column}": look_up for column in ("label", f"predicted{run}", *near)}
     # Of points on top of each other, the topmost one.
     hover.update(limit=1, sort_by=[("$index", "descending")])
@@ -210,12 +213,15 @@ def _plot(
     return plot
 
 
-def _tooltip(run: int, near: list[str], *, labelled: bool) -> str:
+def _tooltip(run: int, near: list[str], *, labelled: bool, pictured: bool) -> str:
     """Write the HTML that a point shows; Bokeh escapes what it puts in."""
     classes = f"""<div style="line-height: 1.6; max-width: 260px; overflow-wrap: anywhere">
 <div style="font-size: 15px; font-weight: bold"><span style="color: @label{{colour}}">●</span> @label{{class}}</div>
 <div>kNN: @predicted{run}{{class}} <b style="color: {WRONG}">@predicted{run}{{verdict}}</b></div>
 </div>"""
+    if not pictured:
+        text = classes if labelled else "$index"
+        return f'<div style="padding: 6px; font-size: 13px; color: {style.INK}">{text}</div>'
     frame = f"width: 42px; height: 42px; {PIXELS}; border: 3px solid"
     others = "".join(f'<img src="@{column}{{image}}" style="{frame} @{column}{{frame}}">' for column in near)
     return f"""<div style="padding: 6px; font-size: 13px; color: {style.INK}">

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from jaxembed import files
 from jaxembed.figures import names
-from jaxembed.report import findings, tables
+from jaxembed.report import findings, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, splits
+from jaxembed.report.suspects import Group
 from jaxembed.report.tables import Table
 
 FILE = "report.md"
@@ -38,6 +39,18 @@ def _lines(
             yield from _table(table)
         for picture in pictures[dataset]:
             yield f"\n![{_escape(picture.title)}]({picture.file.name})\n\n*{_escape(picture.title)}.* {picture.how}"
+        if groups := suspects.listed(experiments):
+            yield from ("\n### Suspicious images", "\nWhat most of the embeddings find suspicious in the dataset.")
+            for group in groups:
+                yield ""
+                yield from _suspects(group)
+    if matrices := transfer.tables(datasets):
+        yield "\n## Transfer\n\nEncoders measured on datasets that they were not trained on, next to their own."
+        for matrix in matrices:
+            yield ""
+            yield _row([_escape(matrix.caption), "trained on", *(_escape(f"on {name}") for name in matrix.columns)])
+            yield _row(["---", "---", *["---:"] * len(matrix.columns)])
+            yield from (_row([_escape(name), _escape(on), *cells]) for name, on, cells in matrix.rows)
     yield "\n## The commands\n"
     runs = [run for each in datasets.values() for one in each for run in one.runs]
     commands = "\n".join(names.written(run.record["command"]) for run in runs)
@@ -53,6 +66,13 @@ def _table(table: Table) -> Iterator[str]:
     for each, cells in table.rows:
         values = (f"**{text}**" if best else text for text, best in cells)
         yield _row([_escape(each.name), str(len(each.runs)), *values])
+
+
+def _suspects(group: Group) -> Iterator[str]:
+    yield _row([group.title, "labels", "found by"])
+    yield _row(["---", "---", "---"])
+    for each in group.suspects:
+        yield _row([_escape(", ".join(each.names)), _escape(each.verdict or each.labels[0]), each.by])
 
 
 def _row(cells: Iterable[str]) -> str:

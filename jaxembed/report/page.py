@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxembed import figures, files
 from jaxembed.figures import names
-from jaxembed.report import findings, interactive, tables, webp
+from jaxembed.report import findings, interactive, suspects, tables, transfer, webp
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.runs.finished import Finished
@@ -49,6 +49,9 @@ def write(
         split=splits(everything),
         runs=sum(len(each.runs) for each in everything),
         pictures=pictures,
+        suspects={dataset: suspects.listed(experiments) for dataset, experiments in datasets.items()},
+        transfer=transfer.tables(datasets),
+        thumbnail=interactive.data_uri,
         tables={dataset: tables.make(experiments) for dataset, experiments in datasets.items()},
         measures=tables.shown(everything),
         head=tables.head,
@@ -71,6 +74,9 @@ def write(
 def facts(run: Finished) -> list[str]:
     """List what a reader wants to know about a run first."""
     record = run.record
+    if not run.is_trained:
+        made = "embedding made elsewhere" if run.trained_on is None else f"encoder trained on {run.trained_on}"
+        return [record["dataset"], made, f"measured on {record['device']}"]
     parameters = ", ".join(f"{part} {count:,}" for part, count in record["parameters"].items())
     return [
         f"{record['dataset']} × {record['encoder']} × {record['objective']}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxembed import figures
 from jaxembed.figures import names
-from jaxembed.report import findings, methods, tables
+from jaxembed.report import findings, methods, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.report.typeset import MONO, Story, markup
@@ -26,7 +26,7 @@ EVALUATION = (
 # Columns of a name in a sentence, and in a heading, which has two.
 COLUMNS, HEADING = 80, 48
 # Measures that a table has room for, and the columns of a label above it.
-ACROSS, LABEL = 14, 30
+ACROSS, LABEL = 11, 30
 # Datasets that a sentence names.
 NAMED = 6
 # Figures that can be read at half the page's width, in an order in which two of equal height are neighbours.
@@ -80,8 +80,10 @@ def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
     head += ["epochs", "batch size", "seconds", "seeds"]
     for dataset, group in datasets.items():
         story.table(f"The experiments on {markup(dataset, COLUMNS)}.", head, map(_trained, group), texts=4)
-    story.heading("Ways of learning", 1)
-    for objective in _unique(each.runs[0].record["objective"] for group in datasets.values() for each in group):
+    trained = [run for group in datasets.values() for each in group for run in each.runs[:1] if run.is_trained]
+    if trained:
+        story.heading("Ways of learning", 1)
+    for objective in _unique(run.record["objective"] for run in trained):
         story.text(f"<b>{markup(objective, COLUMNS)}.</b> {markup(methods.describe(objective))}")
     story.heading("Evaluation", 1)
     story.text(EVALUATION.format(split=splits(each for group in datasets.values() for each in group)))
@@ -96,6 +98,10 @@ def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
 def _trained(experiment: Experiment) -> list[str]:
     """Describe how an experiment was trained: a row of the table of experiments."""
     records = [run.record for run in experiment.runs]
+    if not experiment.runs[0].is_trained:
+        made = experiment.runs[0].trained_on
+        how = "made elsewhere" if made is None else f"trained on {made}"
+        return [*map(markup, (experiment.name, how, records[0]["encoder"])), *["–"] * 7]
     cells = (
         experiment.name,
         records[0]["objective"],
@@ -145,8 +151,11 @@ def _results(
                 "better, ↓: less is better; columns without an arrow must not be used to compare experiments. "
                 "Bold: the best in a column."
             )
-            for start in range(0, len(table.columns), ACROSS):
-                part = slice(start, start + ACROSS)
+            # As few tables as there can be, of nearly the same width.
+            columns = len(table.columns)
+            size = -(-columns // -(-columns // ACROSS))
+            for start in range(0, columns, size):
+                part = slice(start, start + size)
                 head = ["experiment", *(markup(tables.head(column), LABEL) for column in table.columns[part])]
                 rows = [
                     [markup(each.name, COLUMNS), *(_number(*cell) for cell in cells[part])]
@@ -155,6 +164,23 @@ def _results(
                 story.table(caption, head, rows, texts=1)
         for picture in pictures[dataset]:
             story.figure(picture)
+        for group in suspects.listed(experiments):
+            caption = (
+                f"{group.title} of {markup(dataset, COLUMNS)}: what most of the embeddings find most suspicious."
+            )
+            rows = [
+                [markup(", ".join(each.names)), markup(each.verdict or each.labels[0]), markup(each.by)]
+                for each in group.suspects
+            ]
+            story.table(caption, ["images", "labels", "found by"], rows, texts=3)
+    for matrix in transfer.tables(datasets):
+        caption = (
+            f"{matrix.caption} of encoders on datasets that they were not trained on, next to their own. "
+            "Classifiers learn from the train images of the dataset that is measured."
+        )
+        head = ["experiment", "trained on", *(markup(f"on {name}", LABEL) for name in matrix.columns)]
+        rows = [[markup(name, COLUMNS), markup(on, COLUMNS), *cells] for name, on, cells in matrix.rows]
+        story.table(caption, head, rows, texts=2)
 
 
 def _number(text: str, best: bool) -> str:

@@ -11,6 +11,7 @@ from jaxembed.report.experiments import Experiment, Value
 # The tables of a report, in order: a column says which one it is in.
 CAPTIONS = {
     "accuracy": "Accuracy and retrieval",
+    "few labels": "Accuracy with few labels",
     "geometry": "Geometry",
     "views": "Two augmented views of each image",
 }

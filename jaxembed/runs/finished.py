@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from jaxembed import files
 from jaxembed.errors import InputError
-from jaxembed.runs import identity, kinds, metrics, sample, workdir
+from jaxembed.runs import diagnosis, identity, kinds, metrics, sample, workdir
+from jaxembed.runs.diagnosis import Diagnosis
 from jaxembed.runs.metrics import Line
 from jaxembed.runs.sample import Sample
 
 # What figures and reports need of a result.json, which result.make writes; "metrics" has null where a metric has no
-# finite value. The optional ones came later.
+# finite value. Of the optional ones, TRAINED are those that an embedding lacks which was measured, not trained.
 RECORD = {
     "experiment": kinds.TEXT,
     "command": kinds.TEXT,
@@ -20,6 +21,7 @@ RECORD = {
     "objective": kinds.TEXT,
     "seed": kinds.INTEGER,
     "distance": kinds.TEXT,
+    "trained_on": kinds.or_null(kinds.TEXT),
     "steps": kinds.COUNT,
     "epochs": kinds.POSITIVE,
     "device": kinds.TEXT,
@@ -33,7 +35,8 @@ RECORD = {
     "collapsed": kinds.FLAG,
     "metrics": kinds.by_name(kinds.or_null(kinds.NUMBER)),
 }
-OPTIONAL = ("split", "share_of_peak")
+TRAINED = ("steps", "epochs", "parameters", "parameters.encoder", "train_seconds", "images_per_second")
+OPTIONAL = ("split", "share_of_peak", "trained_on")
 # And of a config.json.
 CONFIG = {
     **dict.fromkeys(("data", "encoder", "objective", "train", "evaluate"), kinds.OBJECT),
@@ -56,6 +59,7 @@ class Finished(NamedTuple):
       record: its result.json.
       lines: its metrics.jsonl, without values that are not finite.
       sample: its sample.npz.
+      diagnosis: its diagnosis.npz, or None if an earlier version evaluated it.
     """
 
     folder: Path
@@ -63,6 +67,7 @@ class Finished(NamedTuple):
     record: dict[str, Any]
     lines: list[Line]
     sample: Sample
+    diagnosis: Diagnosis | None = None
 
     @property
     def name(self) -> str:
@@ -73,6 +78,16 @@ class Finished(NamedTuple):
     def split(self) -> str:
         """Name the split that figures and reports show: test, or where there is none validation, or train."""
         return self.record.get("split", "test")
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was trained here, rather than an embedding that was made elsewhere and measured."""
+        return "epochs" in self.record
+
+    @property
+    def trained_on(self) -> str | None:
+        """Name the dataset that its encoder was trained on; None if that is not known."""
+        return self.record["dataset"] if self.is_trained else self.record.get("trained_on")
 
     @property
     def is_labelled(self) -> bool:
@@ -105,17 +120,19 @@ def read(folder: Path) -> Finished:
         lines = _finite(metrics.read(folder / workdir.METRICS))
     except (OSError, RecursionError) as error:
         raise InputError(f"{folder} cannot be read: {error}") from error
-    kinds.check(file, config, CONFIG)
-    if not any("train/loss" in line for line in lines):
+    trained = "epochs" in record
+    kinds.check(file, config, CONFIG, optional=() if trained else ("train.batch_size",))
+    if trained and not any("train/loss" in line for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
-    return Finished(folder, config, record, lines, sample.read(folder))
+    return Finished(folder, config, record, lines, sample.read(folder), diagnosis.read(folder))
 
 
 def result(folder: Path) -> dict[str, Any]:
     """Read a run's result.json; InputError if it is damaged."""
     file = folder / workdir.RESULT
     record = files.read_json(file)
-    kinds.check(file, record, RECORD, optional=OPTIONAL)
+    missing = () if any(name in record for name in TRAINED) else TRAINED
+    kinds.check(file, record, RECORD, optional=(*OPTIONAL, *missing))
     return record
 
 

@@ -80,6 +80,12 @@ def flatten(tree: Mapping[str, Any], prefix: str = "config") -> dict[str, Any]:
     return flat
 
 
+def with_tuples(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn the lists of a section that was read from a JSON file back into the tuples that a config has."""
+    nested = {key: with_tuples(value) if isinstance(value, Mapping) else value for key, value in section.items()}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in nested.items()}
+
+
 def _section(config: dict[str, Any], path: str) -> dict[str, Any] | None:
     """Find a section by its dotted path; None where there is none."""
     section: Any = config

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     Attributes:
       classes: [k] names; none without labels.
       rows: [n] indices into the split.
-      images: [n, h, w, c].
+      images: [n, h, w, c], or None, as are `queries` and `found`, where only embeddings are known.
       labels: [n], or None.
       predicted: [n] classes by nearest neighbours, or None.
       points: [n, 2] t-SNE of the embeddings.
@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
     classes: Shaped[np.ndarray, " k"]
     rows: Int[np.ndarray, " n"]
-    images: UInt8[np.ndarray, "n h w c"]
+    images: UInt8[np.ndarray, "n h w c"] | None
     labels: Int[np.ndarray, " n"] | None
     predicted: Int[np.ndarray, " n"] | None
     points: Float[np.ndarray, "n 2"]
@@ -59,9 +59,9 @@ class Sample(NamedTuple):
     different: Float[np.ndarray, " bins"] | None
     edges: Float[np.ndarray, " edges"] | None
     confusion: Int[np.ndarray, "k k"] | None
-    queries: UInt8[np.ndarray, "q h w c"]
+    queries: UInt8[np.ndarray, "q h w c"] | None
     query_labels: Int[np.ndarray, " q"] | None
-    found: UInt8[np.ndarray, "q found h w c"]
+    found: UInt8[np.ndarray, "q found h w c"] | None
     found_labels: Int[np.ndarray, "q found"] | None
     seen: UInt8[np.ndarray, "rows columns h w c"] | None
     errors: Float[np.ndarray, "3 across"] | None
@@ -70,10 +70,11 @@ class Sample(NamedTuple):
 
 
 BY_LABEL = ("labels", "predicted", "same", "different", "edges", "confusion", "query_labels", "found_labels")
+PICTURES = ("images", "queries", "found")
 RECONSTRUCTED = ("errors", "originals", "reconstructions")
 # An image may have no neighbours, and images no classes.
 MAY_BE_EMPTY = ("classes", "nearest", "found", "found_labels")
-OPTIONAL = (*BY_LABEL, "seen", *RECONSTRUCTED)
+OPTIONAL = (*BY_LABEL, *PICTURES, "seen", *RECONSTRUCTED)
 
 
 def write(sample: Sample, folder: Path) -> None:
@@ -108,14 +109,14 @@ def read(folder: Path) -> Sample:
 def _wrong(sample: Sample) -> str | None:
     """Say what is wrong with a sample that was read; None if it is sound."""
     present = {name: array for name, array in sample._asdict().items() if array is not None}
-    for together in (set(BY_LABEL) - {"confusion"}, set(RECONSTRUCTED)):
+    for together in (set(BY_LABEL) - {"confusion"}, set(PICTURES), set(RECONSTRUCTED)):
         if (missing := together - present.keys()) and missing != together:
             return f"it lacks {', '.join(sorted(missing))}"
     lengths: dict[str, int] = {}
     for name, array in present.items():
         if not _fits(array, Sample.__annotations__[name], lengths):
             return f"{name}, {array.dtype} of shape {list(array.shape)}, does not fit what comes before it"
-    if sample.images.shape[-1] not in (1, 3):
+    if sample.images is not None and sample.images.shape[-1] not in (1, 3):
         return f"its images have {sample.images.shape[-1]} channels"
     if empty := [name for name, array in present.items() if not array.size and name not in MAY_BE_EMPTY]:
         return f"{empty[0]} is empty"

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -83,7 +84,7 @@ def test_a_measure_that_no_run_has_is_no_column(runs):
 
 def test_a_metric_that_no_measure_defines_is_shown_by_its_name(tmp_path):
     run = finished_runs.make(tmp_path / "run", metrics={"turns": 0.5, "loss": 1.0})
-    *_, column = tables.make(grouped([run])["rows"])[1].columns  # not the loss, which measures no embedding
+    *_, column = tables.make(grouped([run])["rows"])[-1].columns  # not the loss, which measures no embedding
     assert (tables.head(column), column.percent) == ("turns", False)
 
 
@@ -200,8 +201,7 @@ def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, 
     (folders / "two" / "result.json").write_text("{")
     (folders / "three" / "result.json").unlink()
     (folders / "again").mkdir()
-    for file in (folders / "one0").iterdir():
-        (folders / "again" / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(folders / "one0", folders / "again", dirs_exist_ok=True)
     status = command.main([str(folders), str(tmp_path / "nothing"), f"--output={tmp_path / 'out'}"])
     assert status == 1
     assert sorted(run.record["seed"] for run in written["runs"]) == [0, 1, 2]
@@ -309,14 +309,17 @@ def test_of_forty_experiments_each_has_its_name_and_its_panel_in_the_figures_and
 
 def test_each_measure_has_its_direction_and_unit():
     up = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "accuracy", "map_at_r", "silhouette"}
-    up |= {f"recall_at_{k}" for k in (1, 5, 10)}
+    up |= {f"recall_at_{k}" for k in (1, 5, 10)} | {"balanced_accuracy", "worst_class_accuracy", "nmi"}
+    up |= {
+        f"{name}_accuracy_{count}" for name in ("knn", "linear") for count in ("1_label", "10_labels", "100_labels")
+    }
     down = {"distance_ratio", "distance_overlap", "cdnv", "l1"}
-    neither = {"alignment", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
+    neither = {"alignment", "alpha", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
     neither |= {"view_alignment", "view_agreement"}
     shown = {column.name: column for column in measures.columns() if column.table}
     directions = {name: column.better for name, column in shown.items()}
     assert directions == dict.fromkeys(up, 1) | dict.fromkeys(down, -1) | dict.fromkeys(neither, 0)
-    assert {name for name, column in shown.items() if column.percent} == (up - {"silhouette"}) | {
+    assert {name for name, column in shown.items() if column.percent} == (up - {"silhouette", "nmi"}) | {
         "distance_overlap",
         "view_agreement",
     }

@@ -1,0 +1,88 @@
+"""List what an embedding finds suspicious in a dataset: images that are in it twice, wrong labels, outliers.
+
+  python -m jaxembed.doctor checkpoints/simclr_cifar
+  python -m jaxembed.doctor simclr_mnist PHOTOS --output=photos
+
+Without a source it examines the dataset that the run was trained on. It writes a CSV file for each kind
+(near-duplicates in two splits and in the same one, suspicious labels, outliers), the most suspicious first, and a
+picture of the first ones.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxembed import command, files
+from jaxembed.runs import diagnosis, identity
+from jaxembed.runs.diagnosis import KINDS, Diagnosis
+
+# Rows of a table that are printed.
+SHOWN = 5
+PICTURE = "doctor.png"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `python -m jaxembed.doctor`."""
+    parser = command.parser("doctor", __doc__)
+    parser.add_argument("run", help=command.RUN)
+    parser.add_argument("source", nargs="?", help="a folder of pictures, or a dataset name (default: the run's)")
+    parser.add_argument("--output", type=Path, default=Path("doctor"), help="folder to write to (default: doctor)")
+    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    options = parser.parse_args(arguments)
+
+    from jaxembed import datasets, doctor, frozen, originals  # here, because they import jax
+
+    encoder = frozen.load(options.run)
+    if options.source:
+        section = originals.section(options.source, encoder.shape)
+    else:
+        section = identity.with_tuples(identity.current(encoder.saved.config)["data"])
+    # Which train images a run held out for validation makes no difference here.
+    dataset = datasets.load(section | {"validation": 0}, data_dir=options.data_dir, seed=0)
+    dataset = encoder.convert(dataset)
+    found = doctor.examine(dataset, encoder.embed_splits(dataset), distance=encoder.distance)
+    written = diagnosis.write_csv(found, options.output)
+    written += _drawn(found, f"{encoder.name} on {dataset.name}", options.output)
+    show(found)
+    print("\n".join(files.printable(file) for file in written))
+
+
+def show(found: Diagnosis) -> None:
+    """Print the first rows of each table."""
+    examined, total = found.examined
+    print(f"{examined:,} {f'of {total:,} ' if examined < total else ''}images examined")
+    for name, table in found.tables.items():
+        count = len(table.names)
+        print(f"{KINDS[name].title}: {f'the first {SHOWN} of ' if count > SHOWN else ''}{count:,}")
+        for row in range(min(SHOWN, count)):
+            print(f"  {_line(found, name, row)}")
+
+
+def _line(found: Diagnosis, name: str, row: int) -> str:
+    """Describe a row in a line: the images with their labels, the label that fits better, the scores."""
+    table = found.tables[name]
+    parts = []
+    for image, label in zip(table.names[row], table.labels[row], strict=True):
+        label = diagnosis.class_of(found, label)
+        parts.append(files.printable(f"{image} [{label}]" if label else image))
+    if table.proposed is not None:
+        parts.append(f"rather {files.printable(diagnosis.class_of(found, table.proposed[row]))}")
+    scores = (f"{score} {values[row]:.3g}" for score, values in table.scores.items() if values[row] == values[row])
+    return "  ".join([*parts, *scores])
+
+
+def _drawn(found: Diagnosis, title: str, folder: Path) -> list[Path]:
+    """Draw the first images of the tables into a folder: the file, or none if there is nothing to draw."""
+    from jaxembed import figures  # here, because matplotlib takes a second
+    from jaxembed.figures import names, style
+
+    with style.style():
+        figure = figures.findings(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
+        if figure is None:
+            return []
+        style.save(figure, folder / PICTURE)
+    return [folder / PICTURE]
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("doctor", main))

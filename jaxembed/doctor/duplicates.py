@@ -1,0 +1,84 @@
+"""Near-duplicates: pairs of images that an embedding takes for the same one."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxembed.kernels import nearest
+
+
+class Pairs(NamedTuple):
+    """Pairs of rows, the nearest ones relative to their surroundings first.
+
+    Attributes:
+      rows: [p, 2] the rows of a pair.
+      distances: [p] between them.
+      relative: [p] the distance over the mean distance of the first row to its other neighbours: 0 for a copy, near
+        1 for a row that is no nearer than the rest.
+    """
+
+    rows: Int[np.ndarray, "p 2"]
+    distances: Float[np.ndarray, " p"]
+    relative: Float[np.ndarray, " p"]
+
+
+def within(
+    found: Int[np.ndarray, "n k"], distances: Float[np.ndarray, "n k"], parts: Int[np.ndarray, " n"]
+) -> Pairs:
+    """Pair each row with its nearest other row, where that is in the same part; each pair once.
+
+    Args:
+      found: [n, k] the nearest other rows of each row, k >= 2.
+      distances: [n, k] to them.
+      parts: [n] the part that a row is in.
+    """
+    each = np.arange(len(found))
+    same = parts[found[:, 0]] == parts
+    return _once(each[same], found[same, 0], distances[same, 0], _surroundings(distances[same, 1:]))
+
+
+def across(points: Float[np.ndarray, "n d"], parts: Int[np.ndarray, " n"], *, neighbours: int) -> Pairs:
+    """Pair each row with the nearest row of an earlier part; none if there is one part.
+
+    Args:
+      points: [n, d] float.
+      parts: [n] the part that a row is in, 0 or more.
+      neighbours: rows of the earlier parts that a row is compared with.
+    """
+    pairs = [Pairs(np.zeros((0, 2), int), np.zeros(0, np.float32), np.zeros(0, np.float32))]
+    for part in np.unique(parts)[1:]:
+        queries, earlier = np.flatnonzero(parts == part), np.flatnonzero(parts < part)
+        k = min(neighbours, len(earlier))
+        found = nearest.find(points[earlier], points[queries], neighbours=k, distance="euclidean")
+        found = earlier[found]
+        distances = nearest.distances(points, queries, found)
+        order = np.argsort(distances, axis=1, kind="stable")
+        found, distances = (np.take_along_axis(array, order, axis=1) for array in (found, distances))
+        pairs.append(_once(queries, found[:, 0], distances[:, 0], _surroundings(distances[:, 1:])))
+    rows, distances, relative = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    order = np.argsort(relative, kind="stable")
+    return Pairs(rows[order], distances[order], relative[order])
+
+
+def _surroundings(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    """Average the distances to the other neighbours; infinite where there are none."""
+    if not distances.shape[1]:
+        return np.full(len(distances), np.inf, np.float32)
+    return distances.mean(axis=1)
+
+
+def _once(
+    first: Int[np.ndarray, " p"],
+    second: Int[np.ndarray, " p"],
+    distances: Float[np.ndarray, " p"],
+    surroundings: Float[np.ndarray, " p"],
+) -> Pairs:
+    """Rank pairs, each in the direction in which it ranks higher."""
+    # Where all distances are 0, everything is a copy.
+    relative = np.divide(distances, surroundings, out=np.zeros_like(distances), where=surroundings > 0)
+    order = np.argsort(relative, kind="stable")
+    rows = np.stack([first, second], axis=1)[order]
+    _, kept = np.unique(np.sort(rows, axis=1), axis=0, return_index=True)
+    order = order[np.sort(kept)]
+    return Pairs(np.stack([first, second], axis=1)[order], distances[order], relative[order])

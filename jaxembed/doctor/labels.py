@@ -1,0 +1,75 @@
+"""Suspicious labels: those that neither the nearest images nor a classifier that has not seen them would give."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+# A row's classifier learns from the rows of the other folds.
+FOLDS = 5
+# Of the covariance towards a multiple of the identity, for dimensions that hardly vary.
+_SHRINKAGE = 1e-3
+
+
+class Verdict(NamedTuple):
+    """What speaks for the label of each of n rows.
+
+    Attributes:
+      confidence: [n] the probability that a classifier gives it which has not seen the row (self-confidence).
+      agreement: [n] the share of the nearest other rows that have it.
+      proposed: [n] the class that the classifier finds most probable.
+    """
+
+    confidence: Float[np.ndarray, " n"]
+    agreement: Float[np.ndarray, " n"]
+    proposed: Int[np.ndarray, " n"]
+
+    @property
+    def support(self) -> Float[np.ndarray, " n"]:
+        """Both together, 0 to 1: the lower, the more suspicious a label is."""
+        return (self.confidence + self.agreement) / 2
+
+
+def judge(
+    points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], found: Int[np.ndarray, "n k"]
+) -> Verdict:
+    """Judge each row's label by its neighbours and by an out-of-fold classifier.
+
+    Args:
+      points: [n, d] the embedding, n >= 2 * FOLDS.
+      labels: [n] int, of at least two classes.
+      found: [n, k] the nearest other rows of each row.
+
+    Source: Northcutt, Jiang & Chuang 2021, arXiv:1911.00068, section 3.1: self-confidence.
+    """
+    confidence, proposed = out_of_fold(points, labels)
+    agreement = np.mean(labels[found] == labels[:, None], axis=1)
+    return Verdict(confidence, agreement, proposed)
+
+
+def out_of_fold(
+    points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Return (the probability of each row's label, the most probable class), by a classifier of the other folds.
+
+    It is linear discriminant analysis, which needs no training and of which a few wrong labels move only the means.
+    """
+    # Imported here: scikit-learn takes a second.
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    order = np.random.default_rng(0).permutation(len(labels))
+    confidence, proposed = np.zeros(len(labels)), np.zeros(len(labels), int)
+    for fold in range(FOLDS):
+        held_out, others = order[fold::FOLDS], np.delete(order, np.s_[fold::FOLDS])
+        classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE)
+        if len(np.unique(labels[others])) < 2:  # the only row of the other class is held out
+            proposed[held_out] = labels[others[0]]
+            continue
+        probabilities = classifier.fit(points[others], labels[others]).predict_proba(points[held_out])
+        column = np.searchsorted(classifier.classes_, labels[held_out])
+        column = np.minimum(column, len(classifier.classes_) - 1)
+        # A class of which all rows are held out has no column.
+        known = classifier.classes_[column] == labels[held_out]
+        confidence[held_out] = np.where(known, probabilities[np.arange(len(held_out)), column], 0)
+        proposed[held_out] = classifier.classes_[probabilities.argmax(axis=1)]
+    return confidence, proposed

@@ -1,0 +1,244 @@
+"""Given vectors: embeddings that were made elsewhere, read from arrays, checked, and divided into splits."""
+
+import hashlib
+import io
+import math
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from jaxembed import datasets, files, mesh, vectors
+from jaxembed.datasets import Dataset
+from jaxembed.errors import InputError
+from jaxembed.kernels import pairs
+from jaxembed.types import Batch, Published
+from jaxembed.vectors import About
+
+SPLITS = ("train", "validation", "test")
+# Arrays of a split beside its embedding; only labels must be there.
+PARTS = ("labels", "images", "names")
+WANTED = ("train", "train_labels", "test", "test_labels")
+# Copies of the vectors that measuring holds at a time, roughly.
+_COPIES = 3
+
+
+class Given(NamedTuple):
+    """Embedded images.
+
+    Attributes:
+      dataset: their labels, names and, if they are known, images, which are None otherwise.
+      embeddings: split -> [n, d] float32.
+      sha256: of the vectors and labels.
+      about: where they are from, if jaxembed.embed wrote them.
+    """
+
+    dataset: Dataset
+    embeddings: dict[str, Float[np.ndarray, "n d"]]
+    sha256: str
+    about: About | None
+
+
+def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
+    """Read vectors and divide them into splits.
+
+    Args:
+      source: an .npz with the arrays `train`, `train_labels`, `test`, `test_labels`, and perhaps `validation`,
+        `<split>_images`, `<split>_names` and `classes`; a folder with one .npy for each; or a file that
+        jaxembed.embed wrote, of a dataset with these splits.
+      title: of the dataset.
+      seed: of the choice of the validation images.
+      validation: number or share of the train images to hold out, as config.data.validation.
+
+    Raises:
+      InputError: if there is no such file or folder, it lacks an array, or one is not what it must be.
+    """
+    arrays, about = _arrays(source)
+    if lacks := [name for name in WANTED if name not in arrays]:
+        raise InputError(f"{source} must have the arrays {', '.join(WANTED)}; it lacks {', '.join(lacks)}")
+    points = {split: _points(source, split, arrays[split]) for split in SPLITS if split in arrays}
+    widths = {split: each.shape[1] for split, each in points.items()}
+    if len({*widths.values()}) > 1:
+        listed = ", ".join(f"{split} {width}" for split, width in widths.items())
+        raise InputError(f"{source}: all splits must have the same number of dimensions, got {listed}")
+    for name, array in arrays.items():
+        split, _, part = name.partition("_")
+        if part in PARTS and split in points and len(array) != len(points[split]):
+            raise InputError(
+                f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {len(array)}"
+            )
+    classes, labels = _labels(source, {split: arrays[f"{split}_labels"] for split in points}, arrays.get("classes"))
+    digest = hashlib.sha256()
+    for split in points:
+        digest.update(points[split].tobytes() + labels[split].tobytes())
+    # Rows take the place of images, so that what is divided is known afterwards.
+    rows = {split: Batch(np.arange(len(labels[split])), labels[split]) for split in points}
+    names = {split: tuple(map(str, arrays[f"{split}_names"])) for split in points if f"{split}_names" in arrays}
+    published = Published(
+        classes, rows["train"], rows["test"], rows.get("validation"), names, title, digest.hexdigest()
+    )
+    dataset = datasets.divided(published, seed=seed, validation=validation)
+    return _filled(dataset, points, arrays, about)
+
+
+def _filled(
+    dataset: Dataset, points: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], about: About | None
+) -> Given:
+    """Put images, or None, in the place of the rows of a dataset, and take the embeddings of its splits."""
+    embeddings, splits = {}, {}
+    for name in ("train", *dataset.held_out):
+        batch = getattr(dataset, name)
+        source = name if name in points else "train"
+        images = arrays.get(f"{source}_images")
+        splits[name] = batch._replace(images=None if images is None else images[batch.images])
+        embeddings[name] = points[source][batch.images]
+    return Given(dataset._replace(**splits), embeddings, dataset.sha256, about)
+
+
+def _arrays(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
+    """Read all arrays by name, and where they are from."""
+    if source.is_dir():
+        found = {file.stem: _opener(file) for file in sorted(source.glob("*.npy")) if _is_known(file.stem)}
+        if not found:
+            raise InputError(
+                f"{source} must have a file for each array, {', '.join(f'{name}.npy' for name in WANTED)}"
+            )
+        return _loaded(source, found), None
+    if source.suffix not in vectors.SUFFIXES:
+        raise InputError(f"{source} must be a folder of .npy files, or end in {' or '.join(vectors.SUFFIXES)}")
+    if not source.is_file():
+        raise InputError(f"{source} does not exist")
+    if source.suffix == ".npz":
+        try:
+            with zipfile.ZipFile(source) as archive:
+                names = [Path(name).stem for name in archive.namelist()]
+                if "embeddings" not in names:
+                    known = {name: _entry_opener(source, name) for name in names if _is_known(name)}
+                    return _loaded(source, known), None
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"{source} cannot be read: {error}") from error
+    return _embedded(source)
+
+
+def _embedded(source: Path) -> tuple[dict[str, np.ndarray], About]:
+    """Read what jaxembed.embed wrote: the names, `<split>/<row>`, say which split an image is in."""
+    written = vectors.read(source)
+    splits = np.array([name.partition("/")[0] for name in written.names])
+    if unknown := sorted({*splits.tolist()} - {*SPLITS}):
+        raise InputError(
+            f"{source} must be of a dataset with splits, so that names start with train/ and test/; "
+            f"got {files.printable(unknown[0])}"
+        )
+    arrays = {}
+    for split in dict.fromkeys(splits.tolist()):
+        rows = np.flatnonzero(splits == split)
+        arrays[split] = np.asarray(written.embeddings[rows])
+        arrays[f"{split}_labels"] = np.array([written.labels[row] for row in rows], str)
+        names = [written.names[row] for row in rows]
+        # Not names that a dataset without any has: its validation images are chosen by row, as a run does it.
+        if names != [f"{split}/{row}" for row in range(len(rows))]:
+            arrays[f"{split}_names"] = np.array(names, str)
+    return arrays, written.about
+
+
+def _is_known(name: str) -> bool:
+    split, _, part = name.partition("_")
+    return name == "classes" or (split in SPLITS and part in ("", *PARTS))
+
+
+def _opener(file: Path) -> Callable[[], BinaryIO]:
+    return lambda: file.open("rb")
+
+
+def _entry_opener(file: Path, name: str) -> Callable[[], BinaryIO]:
+    return lambda: io.BufferedReader(zipfile.ZipFile(file).open(f"{name}.npy"))
+
+
+def _loaded(source: Path, openers: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, np.ndarray]:
+    """Read arrays whose shapes are checked first; nothing is unpickled."""
+    headers = {name: _header(source, name, opener) for name, opener in openers.items()}
+    for name, (shape, dtype) in headers.items():
+        if dtype.hasobject:
+            raise InputError(
+                f"{source}: {name} is an array of objects, which are not unpickled; use numbers or texts"
+            )
+        needed = math.prod(shape) * (4 * _COPIES if name in SPLITS else dtype.itemsize)
+        if needed > (memory := mesh.memory()):
+            raise InputError(
+                f"{source}: {name}, of shape {list(shape)}, needs {needed / 1e9:,.1f} GB of memory; there are "
+                f"{memory / 1e9:,.1f} GB"
+            )
+    arrays = {}
+    for name, opener in openers.items():
+        try:
+            with opener() as stream:
+                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{source}: {name} cannot be read: {error}") from error
+    return arrays
+
+
+def _header(source: Path, name: str, opener: Callable[[], BinaryIO]) -> tuple[tuple[int, ...], np.dtype]:
+    try:
+        with opener() as stream:
+            version = np.lib.format.read_magic(stream)
+            reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, _, dtype = reader[version](stream)
+            return shape, dtype
+    except Exception as error:  # from a damaged archive or header
+        raise InputError(f"{source}: {name} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _points(source: Path, split: str, array: np.ndarray) -> Float[np.ndarray, "n d"]:
+    """Check an embedding: numbers [n, d] that are finite and not too large."""
+    if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{source}: {split} must be numbers [n, d], got {array.dtype} of shape {list(array.shape)}"
+        )
+    with np.errstate(over="ignore"):
+        points = np.ascontiguousarray(array, np.float32)
+    usable = pairs.is_usable(points)
+    if not usable.all():
+        row = int(np.argmin(usable))
+        bad = np.abs(points[~usable]) <= pairs.LARGEST
+        raise InputError(
+            f"{source}: {split} must be finite and within {pairs.LARGEST:g}; {np.sum(~bad)} numbers in "
+            f"{np.sum(~usable)} of {len(points)} rows are not, the first one in row {row}"
+        )
+    return points
+
+
+def _labels(
+    source: Path, given: Mapping[str, np.ndarray], names: np.ndarray | None
+) -> tuple[tuple[str, ...], dict[str, Int[np.ndarray, " n"]]]:
+    """Return the classes' names and, by split, the labels as numbers of classes."""
+    for split, array in given.items():
+        if array.ndim != 1 or array.dtype.kind not in "iuU" or (array.dtype.kind != "U" and array.min() < 0):
+            least = f", {array.min()} among them" if array.dtype.kind in "iu" and array.size else ""
+            raise InputError(
+                f"{source}: {split}_labels must be whole numbers from 0, or texts, [n]; got {array.dtype} of shape "
+                f"{list(array.shape)}{least}"
+            )
+    if len({array.dtype.kind == "U" for array in given.values()}) > 1:
+        raise InputError(f"{source}: the labels of all splits must be texts, or all numbers")
+    values = np.unique(np.concatenate([*given.values()]))
+    if names is None:
+        known = values
+    elif names.ndim == 1 and names.dtype.kind == "U" and len(names) == len(set(names.tolist())):
+        known = names if values.dtype.kind == "U" else np.arange(len(names))
+    else:
+        raise InputError(
+            f"{source}: classes must be different texts [k], got {names.dtype} of shape {list(names.shape)}"
+        )
+    if len(beyond := np.setdiff1d(values, known)):
+        raise InputError(f"{source}: labels must be of one of the {len(known)} classes, got {beyond[0]}")
+    if len(values) < 2:
+        raise InputError(f"{source}: labels must be of at least 2 classes, got {len(values)}")
+    order = np.argsort(known, kind="stable")
+    numbers = {
+        split: order[np.searchsorted(known, array, sorter=order)].astype(np.int32) for split, array in given.items()
+    }
+    return tuple(map(str, known if names is None else names)), numbers

@@ -1,0 +1,212 @@
+"""Measure any embedding by the protocol that runs are measured by, into a folder that jaxembed.report reads.
+
+  python -m jaxembed.measure dinov2.npz --workdir=checkpoints/dinov2
+  python -m jaxembed.measure vectors.npz --like=checkpoints/margin_mnist --workdir=checkpoints/exported
+  python -m jaxembed.measure margin_mnist --on=fashion_mnist --workdir=checkpoints/margin_on_fashion
+
+VECTORS is an .npz with the arrays train, train_labels, test and test_labels (and perhaps train_images, train_names,
+the same of test or validation, and classes); a folder with one .npy for each; or a dataset's file from
+jaxembed.embed. With --on it is a run, whose frozen encoder is measured on another dataset; its images are converted
+to the size and the channels that the encoder takes, as jaxembed.embed converts pictures.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jaxembed import command, files
+from jaxembed.errors import Incomplete, InputError
+from jaxembed.runs import diagnosis, identity, workdir
+from jaxembed.runs import sample as samples
+from jaxembed.runs.finished import Finished
+
+if TYPE_CHECKING:
+    from jaxembed.datasets import Dataset
+
+# How embeddings are measured if nothing else is asked for.
+PROTOCOL = dict(
+    neighbours=10,
+    distance="cosine",
+    views=0,
+    augmentation={},
+    linear=dict(epochs=30, batch_size=512, learning_rate=0.03, weight_decay=0.0),
+    mlp=dict(hidden=(256,), dropout=0.3, epochs=30, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
+)
+# What a config.json says of an encoder and an objective that are not known.
+UNKNOWN = {"name": "unknown"}
+
+
+class Embedded(NamedTuple):
+    """An embedded dataset, and the config that says how it was made and is measured."""
+
+    dataset: "Dataset"
+    embeddings: dict[str, np.ndarray]
+    config: dict[str, Any]
+    sha256: str
+    trained_on: str | None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `python -m jaxembed.measure`."""
+    parser = command.parser("measure", __doc__)
+    parser.add_argument("vectors", metavar="VECTORS", help="the vectors; with --on, a run or a pretrained encoder")
+    parser.add_argument("--workdir", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--name", help="of the embedding in reports (default: the file's or the run's)")
+    parser.add_argument("--on", metavar="DATASET", help="dataset to measure the encoder of a run on")
+    parser.add_argument("--like", metavar="RUN", help="measure as this run: by its protocol, on its splits")
+    parser.add_argument("--dataset", help="name of the dataset of the vectors in reports (default: the file's)")
+    parser.add_argument("--distance", choices=("cosine", "euclidean"), help="default: the run's, else cosine")
+    parser.add_argument(
+        "--validation", type=float, help="number or share of train images to hold out (default: the run's)"
+    )
+    parser.add_argument("--seed", type=int, help="of the choice of validation images (default: the run's)")
+    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
+    options = parser.parse_args(arguments)
+    if options.on and (options.like or options.dataset):
+        raise InputError(
+            "--on takes the protocol and the name from the run and the dataset: no --like, no --dataset"
+        )
+    _check_folder(options.workdir, overwrite=options.overwrite)
+
+    # Imported here, because they import jax.
+    from jaxembed import doctor, evaluate, mesh, protocol, result, sample, summary
+
+    mesh.check_devices()
+    embedded = _transferred(options) if options.on else _given(options)
+    dataset, config = embedded.dataset, embedded.config
+    name = options.name or (config["name"] if options.on else Path(options.vectors).stem)
+    config["name"] = name
+    measured = protocol.make(identity.with_tuples(config["evaluate"]))
+    if (k := measured.neighbours) > (n := len(dataset.train.labels)):
+        raise InputError(
+            f"{options.vectors} must have at least {k} train rows, for as many nearest neighbours, got {n}"
+        )
+    with workdir.opened(options.workdir):
+        evaluated = evaluate.of_embeddings(dataset, embedded.embeddings, measured)
+        taken, sampled = sample.of_embedding(dataset, evaluated, distance=measured.distance)
+        examined = doctor.examine(dataset, embedded.embeddings, distance=measured.distance)
+        line = shlex.join(["python", "-m", "jaxembed.measure", *(arguments or sys.argv[1:])])
+        record = result.of_embedding(
+            name,
+            line,
+            config,
+            dataset,
+            evaluated.metrics | sampled,
+            sha256=embedded.sha256,
+            trained_on=embedded.trained_on,
+        )
+        samples.write(taken, options.workdir)
+        diagnosis.write(examined, options.workdir)
+        files.write_json(options.workdir / workdir.CONFIG, config)
+        files.write_json(options.workdir / workdir.RESULT, record)
+        summary.show(record, options.workdir)
+        _draw(Finished(options.workdir, config, record, [], taken, examined))
+
+
+def _given(options: Any) -> Embedded:
+    """Read vectors that were made elsewhere."""
+    from jaxembed import frozen, given
+
+    like = identity.current(frozen.saved(options.like).config) if options.like else {}
+    seed, validation = _divided(options, like)
+    source = files.expanded(options.vectors)
+    read = given.read(source, title=options.dataset or source.stem, seed=seed, validation=validation)
+    dataset, about = read.dataset, read.about
+    if about is not None and not options.dataset:
+        dataset = dataset._replace(name=about.source)
+    chosen = like.get("evaluate", PROTOCOL | ({"distance": about.distance} if about else {}))
+    config = {
+        "data": {"name": dataset.name, "vectors": read.sha256, "validation": validation},
+        "encoder": dict(UNKNOWN),
+        "objective": dict(UNKNOWN),
+        "train": {},
+        "evaluate": _protocol(chosen, options.distance),
+        "seed": seed,
+    }
+    return Embedded(_pictured(dataset, about, options.data_dir), read.embeddings, config, read.sha256, None)
+
+
+def _transferred(options: Any) -> Embedded:
+    """Embed a dataset with the encoder of a run."""
+    from jaxembed import datasets, frozen, originals
+
+    encoder = frozen.load(options.vectors)
+    saved = identity.current(encoder.saved.config)
+    seed, validation = _divided(options, saved)
+    section = originals.section(options.on, encoder.shape) | {"validation": validation}
+    dataset = encoder.convert(datasets.load(section, data_dir=options.data_dir, seed=seed))
+    embeddings = encoder.embed_splits(dataset)
+    config = saved | {
+        "data": {"name": options.on, "validation": validation, "trained_on": saved["data"]},
+        "evaluate": _protocol(saved["evaluate"], options.distance),
+        "seed": seed,
+        "name": encoder.name,
+    }
+    return Embedded(
+        dataset, embeddings, json.loads(json.dumps(config)), encoder.saved.sha256, saved["data"]["name"]
+    )
+
+
+def _divided(options: Any, config: Mapping[str, Any]) -> tuple[int, float]:
+    """Return (the seed, the validation images to hold out), as asked for or as in a run's config."""
+    seed = config.get("seed", 0) if options.seed is None else options.seed
+    if options.validation is None:
+        return seed, config.get("data", {}).get("validation", 0)
+    if options.validation < 0 or (options.validation >= 1 and options.validation % 1):
+        raise InputError(f"--validation must be a share below 1 or a whole number, got {options.validation:g}")
+    return seed, options.validation
+
+
+def _protocol(section: Mapping[str, Any], distance: str | None) -> dict[str, Any]:
+    """Take a protocol without augmented views, for which there is no encoder."""
+    if section["views"] or section["augmentation"]:
+        print(
+            "measure: without the protocol's augmented views: probes learn from the images alone", file=sys.stderr
+        )
+    return dict(section) | {"views": 0, "augmentation": {}} | ({"distance": distance} if distance else {})
+
+
+def _pictured(dataset: "Dataset", about: Any, data_dir: str | None) -> "Dataset":
+    """Add the images of vectors that jaxembed.embed wrote, if their dataset can be loaded."""
+    from jaxembed import datasets
+
+    if about is None or dataset.train.images is not None or Path(about.source).is_absolute():
+        return dataset
+    try:
+        source = datasets.load({"name": about.source, "validation": 0}, data_dir=data_dir, seed=0)
+    except InputError as error:
+        print(f"measure: no images: {error}", file=sys.stderr)
+        return dataset
+    for split in ("train", *dataset.held_out):
+        published, rows = zip(*(name.split("/") for name in dataset.names_of(split)), strict=True)
+        images = getattr(source, published[0]).images[np.array(rows, int)]
+        dataset = dataset._replace(**{split: getattr(dataset, split)._replace(images=images)})
+    return dataset
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Raise an InputError if the folder holds a run, or an earlier measurement that may not be replaced."""
+    if (folder / workdir.METRICS).exists() or (folder / workdir.CHECKPOINT).exists():
+        raise InputError(f"--workdir {folder} holds a run; use a different --workdir")
+    if (folder / workdir.RESULT).exists() and not overwrite:
+        raise InputError(f"--workdir {folder} holds a measurement; use --overwrite to replace it")
+
+
+def _draw(measured: Finished) -> None:
+    from jaxembed import figures  # here, because matplotlib takes a second
+
+    if failed := figures.draw(measured):
+        reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
+        raise Incomplete(
+            f"{measured.folder}: {', '.join(failed)} cannot be drawn ({reasons}); the result is written"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("measure", main))

@@ -1,0 +1,84 @@
+"""Suspects: what the embeddings of a dataset find wrong with it, together."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from jaxembed.report.experiments import Experiment
+from jaxembed.runs import diagnosis
+from jaxembed.runs.diagnosis import KINDS, Diagnosis
+
+# Of each kind.
+SHOWN = 10
+# A row that is not among so many of a table counts as the next one.
+CONSIDERED = 100
+
+
+class Suspect(NamedTuple):
+    """One or two images.
+
+    Attributes:
+      names: of the images.
+      labels: their classes; "" for those without.
+      proposed: the class that fits better; "" if that is not the question.
+      by: how many embeddings find them suspicious, in words.
+      images: of them; none if no embedding kept them.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+    proposed: str
+    by: str
+    images: tuple[UInt8[np.ndarray, "h w c"], ...]
+
+    @property
+    def verdict(self) -> str:
+        """Say what is suspicious about the labels; nothing if it is not about them."""
+        if self.proposed:
+            return f"{self.labels[0]}, or {self.proposed}?"
+        return f"{self.labels[0]} and {self.labels[1]}" if len({*self.labels}) > 1 else ""
+
+
+class Group(NamedTuple):
+    """Suspects of one kind: its name in diagnosis.KINDS, its title."""
+
+    name: str
+    title: str
+    suspects: list[Suspect]
+
+
+def listed(experiments: Sequence[Experiment]) -> list[Group]:
+    """List the suspects of each kind, by the first seed of each experiment; kinds that have none are left out."""
+    found = [run.diagnosis for each in experiments for run in each.runs[:1] if run.diagnosis is not None]
+    groups = (Group(name, kind.title, list(_ranked(found, name))[:SHOWN]) for name, kind in KINDS.items())
+    return [group for group in groups if group.suspects]
+
+
+def _ranked(found: Sequence[Diagnosis], name: str) -> Iterator[Suspect]:
+    """Rank the rows of all tables of a kind by their mean rank."""
+    having = [each for each in found if name in each.tables]
+    ranks: dict[tuple[str, ...], list[tuple[int, Diagnosis]]] = {}
+    for each in having:
+        for rank, images in enumerate(each.tables[name].names[:CONSIDERED].tolist()):
+            # A pair may be the other way round in another table.
+            ranks.setdefault(tuple(sorted(images)), []).append((rank, each))
+    total = {key: sum(rank for rank, _ in at) + CONSIDERED * (len(having) - len(at)) for key, at in ranks.items()}
+    for key in sorted(ranks, key=total.__getitem__):
+        yield _suspect(ranks[key], name, len(having))
+
+
+def _suspect(at: Sequence[tuple[int, Diagnosis]], name: str, of: int) -> Suspect:
+    # The table in which it is first has its images, if any has.
+    row, best = min(at, key=lambda each: each[0])
+    table = best.tables[name]
+    proposed = ""
+    if table.proposed is not None:
+        votes = Counter(diagnosis.class_of(each, each.tables[name].proposed[rank]) for rank, each in at)
+        ((proposed, _), *_) = votes.most_common(1)
+    images = () if table.images is None or row >= len(table.images) else tuple(table.images[row])
+    labels = tuple(diagnosis.class_of(best, label) for label in table.labels[row])
+    by = f"{len(at)} of {of} embeddings" if of > 1 else ""
+    return Suspect(tuple(table.names[row].tolist()), labels, proposed, by, images)

@@ -1,0 +1,171 @@
+"""diagnosis.npz: what a doctor found suspicious in a run's dataset, as ranked tables, and as CSV files."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
+
+from jaxembed import cache, files
+from jaxembed.errors import InputError
+
+FILE = "diagnosis.npz"
+# In a run's folder, where its tables are as CSV files, <table>.csv.
+FOLDER = "doctor"
+
+
+class Kind(NamedTuple):
+    """A kind of table: how many images a row has, and its scores, by name: what they mean."""
+
+    title: str
+    images: int
+    scores: Mapping[str, str]
+
+
+PAIR = {
+    "likeness": "correlation of the pixels, 1 for a copy; empty without images",
+    "distance": "distance of the embeddings",
+    "relative": "the distance over that to the neighbours after it, 0 for a copy",
+}
+# In the order of a report.
+KINDS = {
+    "leaks": Kind("Near-duplicates in two splits", 2, PAIR),
+    "duplicates": Kind("Near-duplicates in the same split", 2, PAIR),
+    "labels": Kind(
+        "Suspicious labels",
+        1,
+        {
+            "support": "mean of the next two; the lower, the more suspicious",
+            "confidence": "probability that a linear classifier gives the label, which has not seen the image",
+            "agreement": "share of the nearest images that have the label",
+        },
+    ),
+    "outliers": Kind("Outliers", 1, {"remoteness": "mean distance to the nearest images"}),
+}
+
+
+class Table(NamedTuple):
+    """What is suspicious, the most suspicious first: m rows of one or two images.
+
+    Attributes:
+      names: [m, i] of the images.
+      labels: [m, i] -1 where there are none.
+      scores: by name, [m]; NaN where there is none.
+      images: [q, i, h, w, c] of the first q rows; none if there are no images.
+      proposed: [m] classes that fit better, or None.
+    """
+
+    names: Shaped[np.ndarray, "m i"]
+    labels: Int[np.ndarray, "m i"]
+    scores: Mapping[str, Float[np.ndarray, " m"]]
+    images: UInt8[np.ndarray, "q i h w c"] | None
+    proposed: Int[np.ndarray, " m"] | None = None
+
+
+class Diagnosis(NamedTuple):
+    """The tables of a dataset.
+
+    Attributes:
+      classes: [k] names; none without labels.
+      examined: how many images were examined, and of how many.
+      tables: by name, a key of KINDS; those that have any row.
+    """
+
+    classes: Shaped[np.ndarray, " k"]
+    examined: tuple[int, int]
+    tables: Mapping[str, Table]
+
+
+def write(diagnosis: Diagnosis, folder: Path) -> None:
+    """Write the diagnosis into a run's folder, and its tables as CSV files into FOLDER there."""
+    arrays = {"classes": diagnosis.classes, "examined": np.array(diagnosis.examined, np.int64)}
+    for name, table in diagnosis.tables.items():
+        scores = {f"scores/{score}": values for score, values in table.scores.items()}
+        fields = table._asdict() | scores
+        fields.pop("scores")
+        arrays |= {f"{name}/{field}": array for field, array in fields.items() if array is not None}
+    with files.replacing(folder / FILE) as partial:
+        np.savez_compressed(partial, **arrays)
+    write_csv(diagnosis, folder / FOLDER)
+
+
+def write_csv(diagnosis: Diagnosis, folder: Path) -> list[Path]:
+    """Write each table as a CSV file into a folder; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in KINDS:
+        file = folder / f"{name}.csv"
+        if name in diagnosis.tables:
+            files.write_text(file, as_csv(diagnosis, name))
+            written.append(file)
+        else:
+            file.unlink(missing_ok=True)  # from an earlier evaluation
+    return written
+
+
+def read(folder: Path) -> Diagnosis | None:
+    """Read the diagnosis in a run's folder; None if there is none, as in the folder of an earlier version.
+
+    Raises:
+      InputError: if it is damaged.
+    """
+    file = folder / FILE
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as opened:
+            arrays = dict(opened)
+        cache.require(arrays, classes=("str", (None,)), examined=("int64", (2,)))
+        tables = {name: _table(arrays, name) for name in KINDS if f"{name}/names" in arrays}
+        examined, total = arrays["examined"].tolist()
+        return Diagnosis(arrays["classes"], (examined, total), tables)
+    except Exception as error:  # a damaged zip file raises nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{file} is damaged ({files.printable(reason)}); launch.py --evaluate writes it"
+        ) from error
+
+
+def as_csv(diagnosis: Diagnosis, name: str) -> str:
+    """Write a table as CSV (RFC 4180): rank, image and label of each image, proposed label, scores."""
+    table, text = diagnosis.tables[name], io.StringIO()
+    writer = csv.writer(text)
+    labelled, parts = bool(len(diagnosis.classes)), [""] if table.names.shape[1] == 1 else ["first_", "second_"]
+    head = [f"{part}{column}" for part in parts for column in (("image", "label") if labelled else ("image",))]
+    writer.writerow(["rank", *head, *(["proposed"] if table.proposed is not None else []), *table.scores])
+    for row in range(len(table.names)):
+        cells: list[str] = []
+        for image, label in zip(table.names[row], table.labels[row], strict=True):
+            cells += [files.utf8(str(image)), *([class_of(diagnosis, label)] if labelled else [])]
+        proposed = [] if table.proposed is None else [class_of(diagnosis, table.proposed[row])]
+        scores = ("" if np.isnan(values[row]) else f"{values[row]:.6g}" for values in table.scores.values())
+        writer.writerow([row + 1, *cells, *proposed, *scores])
+    return text.getvalue()
+
+
+def class_of(diagnosis: Diagnosis, label: int | np.integer) -> str:
+    """Name a class; nothing for an image without a label."""
+    return str(diagnosis.classes[label]) if label >= 0 else ""
+
+
+def _table(arrays: Mapping[str, np.ndarray], name: str) -> Table:
+    """Take a table out of the arrays of a file; ValueError unless it is one."""
+    kind, classes = KINDS[name], len(arrays["classes"])
+    own = {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+    m, i = len(own["names"]), kind.images
+    wanted = {f"scores/{score}": ("float32", (m,)) for score in kind.scores}
+    wanted |= {"proposed": ("int64", (m,))} if "proposed" in own else {}
+    cache.require(own, names=("str", (m, i)), labels=("int64", (m, i)), **wanted)
+    images = own.get("images")
+    if images is not None and (
+        images.dtype != np.uint8 or images.ndim != 5 or images.shape[1] != i or not 0 < len(images) <= m
+    ):
+        raise ValueError(f"{name}/images must be uint8 of shape [1 to {m}, {i}, h, w, c], got {list(images.shape)}")
+    proposed = own.get("proposed")
+    for labels, least in ((own["labels"], -1), (proposed, 0)):
+        if labels is not None and labels.size and not least <= labels.min() <= labels.max() < classes:
+            raise ValueError(f"{name} has labels beyond the {classes} classes")
+    return Table(own["names"], own["labels"], {s: own[f"scores/{s}"] for s in kind.scores}, images, proposed)
