@@ -157,7 +157,7 @@ def _divided(options: Any, config: Mapping[str, Any]) -> tuple[int, float]:
     """Return (the seed, the validation images to hold out), as asked for or as in a run's config."""
     seed = config.get("seed", 0) if options.seed is None else options.seed
     if options.validation is None:
-        return seed, config.get("data", {}).get("validation", 0)
+        return seed, float(config.get("data", {}).get("validation", 0))
     if options.validation < 0 or (options.validation >= 1 and options.validation % 1):
         raise InputError(f"--validation must be a share below 1 or a whole number, got {options.validation:g}")
     return seed, options.validation

@@ -11,15 +11,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from jaxembed.datasets import Dataset
-from jaxembed.doctor import duplicates, labels, likeness, outliers
+from jaxembed.doctor import duplicates, labels, outliers
 from jaxembed.kernels import nearest, pairs
 from jaxembed.runs.diagnosis import KINDS, Diagnosis, Table
 from jaxembed.types import Batch
 
 # Rows of a table, and those whose images are kept with it.
 ROWS, SHOWN = 1000, 24
-# Pairs whose pixels are compared.
-CANDIDATES = 2000
 # Images that are examined at most, a random part of more: each is compared with all others.
 MOST = 100_000
 NEIGHBOURS = 10
@@ -115,15 +113,11 @@ def _pairs(pool: _Pool, found: duplicates.Pairs) -> Table | None:
     """Rank the nearest pairs by their pixels, if there are images; else they stay in the order they are in."""
     if not len(found.rows):
         return None
-    rows, distances, relative = (array[:CANDIDATES] for array in found)
-    alike = np.full(len(rows), np.nan, np.float32)
+    alike = np.full(len(found.rows), np.nan, np.float32)
     if pool.splits[0].images is not None:
-        both = pool.images(rows)
-        alike = likeness.of_pairs(both[:, 0], both[:, 1]).astype(np.float32)
-    # Rounded: copies, however they were made, stay in the order of their distances.
-    order = np.lexsort((relative, -np.round(alike, 3)))[:ROWS]
-    scores = {"likeness": alike[order], "distance": distances[order], "relative": relative[order]}
-    return pool.table(rows[order], scores)
+        found, alike = duplicates.by_pixels(found, pool.images)
+    rows, distances, relative = (array[:ROWS] for array in found)
+    return pool.table(rows, {"likeness": alike[:ROWS], "distance": distances, "relative": relative})
 
 
 def _labels(pool: _Pool, found: Int[np.ndarray, "n k"]) -> Table | None:

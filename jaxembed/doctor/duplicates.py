@@ -1,11 +1,16 @@
 """Near-duplicates: pairs of images that an embedding takes for the same one."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
+from jaxembed.doctor import likeness
 from jaxembed.kernels import nearest
+
+# Pairs whose pixels are compared.
+CANDIDATES = 2000
 
 
 class Pairs(NamedTuple):
@@ -59,6 +64,25 @@ def across(points: Float[np.ndarray, "n d"], parts: Int[np.ndarray, " n"], *, ne
     rows, distances, relative = (np.concatenate(each) for each in zip(*pairs, strict=True))
     order = np.argsort(relative, kind="stable")
     return Pairs(rows[order], distances[order], relative[order])
+
+
+def by_pixels(
+    pairs: Pairs, images: Callable[[Int[np.ndarray, "p 2"]], UInt8[np.ndarray, "p 2 h w c"]]
+) -> tuple[Pairs, Float[np.ndarray, " p"]]:
+    """Rank the first CANDIDATES pairs by how alike their pixels are.
+
+    Args:
+      pairs: as `within` and `across` return them.
+      images: function that reads the images of pairs of rows.
+
+    Returns:
+      the pairs, and [p] their likeness; those that are equally alike, to three digits, in the order they were in.
+    """
+    first = Pairs(*(array[:CANDIDATES] for array in pairs))
+    both = images(first.rows)
+    alike = likeness.of_pairs(both[:, 0], both[:, 1]).astype(np.float32)
+    order = np.argsort(-np.round(alike, 3), kind="stable")
+    return Pairs(*(array[order] for array in first)), alike[order]
 
 
 def _surroundings(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:

@@ -61,14 +61,17 @@ def out_of_fold(
     confidence, proposed = np.zeros(len(labels)), np.zeros(len(labels), int)
     for fold in range(FOLDS):
         held_out, others = order[fold::FOLDS], np.delete(order, np.s_[fold::FOLDS])
-        classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE)
-        if len(np.unique(labels[others])) < 2:  # the only row of the other class is held out
-            proposed[held_out] = labels[others[0]]
+        present, counts = np.unique(labels[others], return_counts=True)
+        # A class with one row has no variance to learn from.
+        others = others[np.isin(labels[others], present[counts > 1])]
+        if np.sum(counts > 1) < 2:
+            proposed[held_out] = present[counts.argmax()]
             continue
+        classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE)
         probabilities = classifier.fit(points[others], labels[others]).predict_proba(points[held_out])
         column = np.searchsorted(classifier.classes_, labels[held_out])
         column = np.minimum(column, len(classifier.classes_) - 1)
-        # A class of which all rows are held out has no column.
+        # A class that was not learned has no column.
         known = classifier.classes_[column] == labels[held_out]
         confidence[held_out] = np.where(known, probabilities[np.arange(len(held_out)), column], 0)
         proposed[held_out] = classifier.classes_[probabilities.argmax(axis=1)]

@@ -1,0 +1,46 @@
+"""Likeness: by hand, against NumPy's correlation, and in its limits."""
+
+import numpy as np
+import pytest
+
+from jaxembed.doctor import likeness
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (6, 20, 24, 3), np.uint8)
+
+
+def test_a_copy_is_alike_however_bright_and_wherever_it_is_within_two_pixels():
+    darker = np.rint(0.5 * IMAGES + 30).astype(np.uint8)
+    np.testing.assert_allclose(likeness.of_pairs(IMAGES, IMAGES), 1, rtol=1e-6)
+    np.testing.assert_allclose(likeness.of_pairs(IMAGES, darker), 1, atol=1e-3)
+    for down, right in ((2, 0), (-2, 1), (0, -2)):
+        moved = np.roll(IMAGES, (down, right), axis=(1, 2))
+        np.testing.assert_allclose(likeness.of_pairs(IMAGES, moved), 1, rtol=1e-6)
+    assert (likeness.of_pairs(IMAGES, np.roll(IMAGES, 5, axis=1)) < 0.5).all()
+
+
+def test_it_is_the_largest_correlation_of_what_both_show():
+    first, second = IMAGES[:1], IMAGES[1:2]
+    grey = [image[0].mean(axis=2) for image in (first, second)]
+    largest = -1.0
+    for down in range(-2, 3):
+        for right in range(-2, 3):
+            a = grey[0][max(down, 0) : 20 + min(down, 0), max(right, 0) : 24 + min(right, 0)]
+            b = grey[1][max(-down, 0) : 20 - max(down, 0), max(-right, 0) : 24 - max(right, 0)]
+            largest = max(largest, np.corrcoef(a.ravel(), b.ravel())[0, 1])
+    assert likeness.of_pairs(first, second)[0] == pytest.approx(largest, abs=1e-5)
+
+
+def test_flat_images_are_alike_and_not_like_others():
+    flat, other = np.full((1, 8, 8, 1), 7, np.uint8), np.full((1, 8, 8, 1), 200, np.uint8)
+    assert likeness.of_pairs(flat, other)[0] == 1
+    assert likeness.of_pairs(flat, IMAGES[:1, :8, :8, :1])[0] == 0
+
+
+def test_large_images_are_compared_smaller_and_tiny_ones_at_all():
+    large = np.repeat(np.repeat(IMAGES, 9, axis=1), 9, axis=2)
+    np.testing.assert_allclose(likeness.of_pairs(large, large), 1, rtol=1e-6)
+    for side in (1, 2, 3):
+        tiny = IMAGES[:, :side, :side]
+        assert np.isfinite(likeness.of_pairs(tiny, tiny[::-1])).all()
+        np.testing.assert_allclose(likeness.of_pairs(tiny, tiny), 1, rtol=1e-6)
