@@ -81,10 +81,11 @@ def measure(
     precisions, hits = [], []
     for rows, squared in pairs.squared_distances(pairs.space(embeddings, distance=distance)):
         relevant = labels[rows][:, None] == labels[None, :]
-        # Sorting (distance, relevant) as one number each: a float32 >= 0 orders as its bits do, as an integer.
-        order = squared.view(np.int32).astype(np.int64) * 2 + relevant
-        order[np.arange(len(rows)), rows] = np.iinfo(np.int64).max - 1  # itself comes last, and is not relevant
-        found = np.sort(order, axis=1)[:, : max(len(ranks), *RECALLS)] & 1
+        # Sorting (distance, relevant) as one number each: a float32 >= 0 orders as its 31 bits do, as an integer.
+        order = squared.view(np.uint32) * np.uint32(2) + relevant
+        order[np.arange(len(rows)), rows] = np.iinfo(np.uint32).max - 1  # itself comes last, and is not relevant
+        nearest = min(max(len(ranks), *RECALLS), len(labels))
+        found = np.sort(np.partition(order, nearest - 1, axis=1)[:, :nearest], axis=1) & 1
         hits.append(np.stack([found[:, :k].any(axis=1) for k in RECALLS], axis=1))
         found = found[:, : len(ranks)] * (ranks[None, :] <= wanted[rows][:, None])
         precision = np.cumsum(found, axis=1) / ranks[None, :]
