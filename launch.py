@@ -5,8 +5,8 @@
   python launch.py --config=configs/suite_mnist.py
 
 Run the same command again to resume a run that was stopped. A run's folder holds config.json, metrics.jsonl,
-checkpoint/ and, at its end, result.json, sample.npz, encoder.safetensors and figures/; a suite's folder holds those
-of its runs and report/.
+checkpoint/ and, at its end, result.json, sample.npz, diagnosis.npz, encoder.safetensors, figures/ and doctor/; a
+suite's folder holds those of its runs and report/.
 """
 
 import os

@@ -10,7 +10,11 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
-PAGES = {"README.md": Path(__file__).parents[1] / "README.md", "docs/results/README.md": RESULTS / "README.md"}
+PAGES = {
+    "README.md": Path(__file__).parents[1] / "README.md",
+    "docs/results/README.md": RESULTS / "README.md",
+    "docs/errors.md": Path(__file__).parent / "errors.md",
+}
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar": "CIFAR-10"}
@@ -20,6 +24,14 @@ WAYS = {
     "simclr": ("SimCLR", "none", "mlp_accuracy", "MLP on the frozen encoder"),
     "margin": ("Margin contrastive", "same class or not", "knn_accuracy", "nearest neighbours"),
     "classifier": ("Encoder and classifier jointly", "classes", "accuracy", "the classifier itself"),
+}
+# Of an error in a dataset: the objective of the network, or the pixels themselves.
+FOUND_BY = {
+    "pixels": "pixels",
+    "reconstruct": "autoencoder",
+    "ntxent": "SimCLR",
+    "margin": "margin",
+    "classify": "classifier",
 }
 # What the two student projects reached that this one started from, and the aims that were set.
 BEFORE = {
@@ -37,7 +49,7 @@ AIMS = {
 def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
-    for (name, page), table in zip(PAGES.items(), (overview(), details()), strict=True):
+    for (name, page), table in zip(PAGES.items(), (overview(), details(), errors()), strict=True):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
         _, end, after = rest.partition(END)
@@ -77,6 +89,41 @@ def details() -> str:
         cells = (measured, f"`test/{metric}`", before, aim, f"**{show(name, metric)}**")
         lines.append(_row(f"[{name}]({name})", *cells, str(len(results(name))), seconds))
     return "\n".join(lines) + "\n"
+
+
+def errors() -> str:
+    """Write the tables of which way of learning finds the errors of a dataset: of copies, and of wrong labels."""
+    found = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in _error_files().items()}
+    kinds = {"exact": "exact", "moved": "moved", "recoloured": "recoloured", "jpeg": "JPEG"}
+    lines = [_row("dataset", "copies found by", *kinds.values()), "|---|---|" + "---:|" * len(kinds)]
+    for dataset, record in found.items():
+        for way, copies in record["copies"].items():
+            cells = (
+                f"{_spread(copies[kind]['average_precision'])} / {_spread(copies[kind]['confirmed_at_200'])}"
+                for kind in kinds
+            )
+            lines.append(_row(DATASETS[dataset], FOUND_BY[way], *cells))
+    lines += ["", _row("dataset", "wrong labels found by", "any class", "a similar class"), "|---|---|---:|---:|"]
+    for dataset, record in found.items():
+        for way, precisions in record["labels"].items():
+            cells = (_spread(precisions[kind]) if kind in precisions else "–" for kind in ("any", "similar"))
+            lines.append(_row(DATASETS[dataset], FOUND_BY[way], *cells))
+    return "\n".join(lines) + "\n"
+
+
+def _error_files() -> dict[str, Path]:
+    return {
+        name: RESULTS / "errors" / f"{name}.json"
+        for name in DATASETS
+        if (RESULTS / "errors" / f"{name}.json").exists()
+    }
+
+
+def _spread(values: list[float]) -> str:
+    """Write shares in per cent: their mean, and if there are several their sample standard deviation."""
+    percents = [100 * value for value in values]
+    deviation = f" ± {statistics.stdev(percents):.1f}" if len(percents) > 1 else ""
+    return f"{statistics.mean(percents):.1f}{deviation}"
 
 
 def results(name: str) -> list[dict]:
