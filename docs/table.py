@@ -120,9 +120,9 @@ def _error_files() -> dict[str, Path]:
 
 
 def _spread(values: list[float]) -> str:
-    """Write shares in per cent: their mean, and if there are several their sample standard deviation."""
+    """Write shares in per cent: their mean and, if they differ, their sample standard deviation."""
     percents = [100 * value for value in values]
-    deviation = f" ± {statistics.stdev(percents):.1f}" if len(percents) > 1 else ""
+    deviation = f" ± {statistics.stdev(percents):.1f}" if len(set(percents)) > 1 else ""
     return f"{statistics.mean(percents):.1f}{deviation}"
 
 

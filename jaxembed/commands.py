@@ -189,19 +189,19 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures."""
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sample.take(parts, state, dataset, evaluated)
-    examined = doctor.examine(dataset, evaluated.embeddings, distance=parts.protocol.distance)
     measured = evaluated.metrics | sampled
     if not process.is_first():
         return
     record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
-    diagnosis.write(examined, job.folder)
     encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)
     workdir.write_config(job.config, job.folder)
     lines = metrics.read(job.folder / workdir.METRICS)
-    # It marks the run as finished; the figures come after it, because they can be drawn from what is there now.
+    # It marks the run as finished; what comes after it can be had again without training.
     files.write_json(job.folder / workdir.RESULT, record)
     summary.show(record, job.folder)
+    examined = doctor.examine(dataset, evaluated.embeddings, distance=parts.protocol.distance)
+    diagnosis.write(examined, job.folder)
     _draw(Finished(job.folder, job.config.to_dict(), record, lines, taken, examined), again=True)
 
 

@@ -70,6 +70,7 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
             raise InputError(
                 f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {len(array)}"
             )
+    _check_images(source, {split: arrays.get(f"{split}_images") for split in points})
     classes, labels = _labels(source, {split: arrays[f"{split}_labels"] for split in points}, arrays.get("classes"))
     digest = hashlib.sha256()
     for split in points:
@@ -209,6 +210,19 @@ def _points(source: Path, split: str, array: np.ndarray) -> Float[np.ndarray, "n
             f"{np.sum(~usable)} of {len(points)} rows are not, the first one in row {row}"
         )
     return points
+
+
+def _check_images(source: Path, given: Mapping[str, np.ndarray | None]) -> None:
+    """Raise an InputError unless all splits have images of one shape, or none has any."""
+    there = {split: images for split, images in given.items() if images is not None}
+    for split, images in there.items():
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
+            raise InputError(
+                f"{source}: {split}_images must be uint8 [n, h, w, c] with 1 or 3 channels, got {images.dtype} of "
+                f"shape {list(images.shape)}"
+            )
+    if there and (there.keys() != given.keys() or len({images.shape[1:] for images in there.values()}) > 1):
+        raise InputError(f"{source} must have images of one shape for all of {', '.join(given)}, or none")
 
 
 def _labels(

@@ -206,6 +206,14 @@ BAD = {
         dict(classes=np.array(["a", "b"])),
         "labels must be of one of the 2 classes, got 2",
     ),
+    "one split's images": (
+        dict(test_images=np.zeros((M, 4, 4, 1), np.uint8)),
+        "must have images of one shape for all of train, test, or none",
+    ),
+    "images of another type": (
+        dict(test_images=np.zeros((M, 4, 4, 1))),
+        "test_images must be uint8 [n, h, w, c] with 1 or 3 channels, got float64 of shape [200, 4, 4, 1]",
+    ),
     "few rows": (
         dict(train=np.zeros((6, 8)), train_labels=np.arange(6) % 2),
         "must have at least 10 train rows, for as many nearest neighbours, got 6",

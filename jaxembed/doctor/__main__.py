@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoder = frozen.load(options.run)
     if options.source:
         section = originals.section(options.source, encoder.shape)
+        if section["name"] == "folder":  # no test split other than that of a folder train and a folder test
+            section["test"] = 0
     else:
         section = identity.with_tuples(identity.current(encoder.saved.config)["data"])
     # Which train images a run held out for validation makes no difference here.

@@ -7,8 +7,8 @@ import finished_runs
 import numpy as np
 import pytest
 
-from jaxembed.report import experiments, suspects, transfer
 from jaxembed.report import __main__ as command
+from jaxembed.report import experiments, suspects, transfer
 from jaxembed.runs import finished
 from jaxembed.runs.diagnosis import Table
 
