@@ -15,10 +15,12 @@ from jaxembed import evaluate as evaluation
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
 from jaxembed.errors import Incomplete, InputError, OutOfMemory
+from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
 from jaxembed.run import Run
 from jaxembed.runs import diagnosis, encoder, finished, identity, metrics, workdir
 from jaxembed.runs import sample as samples
+from jaxembed.runs.diagnosis import Diagnosis
 from jaxembed.runs.encoder import SavedEncoder
 from jaxembed.runs.finished import Finished
 from jaxembed.types import State
@@ -197,12 +199,28 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)
     workdir.write_config(job.config, job.folder)
     lines = metrics.read(job.folder / workdir.METRICS)
-    # It marks the run as finished; what comes after it can be had again without training.
+    diagnosis.remove(job.folder)
+    # It marks the run as finished; what comes after it can be made again without training.
     files.write_json(job.folder / workdir.RESULT, record)
     summary.show(record, job.folder)
-    examined = doctor.examine(dataset, evaluated.embeddings, distance=parts.protocol.distance)
-    diagnosis.write(examined, job.folder)
+    examined, failure = _examined(job, dataset, evaluated, distance=parts.protocol.distance)
     _draw(Finished(job.folder, job.config.to_dict(), record, lines, taken, examined), again=True)
+    if failure:
+        raise Incomplete(failure)
+
+
+def _examined(
+    job: Job, dataset: Dataset, evaluated: Evaluation, *, distance: str
+) -> tuple[Diagnosis | None, str | None]:
+    """Examine a run's dataset and write what is found; if that fails, say why."""
+    try:
+        examined = doctor.examine(dataset, evaluated.embeddings, distance=distance)
+        diagnosis.write(examined, job.folder)
+    except Exception as error:  # whatever it is, it must cost neither the result nor the figures
+        reason = files.line(f"{type(error).__name__}: {error}")
+        advice = "the result is written; use --evaluate to try again"
+        return None, f"{job.folder}: the dataset cannot be examined ({reason}); {advice}"
+    return examined, None
 
 
 def _draw(run: Finished, *, again: bool) -> None:
@@ -220,7 +238,7 @@ def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:
     params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
     shape = Shape(*dataset.train.images.shape[1:])
     config, sha256 = json.loads(job.config.to_json()), evaluation.fingerprint(state)
-    return SavedEncoder(job.name, config, shape, sha256, params, stats)
+    return SavedEncoder(job.name, config, shape, sha256, params, stats, dataset.name)
 
 
 @contextlib.contextmanager

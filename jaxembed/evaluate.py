@@ -51,14 +51,11 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
     before, splits = fingerprint(state), splits or dataset.measured
     names = dict.fromkeys(("train", *splits))
     embeddings = {name: embed(run, state, getattr(dataset, name).images) for name in names}
-    augmented = None
-    if run.protocol.views and dataset.is_labelled:
-        augmented = np.concatenate([embeddings["train"], *_views(run, state, dataset)])
     measured = of_embeddings(
         dataset,
         embeddings,
         run.protocol,
-        augmented=augmented,
+        augmented=lambda: _augmented(run, state, dataset, embeddings["train"]),
         pair=lambda name: _pair(run, state, getattr(dataset, name)),
     )
     metrics = _objective_scores(run, state, dataset) | measured.metrics
@@ -74,7 +71,7 @@ def of_embeddings(
     embeddings: dict[str, Float[np.ndarray, "n d"]],
     protocol: Protocol,
     *,
-    augmented: Float[np.ndarray, "m d"] | None = None,
+    augmented: Callable[[], Float[np.ndarray, "m d"] | None] = lambda: None,
     pair: Callable[[str], tuple[Float[np.ndarray, "n d"], ...] | None] = lambda split: None,
 ) -> Evaluation:
     """Measure embeddings, wherever they are from, by everything in measures/.
@@ -84,12 +81,13 @@ def of_embeddings(
       embeddings: split -> [n, d] float32: of train, from which classifiers learn, and of the splits to measure; of
         train alone if there is no other.
       protocol: how they are measured.
-      augmented: the embeddings of train and of augmented views of it, from which the probes learn.
+      augmented: function that returns the embeddings of train and of augmented views of it, from which the probes
+        learn, or None.
       pair: function from a split to the embeddings of two views of each image, or None.
     """
-    train = _rows(embeddings["train"], dataset.train, dataset)._replace(augmented=augmented)
+    train = _rows(embeddings["train"], dataset.train, dataset)._replace(augmented=augmented())
     measure = measures.fit_all(train, protocol, labelled=dataset.is_labelled)
-    del train, augmented  # which take memory
+    del train  # with its views, which take memory
     metrics, predictions = {}, {}
     for name in [name for name in embeddings if name != "train"] or ["train"]:
         rows = _rows(embeddings[name], getattr(dataset, name), dataset)._replace(pair=pair(name))
@@ -157,9 +155,14 @@ def _rows(points: Float[np.ndarray, "n d"], split: Batch, dataset: Dataset) -> R
     return Rows(points, split.labels, len(dataset.classes))
 
 
-def _views(run: Run, state: State, dataset: Dataset) -> list[Float[np.ndarray, "n d"]]:
-    """Embed the augmented views of the train images that the probes learn from."""
-    return [embed(run, state, dataset.train.images, key=key) for key in keys.probe_views(run.protocol.views)]
+def _augmented(
+    run: Run, state: State, dataset: Dataset, train: Float[np.ndarray, "n d"]
+) -> Float[np.ndarray, "m d"] | None:
+    """Add the embeddings of the augmented views that the probes learn from; None if there are none."""
+    if not run.protocol.views or not dataset.is_labelled:
+        return None
+    view_keys = keys.probe_views(run.protocol.views)
+    return np.concatenate([train, *(embed(run, state, dataset.train.images, key=key) for key in view_keys)])
 
 
 def _pair(run: Run, state: State, split: Batch) -> tuple[Float[np.ndarray, "n d"], ...] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxembed import datasets, files, mesh, vectors
-from jaxembed.datasets import Dataset
+from jaxembed.datasets import Dataset, folder
 from jaxembed.errors import InputError
 from jaxembed.kernels import pairs
 from jaxembed.types import Batch, Published
@@ -22,6 +22,7 @@ SPLITS = ("train", "validation", "test")
 # Arrays of a split beside its embedding; only labels must be there.
 PARTS = ("labels", "images", "names")
 WANTED = ("train", "train_labels", "test", "test_labels")
+MOST_CLASSES = 2**31 - 1
 # Copies of the vectors that measuring holds at a time, roughly.
 _COPIES = 3
 
@@ -66,9 +67,10 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
         raise InputError(f"{source}: all splits must have the same number of dimensions, got {listed}")
     for name, array in arrays.items():
         split, _, part = name.partition("_")
-        if part in PARTS and split in points and len(array) != len(points[split]):
+        if part in PARTS and split in points and array.shape[:1] != points[split].shape[:1]:
+            got = len(array) if array.ndim else "a single value"
             raise InputError(
-                f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {len(array)}"
+                f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {got}"
             )
     _check_images(source, {split: arrays.get(f"{split}_images") for split in points})
     classes, labels = _labels(source, {split: arrays[f"{split}_labels"] for split in points}, arrays.get("classes"))
@@ -127,10 +129,13 @@ def _arrays(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
 def _embedded(source: Path) -> tuple[dict[str, np.ndarray], About]:
     """Read what jaxembed.embed wrote: the names, `<split>/<row>`, say which split an image is in."""
     written = vectors.read(source)
-    splits = np.array([name.partition("/")[0] for name in written.names])
+    # A folder of pictures may call its splits otherwise.
+    split_of = {first: split for split, firsts in folder.SPLITS.items() for first in firsts}
+    firsts = [name.partition("/")[0] for name in written.names]
+    splits = np.array([split_of.get(first, first) for first in firsts])
     if unknown := sorted({*splits.tolist()} - {*SPLITS}):
         raise InputError(
-            f"{source} must be of a dataset with splits, so that names start with train/ and test/; "
+            f"{source} must have embeddings of a dataset with train and test splits, in names such as test/0; "
             f"got {files.printable(unknown[0])}"
         )
     arrays = {}
@@ -164,7 +169,7 @@ def _loaded(source: Path, openers: Mapping[str, Callable[[], BinaryIO]]) -> dict
     for name, (shape, dtype) in headers.items():
         if dtype.hasobject:
             raise InputError(
-                f"{source}: {name} is an array of objects, which are not unpickled; use numbers or texts"
+                f"{source}: {name} is an array of objects, which are not unpickled; use numbers or strings"
             )
         needed = math.prod(shape) * (4 * _COPIES if name in SPLITS else dtype.itemsize)
         if needed > (memory := mesh.memory()):
@@ -195,9 +200,10 @@ def _header(source: Path, name: str, opener: Callable[[], BinaryIO]) -> tuple[tu
 
 def _points(source: Path, split: str, array: np.ndarray) -> Float[np.ndarray, "n d"]:
     """Check an embedding: numbers [n, d] that are finite and not too large."""
-    if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
+    if array.ndim != 2 or not array.size or len(array) < 2 or array.dtype.kind not in "fiu":
         raise InputError(
-            f"{source}: {split} must be numbers [n, d], got {array.dtype} of shape {list(array.shape)}"
+            f"{source}: {split} must be numbers [n, d] in at least 2 rows, got {array.dtype} of shape "
+            f"{list(array.shape)}"
         )
     with np.errstate(over="ignore"):
         points = np.ascontiguousarray(array, np.float32)
@@ -238,6 +244,10 @@ def _labels(
             )
     if len({array.dtype.kind == "U" for array in given.values()}) > 1:
         raise InputError(f"{source}: the labels of all splits must be texts, or all numbers")
+    if any(array.dtype.kind in "iu" and array.max() > MOST_CLASSES for array in given.values()):
+        raise InputError(f"{source}: labels that are numbers must be at most {MOST_CLASSES}")
+    # One type: NumPy makes floats of signed and unsigned numbers together.
+    given = {split: array if array.dtype.kind == "U" else array.astype(np.int64) for split, array in given.items()}
     values = np.unique(np.concatenate([*given.values()]))
     if names is None:
         known = values
@@ -248,9 +258,9 @@ def _labels(
             f"{source}: classes must be different texts [k], got {names.dtype} of shape {list(names.shape)}"
         )
     if len(beyond := np.setdiff1d(values, known)):
-        raise InputError(f"{source}: labels must be of one of the {len(known)} classes, got {beyond[0]}")
+        raise InputError(f"{source}: each label must be one of the {len(known)} classes, got {beyond[0]}")
     if len(values) < 2:
-        raise InputError(f"{source}: labels must be of at least 2 classes, got {len(values)}")
+        raise InputError(f"{source}: labels must have at least 2 classes, got {len(values)}")
     order = np.argsort(known, kind="stable")
     numbers = {
         split: order[np.searchsorted(known, array, sorter=order)].astype(np.int32) for split, array in given.items()

@@ -11,6 +11,7 @@ to the size and the channels that the encoder takes, as jaxembed.embed converts 
 """
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dataset", help="name of the dataset of the vectors in reports (default: the file's)")
     parser.add_argument("--distance", choices=("cosine", "euclidean"), help="default: the run's, else cosine")
     parser.add_argument(
-        "--validation", type=float, help="number or share of train images to hold out (default: the run's)"
+        "--validation",
+        type=float,
+        help="train images to hold out, number or share (default: as --like or a run on its own dataset, else 0)",
     )
     parser.add_argument("--seed", type=int, help="of the choice of validation images (default: the run's)")
     parser.add_argument("--data_dir", help=command.DATA_DIR)
@@ -138,7 +141,8 @@ def _transferred(options: Any) -> Embedded:
 
     encoder = frozen.load(options.vectors)
     saved = identity.current(encoder.saved.config)
-    seed, validation = _divided(options, saved)
+    own = options.on == saved["data"]["name"]
+    seed, validation = _divided(options, saved if own else {"seed": saved["seed"]})
     section = originals.section(options.on, encoder.shape) | {"validation": validation}
     dataset = encoder.convert(datasets.load(section, data_dir=options.data_dir, seed=seed))
     embeddings = encoder.embed_splits(dataset)
@@ -148,17 +152,18 @@ def _transferred(options: Any) -> Embedded:
         "seed": seed,
         "name": encoder.name,
     }
-    return Embedded(
-        dataset, embeddings, json.loads(json.dumps(config)), encoder.saved.sha256, saved["data"]["name"]
-    )
+    trained_on = encoder.saved.dataset or saved["data"]["name"]
+    return Embedded(dataset, embeddings, json.loads(json.dumps(config)), encoder.saved.sha256, trained_on)
 
 
 def _divided(options: Any, config: Mapping[str, Any]) -> tuple[int, float]:
     """Return (the seed, the validation images to hold out), as asked for or as in a run's config."""
     seed = config.get("seed", 0) if options.seed is None else options.seed
+    if seed < 0:
+        raise InputError(f"--seed must be at least 0, got {seed}")
     if options.validation is None:
         return seed, float(config.get("data", {}).get("validation", 0))
-    if options.validation < 0 or (options.validation >= 1 and options.validation % 1):
+    if not 0 <= options.validation < math.inf or (options.validation >= 1 and options.validation % 1):
         raise InputError(f"--validation must be a share below 1 or a whole number, got {options.validation:g}")
     return seed, options.validation
 
@@ -167,7 +172,8 @@ def _protocol(section: Mapping[str, Any], distance: str | None) -> dict[str, Any
     """Take a protocol without augmented views, for which there is no encoder."""
     if section["views"] or section["augmentation"]:
         print(
-            "measure: without the protocol's augmented views: probes learn from the images alone", file=sys.stderr
+            "measure: the protocol's augmented views are not available; probes are trained on the images only",
+            file=sys.stderr,
         )
     return dict(section) | {"views": 0, "augmentation": {}} | ({"distance": distance} if distance else {})
 
@@ -175,19 +181,22 @@ def _protocol(section: Mapping[str, Any], distance: str | None) -> dict[str, Any
 def _pictured(dataset: "Dataset", about: Any, data_dir: str | None) -> "Dataset":
     """Add the images of vectors that jaxembed.embed wrote, if their dataset can be loaded."""
     from jaxembed import datasets
+    from jaxembed.types import OnDisk
 
     if about is None or dataset.train.images is not None or Path(about.source).is_absolute():
         return dataset
     try:
         source = datasets.load({"name": about.source, "validation": 0}, data_dir=data_dir, seed=0)
-    except InputError as error:
-        print(f"measure: no images: {error}", file=sys.stderr)
+        splits = {}
+        for split in ("train", *dataset.held_out):
+            published, rows = zip(*(name.split("/") for name in dataset.names_of(split)), strict=True)
+            images, rows = getattr(source, published[0]).images, np.array(rows, int)
+            images = images.subset(rows) if isinstance(images, OnDisk) else images[rows]
+            splits[split] = getattr(dataset, split)._replace(images=images)
+    except (InputError, ValueError, IndexError, AttributeError) as error:  # names are whatever a file says
+        print(f"measure: no images of {about.source}: {files.line(str(error))}", file=sys.stderr)
         return dataset
-    for split in ("train", *dataset.held_out):
-        published, rows = zip(*(name.split("/") for name in dataset.names_of(split)), strict=True)
-        images = getattr(source, published[0]).images[np.array(rows, int)]
-        dataset = dataset._replace(**{split: getattr(dataset, split)._replace(images=images)})
-    return dataset
+    return dataset._replace(**splits)
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

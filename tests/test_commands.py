@@ -209,6 +209,17 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
     assert tuned == {name: f"{metrics[f'validation/{name}']:.4f}" for name in tuned}
 
 
+def test_a_dataset_that_cannot_be_examined_costs_neither_the_result_nor_the_figures(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(commands.doctor, "examine", lambda *_, **__: 1 / 0)
+    with pytest.raises(Incomplete, match=r"cannot be examined \(ZeroDivisionError.*use --evaluate to try again"):
+        commands.train(make(config, tmp_path / "run"))
+    assert (tmp_path / "run" / "result.json").exists()
+    assert (tmp_path / "run" / "figures" / "confusion.png").exists()
+    monkeypatch.undo()
+    commands.evaluate(make(config, tmp_path / "run"))
+    assert (tmp_path / "run" / "doctor" / "leaks.csv").exists()
+
+
 def test_a_finished_run_is_not_tuned(config, folder):
     with pytest.raises(InputError, match="--tune works on a single unfinished run"):
         commands.tune(make(config, folder))

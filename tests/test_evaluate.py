@@ -239,7 +239,7 @@ def test_no_two_views_are_alike(config, dataset):
     config.evaluate.update({"views": 2, "augmentation": {"noise": {"deviation": 0.1}}})
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=0)
-    rows = np.concatenate([evaluate.embed(run, state, dataset.train.images), *evaluate._views(run, state, dataset)])
+    rows = evaluate._augmented(run, state, dataset, evaluate.embed(run, state, dataset.train.images))
     assert len(np.unique(rows.round(6), axis=0)) == 3 * len(np.unique(dataset.train.images, axis=0))
 
 

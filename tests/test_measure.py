@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_a_runs_own_vectors_have_its_numbers_to_the_last_digit(exported, tmp_pat
     assert run("quickstart", "--on=digits", "--workdir", tmp_path / "out") == 0
     own, again = metrics(tmp_path / "out"), metrics(exported / "out")
     assert own == again
-    published = json.loads((measure.Path(__file__).parents[1] / "docs/results/quickstart/seed0.json").read_text())
+    published = json.loads((Path(__file__).parents[1] / "docs/results/quickstart/seed0.json").read_text())
     # The encoder in the package is that run's.
     for name in ("knn_accuracy", "map_at_r", "rankme"):
         assert own[f"test/{name}"] == pytest.approx(published["metrics"][f"test/{name}"], abs=5e-3)
@@ -127,7 +128,7 @@ def test_an_encoder_is_measured_on_images_of_another_size_and_in_colour(tmp_path
         file = photos / ("train", "test")[number % 3 == 0] / ("dark", "light")[number % 2] / f"{number}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         shade = RANDOM.integers(0, 90, (20, 30, 3)) + 160 * (number % 2)
-        measure_image(shade.astype(np.uint8)).save(file)
+        picture(shade.astype(np.uint8)).save(file)
     arguments = ("quickstart", f"--on={photos}", "--validation=0", "--distance=euclidean")
     assert run(*arguments, "--workdir", tmp_path / "out") == 0
     read = finished.read(tmp_path / "out")
@@ -137,7 +138,7 @@ def test_an_encoder_is_measured_on_images_of_another_size_and_in_colour(tmp_path
     assert read.diagnosis.tables["outliers"].names[0, 0].endswith(".png")
 
 
-def measure_image(pixels):
+def picture(pixels):
     from PIL import Image
 
     return Image.fromarray(pixels)
@@ -180,7 +181,7 @@ BAD = {
     "infinity": (dict(train=np.full((N, 8), 1e300)), "train must be finite and within 1e+15; 3200 numbers in 400"),
     "one class": (
         dict(train_labels=np.zeros(N, int), test_labels=np.zeros(M, int)),
-        "labels must be of at least 2 classes, got 1",
+        "labels must have at least 2 classes, got 1",
     ),
     "halves": (
         dict(train_labels=np.arange(N) / 2),
@@ -196,15 +197,30 @@ BAD = {
         "all splits must have the same number of dimensions, got train 8, test 5",
     ),
     "objects": (dict(train=np.array([{}] * N)), "train is an array of objects, which are not unpickled"),
-    "texts": (dict(train=np.full((N, 8), "a")), "train must be numbers [n, d], got <U1 of shape [400, 8]"),
-    "flat": (dict(train=np.zeros(N)), "train must be numbers [n, d], got float64 of shape [400]"),
+    "texts": (
+        dict(train=np.full((N, 8), "a")),
+        "train must be numbers [n, d] in at least 2 rows, got <U1 of shape",
+    ),
+    "flat": (
+        dict(train=np.zeros(N)),
+        "train must be numbers [n, d] in at least 2 rows, got float64 of shape [400]",
+    ),
+    "one row": (
+        dict(test=np.zeros((1, 8)), test_labels=np.zeros(1, int)),
+        "test must be numbers [n, d] in at least 2",
+    ),
+    "a single label": (
+        dict(train_labels=np.array(3)),
+        "train_labels must have a row for each of train's 400, got a",
+    ),
+    "huge labels": (dict(train_labels=np.full(N, 2**63, np.uint64)), "labels that are numbers must be at most"),
     "missing": (
         dict(test_labels=None),
         "must have the arrays train, train_labels, test, test_labels; it lacks test_labels",
     ),
     "unknown class": (
         dict(classes=np.array(["a", "b"])),
-        "labels must be of one of the 2 classes, got 2",
+        "each label must be one of the 2 classes, got 2",
     ),
     "one split's images": (
         dict(test_images=np.zeros((M, 4, 4, 1), np.uint8)),
@@ -249,6 +265,8 @@ def test_more_than_memory_holds_is_refused_before_it_is_read(tmp_path, monkeypat
         (("quickstart", "--on=digits", "--like=quickstart"), "--on takes the protocol and the name"),
         (("quickstart", "--on=digitz"), "did you mean 'digits'"),
         (("good.npz", "--validation=1.5"), "--validation must be a share below 1 or a whole number, got 1.5"),
+        (("good.npz", "--validation=nan"), "--validation must be a share below 1 or a whole number, got nan"),
+        (("good.npz", "--seed=-1"), "--seed must be at least 0, got -1"),
         (("good.npz", "--validation=500"), "config.data.validation must be less than the 400 images"),
         (("good.npz", "--like=quickstar"), "did you mean 'quickstart'"),
     ],
@@ -277,15 +295,38 @@ def test_a_folder_that_holds_something_is_not_written_over(exported, tmp_path, c
     assert "holds a run; use a different --workdir" in capsys.readouterr().err
 
 
+def test_a_folder_whose_validation_pictures_are_in_val_is_measured_and_named(tmp_path):
+    photos = tmp_path / "photos"
+    for number in range(72):
+        file = photos / ("train", "test", "val")[number % 3] / ("dark", "light")[number // 3 % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture(RANDOM.integers(0, 99, (9, 9)).astype(np.uint8) + 150 * (number // 3 % 2)).save(file)
+    embed.main(["quickstart", str(photos), "--output", str(tmp_path / "x.npz")])
+    assert run(tmp_path / "x.npz", "--dataset=photos", "--workdir", tmp_path / "out") == 0
+    assert len(finished.read(tmp_path / "out").sample.rows) == 24
+    assert "validation/knn_accuracy" in metrics(tmp_path / "out")
+
+
+def test_names_that_a_file_makes_up_cost_only_the_images(exported, tmp_path, capsys):
+    with np.load(exported / "digits.npz") as opened:
+        arrays = dict(opened)
+    names = arrays["names"].astype("U20")
+    names[3] = "train/99999"
+    np.savez(tmp_path / "made_up.npz", **arrays | {"names": names})
+    assert run(tmp_path / "made_up.npz", "--workdir", tmp_path / "out") == 0
+    assert "measure: no images of digits: index 99999 is out of bounds" in capsys.readouterr().err
+    assert finished.read(tmp_path / "out").sample.images is None
+
+
 def test_vectors_of_a_folder_without_splits_are_refused(tmp_path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()
     for number in range(5):
-        measure_image(RANDOM.integers(0, 256, (9, 9), np.uint8)).save(photos / f"{number}.png")
+        picture(RANDOM.integers(0, 256, (9, 9), np.uint8)).save(photos / f"{number}.png")
     embed.main(["quickstart", str(photos), "--output", str(tmp_path / "x.npz")])
     assert run(tmp_path / "x.npz", "--workdir", tmp_path / "out") == 2
     assert (
-        "must be of a dataset with splits, so that names start with train/ and test/; got 0.png"
+        "must have embeddings of a dataset with train and test splits, in names such as test/0; got 0.png"
         in capsys.readouterr().err
     )
 

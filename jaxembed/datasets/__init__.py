@@ -158,7 +158,8 @@ def _names(published: Published, split: str) -> Shaped[np.ndarray, " n"]:
     """Name the images of a published split; nothing if there is none."""
     batch = getattr(published, split)
     rows = range(0 if batch is None else len(batch.labels))
-    return np.array(published.names.get(split) or [f"{split}/{row}" for row in rows], str)
+    # Not an array of texts, in which each takes as much memory as the longest.
+    return np.array(published.names.get(split) or [f"{split}/{row}" for row in rows], object)
 
 
 def _is_labelled(split: Batch) -> bool:

@@ -1,6 +1,7 @@
 """Another dataset in which some train labels are wrong: to see what they do, and which way of learning finds them.
 
-The images and the other splits stay as they are, and the same rows are changed for every seed of a run.
+The same train labels are changed for every seed of a run. The images and the test split stay as they are, but
+validation images that are held out of train have their share of wrong labels.
 """
 
 from typing import Annotated

@@ -1,7 +1,7 @@
-"""The doctor: what an embedding says is wrong with a dataset. Arrays in, ranked tables out.
+"""The doctor: likely errors of a dataset, found in its embedding. Arrays in, ranked tables out.
 
-Images that are in it twice, within a split or in two; labels that neither the neighbours nor a classifier agree
-with; images that are far from all others.
+Near-duplicates within a split and across splits; labels that neither the neighbours nor a classifier agree with;
+images that are far from all others.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,11 @@
-"""List what an embedding finds suspicious in a dataset: images that are in it twice, wrong labels, outliers.
+"""List likely errors of a dataset, found in an embedding: near-duplicates, wrong labels, outliers.
 
   python -m jaxembed.doctor checkpoints/simclr_cifar
   python -m jaxembed.doctor simclr_mnist PHOTOS --output=photos
 
 Without a source it examines the dataset that the run was trained on. It writes a CSV file for each kind
 (near-duplicates in two splits and in the same one, suspicious labels, outliers), the most suspicious first, and a
-picture of the first ones.
+picture of the first ones. Of more than 100,000 images, a random 100,000 are examined.
 """
 
 import sys
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jaxembed import command, files
+from jaxembed.errors import InputError
 from jaxembed.runs import diagnosis, identity
 from jaxembed.runs.diagnosis import KINDS, Diagnosis
 
@@ -27,8 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", help=command.RUN)
     parser.add_argument("source", nargs="?", help="a folder of pictures, or a dataset name (default: the run's)")
     parser.add_argument("--output", type=Path, default=Path("doctor"), help="folder to write to (default: doctor)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier examination")
     parser.add_argument("--data_dir", help=command.DATA_DIR)
     options = parser.parse_args(arguments)
+    for file in (*diagnosis.csv_files(options.output), options.output / PICTURE):
+        if file.exists() and not options.overwrite:
+            raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
 
     from jaxembed import datasets, doctor, frozen, originals  # here, because they import jax
 
@@ -68,7 +73,7 @@ def _line(found: Diagnosis, name: str, row: int) -> str:
         label = diagnosis.class_of(found, label)
         parts.append(files.printable(f"{image} [{label}]" if label else image))
     if table.proposed is not None:
-        parts.append(f"rather {files.printable(diagnosis.class_of(found, table.proposed[row]))}")
+        parts.append(f"suggested: {files.printable(diagnosis.class_of(found, table.proposed[row]))}")
     scores = (f"{score} {values[row]:.3g}" for score, values in table.scores.items() if values[row] == values[row])
     return "  ".join([*parts, *scores])
 

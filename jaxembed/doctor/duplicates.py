@@ -9,8 +9,8 @@ from jaxtyping import Float, Int, UInt8
 from jaxembed.doctor import likeness
 from jaxembed.kernels import nearest
 
-# Pairs whose pixels are compared.
-CANDIDATES = 2000
+# Pairs whose pixels are compared, and those whose images are in memory at a time.
+CANDIDATES, _AT_ONCE = 2000, 100
 
 
 class Pairs(NamedTuple):
@@ -79,17 +79,17 @@ def by_pixels(
       the pairs, and [p] their likeness; those that are equally alike, to three digits, in the order they were in.
     """
     first = Pairs(*(array[:CANDIDATES] for array in pairs))
-    both = images(first.rows)
-    alike = likeness.of_pairs(both[:, 0], both[:, 1]).astype(np.float32)
+    alike = np.empty(len(first.rows), np.float32)
+    for start in range(0, len(alike), _AT_ONCE):
+        both = images(first.rows[start : start + _AT_ONCE])
+        alike[start : start + _AT_ONCE] = likeness.of_pairs(both[:, 0], both[:, 1])
     order = np.argsort(-np.round(alike, 3), kind="stable")
     return Pairs(*(array[order] for array in first)), alike[order]
 
 
 def _surroundings(distances: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-    """Average the distances to the other neighbours; infinite where there are none."""
-    if not distances.shape[1]:
-        return np.full(len(distances), np.inf, np.float32)
-    return distances.mean(axis=1)
+    """Average the distances to the other neighbours; NaN where there are none."""
+    return distances.mean(axis=1) if distances.shape[1] else np.full(len(distances), np.nan, np.float32)
 
 
 def _once(
@@ -99,8 +99,9 @@ def _once(
     surroundings: Float[np.ndarray, " p"],
 ) -> Pairs:
     """Rank pairs, each in the direction in which it ranks higher."""
-    # Where all distances are 0, everything is a copy.
-    relative = np.divide(distances, surroundings, out=np.zeros_like(distances), where=surroundings > 0)
+    # Where all distances are 0, everything is a copy; a pair without surroundings is no nearer than the rest.
+    relative = np.where(np.isnan(surroundings), 1, 0).astype(np.float32)
+    np.divide(distances, surroundings, out=relative, where=surroundings > 0)
     order = np.argsort(relative, kind="stable")
     rows = np.stack([first, second], axis=1)[order]
     _, kept = np.unique(np.sort(rows, axis=1), axis=0, return_index=True)

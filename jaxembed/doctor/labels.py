@@ -15,7 +15,7 @@ class Verdict(NamedTuple):
     """What speaks for the label of each of n rows.
 
     Attributes:
-      confidence: [n] the probability that a classifier gives it which has not seen the row (self-confidence).
+      confidence: [n] its probability under a classifier that was not trained on the row (self-confidence).
       agreement: [n] the share of the nearest other rows that have it.
       proposed: [n] the class that the classifier finds most probable.
     """
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 def judge(
     points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"], found: Int[np.ndarray, "n k"]
 ) -> Verdict:
-    """Judge each row's label by its neighbours and by an out-of-fold classifier.
+    """Evaluate each row's label by its neighbours and by an out-of-fold classifier.
 
     Args:
       points: [n, d] the embedding, n >= 2 * FOLDS.

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float, Int
 
 from jaxembed.kernels import pairs, rows
 
-# Queries compared at a time, and similarities: 12 MB. Memory for more, the allocator gets anew from the system each
-# time, and its page faults take longer than the search.
-CHUNK, HELD = 500, 3 * 2**20
+# Queries compared at a time, at most and at least, and similarities: 12 MB. On a CPU, larger buffers are mapped
+# afresh on every call, and the page faults take longer than the search.
+MOST, LEAST, HELD = 500, 16, 3 * 2**20
 # Similarities of a query of which at first only the largest is compared.
 GROUP = 64
 
@@ -35,7 +35,7 @@ def find(
     def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
         return _search(space, chunk, neighbours)
 
-    return rows.chunked(search, queries, size=min(CHUNK, max(1, HELD // len(train)), len(queries)))
+    return rows.chunked(search, queries, size=min(MOST, max(LEAST, HELD // len(train)), len(queries)))
 
 
 def others(points: Float[np.ndarray, "n d"], *, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,8 +61,8 @@ def distances(
 ) -> Float[np.ndarray, "n k"]:
     """Return the Euclidean distances of n rows to k others each, from differences: small ones keep their digits."""
     apart = np.empty(others.shape, np.float32)
-    for start in range(0, len(queries), CHUNK):
-        chunk = slice(start, start + CHUNK)
+    for start in range(0, len(queries), MOST):
+        chunk = slice(start, start + MOST)
         apart[chunk] = np.linalg.norm(points[others[chunk]] - points[queries[chunk], None], axis=2)
     return apart
 

@@ -14,9 +14,9 @@ COUNTS = (1, 10, 100)
 # How often as many labels are drawn.
 DRAWS = 5
 # Labels in a draw at most: with thousands of classes a draw is no longer few, and takes long to learn from.
-MOST = 10_000
+MOST = 5_000
 CLASSIFIERS = {
-    "knn": ("kNN", "Majority vote of the √n nearest of n = {labels} a class"),
+    "knn": ("kNN", "kNN with {labels} a class"),
     "linear": ("linear", "A linear classifier trained on {labels} a class"),
 }
 
@@ -26,7 +26,7 @@ def _columns(name: str, count: int) -> tuple[Column, Column]:
     how = how.format(labels="1 labelled image" if count == 1 else f"{count} labelled images")
     of = f"{label}, {count} {'label' if count == 1 else 'labels'}"
     shown = dict(percent=True, table="few labels")
-    mean = Column(metric(name, count), label=f"{of} %", better=1, meaning=f"{how}; mean of {DRAWS} draws.", **shown)
+    mean = Column(metric(name, count), label=f"{of} %", better=0, meaning=f"{how}; mean of {DRAWS} draws.", **shown)
     deviation = Column(
         f"{metric(name, count)}_sd",
         label=f"{of}, sd",
@@ -48,7 +48,7 @@ COLUMNS = tuple(column for name in CLASSIFIERS for count in COUNTS for column in
 def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
     """Train both classifiers on each draw; measure the mean and the standard deviation of their accuracies.
 
-    A count that some class does not have that many images for, or that makes more than MOST labels, is left out.
+    Counts larger than the smallest class are left out, and those that make more than MOST labels.
     """
     moments = _moments(train.points)
     fitted = {}

@@ -43,9 +43,8 @@ class Suspect(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Suspects of one kind: its name in diagnosis.KINDS, its title."""
+    """Suspects of one kind, with its title."""
 
-    name: str
     title: str
     suspects: list[Suspect]
 
@@ -53,7 +52,7 @@ class Group(NamedTuple):
 def listed(experiments: Sequence[Experiment]) -> list[Group]:
     """List the suspects of each kind, by the first seed of each experiment; kinds that have none are left out."""
     found = [run.diagnosis for each in experiments for run in each.runs[:1] if run.diagnosis is not None]
-    groups = (Group(name, kind.title, list(_ranked(found, name))[:SHOWN]) for name, kind in KINDS.items())
+    groups = (Group(kind.title, list(_ranked(found, name))[:SHOWN]) for name, kind in KINDS.items())
     return [group for group in groups if group.suspects]
 
 

@@ -29,12 +29,13 @@ class Transfer(NamedTuple):
 
 def tables(datasets: Mapping[str, Sequence[Experiment]]) -> list[Transfer]:
     """Make a matrix for each measure, of the experiments that were measured on another dataset as well."""
-    encoders: dict[tuple[str, str], dict[str, Experiment]] = {}
+    encoders: dict[tuple[str, str, str], dict[str, Experiment]] = {}
     for dataset, experiments in datasets.items():
         for each in experiments:
             run = each.runs[0]
             if run.trained_on is not None:
-                encoders.setdefault((run.record["experiment"], run.trained_on), {})[dataset] = each
+                key = run.record["experiment"], run.trained_on, run.record["encoder_sha256"]
+                encoders.setdefault(key, {})[dataset] = each
     moved = {
         key: measured
         for key, measured in encoders.items()
@@ -45,7 +46,7 @@ def tables(datasets: Mapping[str, Sequence[Experiment]]) -> list[Transfer]:
     made = []
     for name in MEASURES:
         rows = []
-        for (experiment, trained_on), measured in moved.items():
+        for (experiment, trained_on, _), measured in moved.items():
             values = (measured[each].value(name) if each in measured else _NONE for each in columns)
             rows.append(Row(experiment, trained_on, [shown.show(known[name], value) for value in values]))
         if rows:

@@ -18,32 +18,25 @@ FOLDER = "doctor"
 
 
 class Kind(NamedTuple):
-    """A kind of table: how many images a row has, and its scores, by name: what they mean."""
+    """A kind of table: its title, how many images a row has, and its scores."""
 
     title: str
     images: int
-    scores: Mapping[str, str]
+    scores: tuple[str, ...]
 
 
-PAIR = {
-    "likeness": "correlation of the pixels, 1 for a copy; empty without images",
-    "distance": "distance of the embeddings",
-    "relative": "the distance over that to the neighbours after it, 0 for a copy",
-}
+# The correlation of the pixels, 1 for a copy; the distance of the embeddings, and relative to that of the next
+# neighbours, 0 for a copy.
+PAIR = ("likeness", "distance", "relative")
 # In the order of a report.
 KINDS = {
     "leaks": Kind("Near-duplicates in two splits", 2, PAIR),
     "duplicates": Kind("Near-duplicates in the same split", 2, PAIR),
-    "labels": Kind(
-        "Suspicious labels",
-        1,
-        {
-            "support": "mean of the next two; the lower, the more suspicious",
-            "confidence": "probability that a linear classifier gives the label, which has not seen the image",
-            "agreement": "share of the nearest images that have the label",
-        },
-    ),
-    "outliers": Kind("Outliers", 1, {"remoteness": "mean distance to the nearest images"}),
+    # The mean of the next two; the probability of the label under a classifier that was not trained on the image;
+    # the share of the nearest images that have it.
+    "labels": Kind("Suspicious labels", 1, ("support", "confidence", "agreement")),
+    # The mean distance to the nearest images.
+    "outliers": Kind("Outliers", 1, ("remoteness",)),
 }
 
 
@@ -80,7 +73,8 @@ class Diagnosis(NamedTuple):
 
 
 def write(diagnosis: Diagnosis, folder: Path) -> None:
-    """Write the diagnosis into a run's folder, and its tables as CSV files into FOLDER there."""
+    """Write the diagnosis into a run's folder, in place of an earlier one; its tables as CSV files into FOLDER."""
+    remove(folder)
     arrays = {"classes": diagnosis.classes, "examined": np.array(diagnosis.examined, np.int64)}
     for name, table in diagnosis.tables.items():
         scores = {f"scores/{score}": values for score, values in table.scores.items()}
@@ -92,18 +86,24 @@ def write(diagnosis: Diagnosis, folder: Path) -> None:
     write_csv(diagnosis, folder / FOLDER)
 
 
+def remove(folder: Path) -> None:
+    """Remove the diagnosis in a run's folder, which belongs to an earlier evaluation."""
+    for file in (folder / FILE, *csv_files(folder / FOLDER)):
+        file.unlink(missing_ok=True)
+
+
 def write_csv(diagnosis: Diagnosis, folder: Path) -> list[Path]:
     """Write each table as a CSV file into a folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name in KINDS:
-        file = folder / f"{name}.csv"
-        if name in diagnosis.tables:
-            files.write_text(file, as_csv(diagnosis, name))
-            written.append(file)
-        else:
-            file.unlink(missing_ok=True)  # from an earlier evaluation
-    return written
+    written = {name: file for name, file in zip(KINDS, csv_files(folder), strict=True) if name in diagnosis.tables}
+    for name, file in written.items():
+        files.write_text(file, as_csv(diagnosis, name))
+    return list(written.values())
+
+
+def csv_files(folder: Path) -> list[Path]:
+    """List the files that tables have in a folder, in the order of KINDS."""
+    return [folder / f"{name}.csv" for name in KINDS]
 
 
 def read(folder: Path) -> Diagnosis | None:

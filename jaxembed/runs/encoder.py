@@ -26,6 +26,7 @@ class SavedEncoder(NamedTuple):
       sha256: hash of the parameters and statistics, as in result.json.
       params: the parameters, nested by layer name.
       stats: the BatchNorm statistics; empty if there are none.
+      dataset: name in reports of the dataset that it was trained on; empty in a file of an earlier version.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SavedEncoder(NamedTuple):
     sha256: str
     params: dict[str, Any]
     stats: dict[str, Any]
+    dataset: str = ""
 
 
 def write(encoder: SavedEncoder, file: Path) -> None:
@@ -45,6 +47,7 @@ def write(encoder: SavedEncoder, file: Path) -> None:
         "config": json.dumps(encoder.config),
         "shape": json.dumps(encoder.shape),
         "sha256": encoder.sha256,
+        "dataset": encoder.dataset,
     }
     with files.replacing(file) as stream:
         stream.write(safetensors.numpy.save(arrays, metadata=metadata))
@@ -68,7 +71,8 @@ def read(file: Path) -> SavedEncoder:
             # A copy, because an array over bytes is read-only.
             node[last] = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]]).reshape(tensor["shape"]).copy()
         config, shape = json.loads(metadata["config"]), Shape(*json.loads(metadata["shape"]))
-        return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree)
+        dataset = metadata.get("dataset", "")
+        return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree, dataset=dataset)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # from safetensors or JSON, or a file with other arrays

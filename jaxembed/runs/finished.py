@@ -11,7 +11,7 @@ from jaxembed.runs.metrics import Line
 from jaxembed.runs.sample import Sample
 
 # What figures and reports need of a result.json, which result.make writes; "metrics" has null where a metric has no
-# finite value. Of the optional ones, TRAINED are those that an embedding lacks which was measured, not trained.
+# finite value. TRAINED are missing for embeddings that were only measured.
 RECORD = {
     "experiment": kinds.TEXT,
     "command": kinds.TEXT,

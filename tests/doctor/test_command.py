@@ -52,6 +52,14 @@ def test_a_folder_of_pictures_is_examined_and_the_copy_comes_first(photos, tmp_p
     assert float(first[3]) == pytest.approx(1, abs=0.01)
 
 
+def test_files_that_are_there_are_not_written_over(photos, capsys):
+    (photos / "labels.csv").write_text("mine")
+    assert run("quickstart", photos, "--output", photos) == 2
+    assert "has a labels.csv; use --overwrite to replace it" in capsys.readouterr().err
+    assert run("quickstart", photos, "--output", photos, "--overwrite") == 0
+    assert (photos / "labels.csv").read_text() == "mine"  # without labels there is no such table
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

@@ -58,6 +58,11 @@ def test_pairs_across_parts_are_of_a_row_and_the_nearest_of_the_parts_before():
     assert len(duplicates.across(points, np.zeros(94, int), neighbours=4).rows) == 0
 
 
+def test_a_pair_without_surroundings_is_no_copy():
+    points = np.array([[0.0], [5], [7]], np.float32)
+    assert duplicates.across(points, np.array([0, 1, 1]), neighbours=1).relative.tolist() == [1, 1]
+
+
 def test_pixels_bring_a_copy_before_what_is_only_near():
     images = RANDOM.integers(0, 256, (6, 9, 9, 1), np.uint8)
     images[5] = np.roll(images[2], 1, axis=1)

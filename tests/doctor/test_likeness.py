@@ -37,6 +37,16 @@ def test_flat_images_are_alike_and_not_like_others():
     assert likeness.of_pairs(flat, IMAGES[:1, :8, :8, :1])[0] == 0
 
 
+def test_what_a_part_does_not_show_makes_no_copy():
+    bars = np.zeros((2, 16, 16, 1), np.uint8)
+    bars[0, :2] = bars[1, -2:] = 255
+    assert likeness.of_pairs(bars[:1], bars[1:])[0] < 0.5
+    dots = np.zeros((2, 8, 8, 1), np.uint8)
+    dots[0, 0, 3] = dots[1, 7, 5] = 255
+    assert likeness.of_pairs(dots[:1], dots[1:])[0] < 0.5
+    assert likeness.of_pairs(dots[:1], np.roll(dots[:1], 2, axis=2))[0] == pytest.approx(1)
+
+
 def test_large_images_are_compared_smaller_and_tiny_ones_at_all():
     large = np.repeat(np.repeat(IMAGES, 9, axis=1), 9, axis=2)
     np.testing.assert_allclose(likeness.of_pairs(large, large), 1, rtol=1e-6)

@@ -49,7 +49,7 @@ def test_a_pair_is_the_same_the_other_way_round_and_labels_are_compared(tmp_path
     turned = leaks._replace(names=leaks.names[:, ::-1])
     two = two._replace(diagnosis=two.diagnosis._replace(tables=two.diagnosis.tables | {"leaks": turned}))
     group = listed(one, two)[0]
-    assert group.name == "leaks"
+    assert group.title == "Near-duplicates in two splits"
     assert len(group.suspects) == 3
     assert group.suspects[0].verdict == "cat & <dog> and sea"
     assert listed(one)[2].suspects[0].verdict == "sky, or cat & <dog>?"
