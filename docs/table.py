@@ -14,6 +14,7 @@ PAGES = {
     "README.md": Path(__file__).parents[1] / "README.md",
     "docs/results/README.md": RESULTS / "README.md",
     "docs/errors.md": Path(__file__).parent / "errors.md",
+    "docs/transfer.md": Path(__file__).parent / "transfer.md",
 }
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
@@ -49,7 +50,7 @@ AIMS = {
 def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
-    for (name, page), table in zip(PAGES.items(), (overview(), details(), errors()), strict=True):
+    for (name, page), table in zip(PAGES.items(), (overview(), details(), errors(), transfer()), strict=True):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
         _, end, after = rest.partition(END)
@@ -108,6 +109,28 @@ def errors() -> str:
         for way, precisions in record["labels"].items():
             cells = (_spread(precisions[kind]) if kind in precisions else "–" for kind in ("any", "similar"))
             lines.append(_row(DATASETS[dataset], FOUND_BY[way], *cells))
+    return "\n".join(lines) + "\n"
+
+
+def transfer() -> str:
+    """Write what encoders are worth on the dataset that they were not trained on, next to their own."""
+    measured = [
+        json.loads(file.read_text(encoding="utf-8")) for file in sorted((RESULTS / "transfer").glob("*.json"))
+    ]
+    by_encoder: dict[str, dict[str, dict]] = {}
+    for record in measured:
+        by_encoder.setdefault(record["experiment"], {})[record["dataset"]] = record
+    shown = {"kNN": "knn_accuracy", "linear": "linear_accuracy", "kNN, 10 labels": "knn_accuracy_10_labels"}
+    names = [name for name in DATASETS if any(record["dataset"] == name for record in measured)]
+    head = [f"{words} on {DATASETS[name]}" for name in names for words in shown]
+    lines = [_row("encoder", "trained on", *head), "|---|---|" + "---:|" * len(head)]
+    for way, (words, *_) in WAYS.items():
+        for own in names:
+            on = by_encoder[f"{way}_{own}"]
+            cells = (
+                f"{100 * on[name]['metrics'][f'test/{metric}']:.2f}" for name in names for metric in shown.values()
+            )
+            lines.append(_row(words, DATASETS[own], *cells))
     return "\n".join(lines) + "\n"
 
 
