@@ -189,6 +189,7 @@ def few_labels(run: Finished) -> Figure | None:
         label = few.CLASSIFIERS[classifier][0]
         plots.few(axes, counts, means, deviations, color=colour, label=label)
         axes.axhline(all_labels, color=colour, linewidth=0.8, linestyle=":")
+    plots.to_100(axes)
     axes.set_title(_title(run, f"accuracy on {run.split}, %; dotted: all labels", 60))
     axes.legend(loc="lower right")
     return figure

@@ -183,7 +183,6 @@ def few(axes: Axes, counts: Sequence[int], means: np.ndarray, deviations: np.nda
     axes.set(xscale="log", xlabel="labels a class")
     axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())
-    to_100(axes)
 
 
 def _bare(axes: Axes) -> None:

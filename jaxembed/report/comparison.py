@@ -98,12 +98,13 @@ def few_labels(experiments: Sequence[Experiment]) -> Figure | None:
     if not experiments:
         return None
     titles = [_wrapped(experiment, 34) for experiment in experiments]
-    figure, [axes] = style.figure(9, max(3.2, LINE * _lines(titles) * len(titles) + 0.4), columns=2, sharey=True)
+    figure, [axes] = style.figure(9, max(3.2, LINE * _lines(titles) * len(titles) + 0.4), columns=2)
     for axis, (classifier, (label, _)) in zip(axes, few.CLASSIFIERS.items(), strict=True):
         for index, experiment in enumerate(experiments):
             values = figures.accuracies(experiment.runs[0], classifier)
             repeated, position = divmod(index, len(COLOURS))
             plots.few(axis, *values, color=COLOURS[position], linestyle=DASHES[repeated])
+        plots.to_100(axis)
         axis.set_title(f"{label}, accuracy, %")
     entries = [(container[0], title) for container, title in zip(axes[0].containers, titles, strict=True)]
     plots.legend(figure, entries, loc="outside right")

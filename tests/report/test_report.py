@@ -360,3 +360,17 @@ def test_the_command_writes_utf_8_whatever_the_locale_and_the_environment_of_a_n
     assert done.stdout.startswith(f"{tmp_path}/")
     assert not re.search("jaxembed/.*EncodingWarning|Traceback", done.stderr)
     assert "日本" in (tmp_path / "×" / "report.md").read_text(encoding="utf-8")
+
+
+def test_few_labels_shows_all_experiments_whatever_the_first_one_reaches(tmp_path):
+    high = {f"{name}_accuracy_{count}": 0.97 for name in ("knn", "linear") for count in ("1_label", "10_labels")}
+    runs = [
+        finished_runs.make(tmp_path / "low"),
+        finished_runs.make(tmp_path / "high", experiment="two", metrics=high),
+    ]
+    experiments = grouped(runs)["rows"]
+    for axes in comparison.few_labels(experiments).axes:
+        bottom, top = axes.get_ylim()
+        values = [y for line, *_ in axes.containers for y in line.get_ydata()]
+        assert max(values) == pytest.approx(97)
+        assert bottom <= min(values) <= max(values) <= top <= 100
