@@ -53,7 +53,8 @@ def make(
     for name in ("knn", "linear"):
         few = {"1_label": 0.4, "10_labels": 0.6, "100_labels": 0.7, "1_label_sd": 0.05, "10_labels_sd": 0.02}
         few |= {"100_labels_sd": 0.01}
-        record["metrics"] |= {f"test/{name}_accuracy_{count}": value for count, value in few.items()}
+        defaults = {f"test/{name}_accuracy_{count}": value for count, value in few.items()}
+        record["metrics"] = defaults | record["metrics"]
     lines = [
         {"step": step, "epoch": step / 3, "seconds": step / 2, "train/loss": 2 / step} for step in range(1, 13)
     ] + [{"step": 6, "epoch": 2, "seconds": 3, "validation/loss": 0.5, "validation/knn_accuracy": 0.6}]
