@@ -109,6 +109,12 @@ def errors() -> str:
         for way, precisions in record["labels"].items():
             cells = (_spread(precisions[kind]) if kind in precisions else "–" for kind in ("any", "similar"))
             lines.append(_row(DATASETS[dataset], FOUND_BY[way], *cells))
+    lines += ["", _row("network", "trained on", "seed", "epochs"), "|---|---|---:|---:|"]
+    labels = {"as published": "", "any": ", 5% wrong: any class", "similar": ", 5% wrong: a similar class"}
+    for dataset, record in found.items():
+        for run in record["runs"]:
+            trained = f"{DATASETS[dataset]}{labels[run['labels']]}"
+            lines.append(_row(run["experiment"], trained, str(run["seed"]), str(run["epochs"])))
     return "\n".join(lines) + "\n"
 
 
