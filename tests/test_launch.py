@@ -42,8 +42,17 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     assert "Files: checkpoints/quickstart-seed5/" in out
     names = {file.name for file in folder.iterdir()}
     files = {"config.json", "encoder.safetensors", "metrics.jsonl", "result.json", "sample.npz"}
-    assert names == files | {".lock", "checkpoint", "figures"}
-    drawn = {"loss", "embeddings", "distances", "neighbours", "confusion", "reconstructions"}
+    assert names == files | {"diagnosis.npz", ".lock", "checkpoint", "figures", "doctor"}
+    drawn = {
+        "loss",
+        "embeddings",
+        "distances",
+        "neighbours",
+        "confusion",
+        "few_labels",
+        "reconstructions",
+        "doctor",
+    }
     assert {file.name for file in (folder / "figures").iterdir()} == {f"{name}.png" for name in drawn}
     assert json.loads((folder / "config.json").read_text())["seed"] == 5
     result = json.loads((folder / "result.json").read_text())

@@ -47,7 +47,8 @@ def test_a_suite_resumes_where_it_stopped_and_ends_with_the_report(config, tmp_p
     assert [job.config.train.epochs for job in started] == [2, 2, 2]
     assert capsys.readouterr().out.splitlines()[-1] == f"Report: {tmp_path}/report/report.html"
     names = {file.name for file in (tmp_path / "report").iterdir()}
-    compared = {f"{name}_digits.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
+    compared = {f"{name}_comparison_digits.png" for name in ("embedding", "distance", "few_label", "class")}
+    compared.add("learning_curves_digits.png")
     assert names == {"report.html", "report.md", "report.pdf"} | compared
     overrides = "--config.evaluate.linear.epochs=1 --config.train.epochs=2"
     assert started[2].command == f"python launch.py --config={CONFIGS}/quickstart_margin.py {overrides} --seed=0"
