@@ -1,30 +1,21 @@
 """Given vectors: embeddings that were made elsewhere, read from arrays, checked, and divided into splits."""
 
 import hashlib
-import io
-import math
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxembed import datasets, files, mesh, vectors
-from jaxembed.datasets import Dataset, folder
+from jaxembed import arrays, datasets
+from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError
 from jaxembed.kernels import pairs
 from jaxembed.types import Batch, Published
 from jaxembed.vectors import About
 
-SPLITS = ("train", "validation", "test")
-# Arrays of a split beside its embedding; only labels must be there.
-PARTS = ("labels", "images", "names")
-WANTED = ("train", "train_labels", "test", "test_labels")
 MOST_CLASSES = 2**31 - 1
-# Copies of the vectors that measuring holds at a time, roughly.
-_COPIES = 3
 
 
 class Given(NamedTuple):
@@ -57,145 +48,46 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
     Raises:
       InputError: if there is no such file or folder, it lacks an array, or one is not what it must be.
     """
-    arrays, about = _arrays(source)
-    if lacks := [name for name in WANTED if name not in arrays]:
-        raise InputError(f"{source} must have the arrays {', '.join(WANTED)}; it lacks {', '.join(lacks)}")
-    points = {split: _points(source, split, arrays[split]) for split in SPLITS if split in arrays}
+    given, about = arrays.read(source)
+    points = {split: _points(source, split, given[split]) for split in arrays.SPLITS if split in given}
     widths = {split: each.shape[1] for split, each in points.items()}
     if len({*widths.values()}) > 1:
         listed = ", ".join(f"{split} {width}" for split, width in widths.items())
         raise InputError(f"{source}: all splits must have the same number of dimensions, got {listed}")
-    for name, array in arrays.items():
+    for name, array in given.items():
         split, _, part = name.partition("_")
-        if part in PARTS and split in points and array.shape[:1] != points[split].shape[:1]:
+        if part in arrays.PARTS and split in points and array.shape[:1] != points[split].shape[:1]:
             got = len(array) if array.ndim else "a single value"
             raise InputError(
                 f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {got}"
             )
-    _check_images(source, {split: arrays.get(f"{split}_images") for split in points})
-    classes, labels = _labels(source, {split: arrays[f"{split}_labels"] for split in points}, arrays.get("classes"))
+    _check_images(source, {split: given.get(f"{split}_images") for split in points})
+    classes, labels = _labels(source, {split: given[f"{split}_labels"] for split in points}, given.get("classes"))
     digest = hashlib.sha256()
     for split in points:
         digest.update(points[split].tobytes() + labels[split].tobytes())
     # Rows take the place of images, so that what is divided is known afterwards.
     rows = {split: Batch(np.arange(len(labels[split])), labels[split]) for split in points}
-    names = {split: tuple(map(str, arrays[f"{split}_names"])) for split in points if f"{split}_names" in arrays}
+    names = {split: tuple(map(str, given[f"{split}_names"])) for split in points if f"{split}_names" in given}
     published = Published(
         classes, rows["train"], rows["test"], rows.get("validation"), names, title, digest.hexdigest()
     )
     dataset = datasets.divided(published, seed=seed, validation=validation)
-    return _filled(dataset, points, arrays, about)
+    return _filled(dataset, points, given, about)
 
 
 def _filled(
-    dataset: Dataset, points: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], about: About | None
+    dataset: Dataset, points: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], about: About | None
 ) -> Given:
     """Put images, or None, in the place of the rows of a dataset, and take the embeddings of its splits."""
     embeddings, splits = {}, {}
     for name in ("train", *dataset.held_out):
         batch = getattr(dataset, name)
         source = name if name in points else "train"
-        images = arrays.get(f"{source}_images")
+        images = given.get(f"{source}_images")
         splits[name] = batch._replace(images=None if images is None else images[batch.images])
         embeddings[name] = points[source][batch.images]
     return Given(dataset._replace(**splits), embeddings, dataset.sha256, about)
-
-
-def _arrays(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
-    """Read all arrays by name, and where they are from."""
-    if source.is_dir():
-        found = {file.stem: _opener(file) for file in sorted(source.glob("*.npy")) if _is_known(file.stem)}
-        if not found:
-            raise InputError(
-                f"{source} must have a file for each array, {', '.join(f'{name}.npy' for name in WANTED)}"
-            )
-        return _loaded(source, found), None
-    if source.suffix not in vectors.SUFFIXES:
-        raise InputError(f"{source} must be a folder of .npy files, or end in {' or '.join(vectors.SUFFIXES)}")
-    if not source.is_file():
-        raise InputError(f"{source} does not exist")
-    if source.suffix == ".npz":
-        try:
-            with zipfile.ZipFile(source) as archive:
-                names = [Path(name).stem for name in archive.namelist()]
-                if "embeddings" not in names:
-                    known = {name: _entry_opener(source, name) for name in names if _is_known(name)}
-                    return _loaded(source, known), None
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{source} cannot be read: {error}") from error
-    return _embedded(source)
-
-
-def _embedded(source: Path) -> tuple[dict[str, np.ndarray], About]:
-    """Read what jaxembed.embed wrote: the names, `<split>/<row>`, say which split an image is in."""
-    written = vectors.read(source)
-    # A folder of pictures may call its splits otherwise.
-    split_of = {first: split for split, firsts in folder.SPLITS.items() for first in firsts}
-    firsts = [name.partition("/")[0] for name in written.names]
-    splits = np.array([split_of.get(first, first) for first in firsts])
-    if unknown := sorted({*splits.tolist()} - {*SPLITS}):
-        raise InputError(
-            f"{source} must have embeddings of a dataset with train and test splits, in names such as test/0; "
-            f"got {files.printable(unknown[0])}"
-        )
-    arrays = {}
-    for split in dict.fromkeys(splits.tolist()):
-        rows = np.flatnonzero(splits == split)
-        arrays[split] = np.asarray(written.embeddings[rows])
-        arrays[f"{split}_labels"] = np.array([written.labels[row] for row in rows], str)
-        names = [written.names[row] for row in rows]
-        # Not names that a dataset without any has: its validation images are chosen by row, as a run does it.
-        if names != [f"{split}/{row}" for row in range(len(rows))]:
-            arrays[f"{split}_names"] = np.array(names, str)
-    return arrays, written.about
-
-
-def _is_known(name: str) -> bool:
-    split, _, part = name.partition("_")
-    return name == "classes" or (split in SPLITS and part in ("", *PARTS))
-
-
-def _opener(file: Path) -> Callable[[], BinaryIO]:
-    return lambda: file.open("rb")
-
-
-def _entry_opener(file: Path, name: str) -> Callable[[], BinaryIO]:
-    return lambda: io.BufferedReader(zipfile.ZipFile(file).open(f"{name}.npy"))
-
-
-def _loaded(source: Path, openers: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, np.ndarray]:
-    """Read arrays whose shapes are checked first; nothing is unpickled."""
-    headers = {name: _header(source, name, opener) for name, opener in openers.items()}
-    for name, (shape, dtype) in headers.items():
-        if dtype.hasobject:
-            raise InputError(
-                f"{source}: {name} is an array of objects, which are not unpickled; use numbers or strings"
-            )
-        needed = math.prod(shape) * (4 * _COPIES if name in SPLITS else dtype.itemsize)
-        if needed > (memory := mesh.memory()):
-            raise InputError(
-                f"{source}: {name}, of shape {list(shape)}, needs {needed / 1e9:,.1f} GB of memory; there are "
-                f"{memory / 1e9:,.1f} GB"
-            )
-    arrays = {}
-    for name, opener in openers.items():
-        try:
-            with opener() as stream:
-                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{source}: {name} cannot be read: {error}") from error
-    return arrays
-
-
-def _header(source: Path, name: str, opener: Callable[[], BinaryIO]) -> tuple[tuple[int, ...], np.dtype]:
-    try:
-        with opener() as stream:
-            version = np.lib.format.read_magic(stream)
-            reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = reader[version](stream)
-            return shape, dtype
-    except Exception as error:  # from a damaged archive or header
-        raise InputError(f"{source}: {name} is damaged: {type(error).__name__}: {error}") from error
 
 
 def _points(source: Path, split: str, array: np.ndarray) -> Float[np.ndarray, "n d"]:

@@ -77,39 +77,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     _check_folder(options.workdir, overwrite=options.overwrite)
 
-    # Imported here, because they import jax.
-    from jaxembed import doctor, evaluate, mesh, protocol, result, sample, summary
+    from jaxembed import mesh  # here, because it imports jax
 
     mesh.check_devices()
     embedded = _transferred(options) if options.on else _given(options)
+    if options.name:
+        embedded.config["name"] = options.name
+    line = shlex.join(["python", "-m", "jaxembed.measure", *(arguments or sys.argv[1:])])
+    with workdir.opened(options.workdir):
+        _measure(embedded, line, options.workdir)
+
+
+def _measure(embedded: Embedded, line: str, folder: Path) -> None:
+    """Measure an embedding and write into a folder what a run's has; `line` is the command."""
+    from jaxembed import doctor, evaluate, protocol, result, sample, summary
+
     dataset, config = embedded.dataset, embedded.config
-    name = options.name or (config["name"] if options.on else Path(options.vectors).stem)
-    config["name"] = name
     measured = protocol.make(identity.with_tuples(config["evaluate"]))
     if (k := measured.neighbours) > (n := len(dataset.train.labels)):
-        raise InputError(
-            f"{options.vectors} must have at least {k} train rows, for as many nearest neighbours, got {n}"
-        )
-    with workdir.opened(options.workdir):
-        evaluated = evaluate.of_embeddings(dataset, embedded.embeddings, measured)
-        taken, sampled = sample.of_embedding(dataset, evaluated, distance=measured.distance)
-        examined = doctor.examine(dataset, embedded.embeddings, distance=measured.distance)
-        line = shlex.join(["python", "-m", "jaxembed.measure", *(arguments or sys.argv[1:])])
-        record = result.of_embedding(
-            name,
-            line,
-            config,
-            dataset,
-            evaluated.metrics | sampled,
-            sha256=embedded.sha256,
-            trained_on=embedded.trained_on,
-        )
-        samples.write(taken, options.workdir)
-        diagnosis.write(examined, options.workdir)
-        files.write_json(options.workdir / workdir.CONFIG, config)
-        files.write_json(options.workdir / workdir.RESULT, record)
-        summary.show(record, options.workdir)
-        _draw(Finished(options.workdir, config, record, [], taken, examined))
+        raise InputError(f"there must be at least {k} train rows, for as many nearest neighbours, got {n}")
+    evaluated = evaluate.of_embeddings(dataset, embedded.embeddings, measured)
+    taken, sampled = sample.of_embedding(dataset, evaluated, distance=measured.distance)
+    examined = doctor.examine(dataset, embedded.embeddings, distance=measured.distance)
+    metrics = evaluated.metrics | sampled
+    origin = dict(sha256=embedded.sha256, trained_on=embedded.trained_on)
+    record = result.of_embedding(config["name"], line, config, dataset, metrics, **origin)
+    samples.write(taken, folder)
+    diagnosis.write(examined, folder)
+    files.write_json(folder / workdir.CONFIG, config)
+    files.write_json(folder / workdir.RESULT, record)
+    summary.show(record, folder)
+    _draw(Finished(folder, config, record, [], taken, examined))
 
 
 def _given(options: Any) -> Embedded:
@@ -122,7 +120,9 @@ def _given(options: Any) -> Embedded:
     read = given.read(source, title=options.dataset or source.stem, seed=seed, validation=validation)
     dataset, about = read.dataset, read.about
     if about is not None and not options.dataset:
-        dataset = dataset._replace(name=about.source)
+        dataset = dataset._replace(
+            name=Path(about.source).name if Path(about.source).is_absolute() else about.source
+        )
     chosen = like.get("evaluate", PROTOCOL | ({"distance": about.distance} if about else {}))
     config = {
         "data": {"name": dataset.name, "vectors": read.sha256, "validation": validation},
@@ -131,6 +131,7 @@ def _given(options: Any) -> Embedded:
         "train": {},
         "evaluate": _protocol(chosen, options.distance),
         "seed": seed,
+        "name": source.stem,
     }
     return Embedded(_pictured(dataset, about, options.data_dir), read.embeddings, config, read.sha256, None)
 

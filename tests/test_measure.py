@@ -218,6 +218,7 @@ BAD = {
         dict(test_labels=None),
         "must have the arrays train, train_labels, test, test_labels; it lacks test_labels",
     ),
+    "missing validation labels": (dict(validation=np.zeros((9, 8))), "it lacks validation_labels"),
     "unknown class": (
         dict(classes=np.array(["a", "b"])),
         "each label must be one of the 2 classes, got 2",
@@ -232,7 +233,7 @@ BAD = {
     ),
     "few rows": (
         dict(train=np.zeros((6, 8)), train_labels=np.arange(6) % 2),
-        "must have at least 10 train rows, for as many nearest neighbours, got 6",
+        "there must be at least 10 train rows, for as many nearest neighbours, got 6",
     ),
 }
 

@@ -80,11 +80,10 @@ def _line(found: Diagnosis, name: str, row: int) -> str:
 
 def _drawn(found: Diagnosis, title: str, folder: Path) -> list[Path]:
     """Draw the first images of the tables into a folder: the file, or none if there is nothing to draw."""
-    from jaxembed import figures  # here, because matplotlib takes a second
-    from jaxembed.figures import names, style
+    from jaxembed.figures import findings, names, style  # here, because matplotlib takes a second
 
     with style.style():
-        figure = figures.findings(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
+        figure = findings.draw(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
         if figure is None:
             return []
         style.save(figure, folder / PICTURE)
