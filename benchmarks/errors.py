@@ -89,20 +89,20 @@ def copies(published: Published, embed: Embed, *, distance: str) -> dict[str, di
             pairings.append((kind, chosen, copied))
             parts.append(embed(copied))
     points = pairs.space(np.concatenate(parts), distance=distance)
+    images = np.concatenate([train, test, *(copied for *_, copied in pairings)])
     # What is from the test split is the same for all.
     tested = _across(points[:n], points[n : n + m])
-    for number, (kind, chosen, copied) in enumerate(pairings):
+    for number, (kind, chosen, _) in enumerate(pairings):
         start = n + m + number * COPIES
         planted = _across(points[:n], points[start : start + COPIES])
-        planted = planted._replace(rows=planted.rows + np.array([m, 0]))
+        planted = planted._replace(rows=planted.rows + np.array([start - n, 0]))
         both = duplicates.Pairs(*(np.concatenate(each) for each in zip(tested, planted, strict=True)))
         order = np.argsort(both.relative, kind="stable")
         ranked = duplicates.Pairs(*(array[order] for array in both))
-        images = np.concatenate([train, test, copied])
-        confirmed, _ = duplicates.by_pixels(ranked, lambda rows, images=images: images[rows])
+        confirmed, _ = duplicates.by_pixels(ranked, lambda rows: images[rows])
 
-        def right(each: duplicates.Pairs, chosen: np.ndarray = chosen) -> np.ndarray:
-            copy = each.rows[:, 0] - (n + m)
+        def right(each: duplicates.Pairs, chosen: np.ndarray = chosen, start: int = start) -> np.ndarray:
+            copy = each.rows[:, 0] - start
             return (copy >= 0) & (chosen[np.maximum(copy, 0)] == each.rows[:, 1])
 
         metrics = found.setdefault(kind, {"average_precision": [], "recall_at_200": [], "confirmed_at_200": []})

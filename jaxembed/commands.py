@@ -227,10 +227,7 @@ def _draw(run: Finished, *, again: bool) -> None:
     """Draw a run's figures: all again, or those that it lacks."""
     from jaxembed import figures  # here, because matplotlib takes a second, and a stopped run does without it
 
-    if failed := figures.draw(run, again=again):
-        reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
-        advice = "the result is written; run the same command again to draw them"
-        raise Incomplete(f"{run.folder}: {', '.join(failed)} cannot be drawn ({reasons}); {advice}")
+    figures.require(run, again=again, advice="the result is written; run the same command again to draw them")
 
 
 def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:

@@ -65,7 +65,8 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
     classes, labels = _labels(source, {split: given[f"{split}_labels"] for split in points}, given.get("classes"))
     digest = hashlib.sha256()
     for split in points:
-        digest.update(points[split].tobytes() + labels[split].tobytes())
+        digest.update(points[split])
+        digest.update(labels[split])
     # Rows take the place of images, so that what is divided is known afterwards.
     rows = {split: Batch(np.arange(len(labels[split])), labels[split]) for split in points}
     names = {split: tuple(map(str, given[f"{split}_names"])) for split in points if f"{split}_names" in given}

@@ -10,7 +10,6 @@ jaxembed.embed. With --on it is a run, whose frozen encoder is measured on anoth
 to the size and the channels that the encoder takes, as jaxembed.embed converts pictures.
 """
 
-import json
 import math
 import shlex
 import sys
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jaxembed import command, files
-from jaxembed.errors import Incomplete, InputError
+from jaxembed.errors import InputError
 from jaxembed.runs import diagnosis, identity, workdir
 from jaxembed.runs import sample as samples
 from jaxembed.runs.finished import Finished
@@ -90,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
-    from jaxembed import doctor, evaluate, protocol, result, sample, summary
+    from jaxembed import doctor, evaluate, figures, protocol, result, sample, summary
 
     dataset, config = embedded.dataset, embedded.config
     measured = protocol.make(identity.with_tuples(config["evaluate"]))
@@ -107,7 +106,8 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     files.write_json(folder / workdir.CONFIG, config)
     files.write_json(folder / workdir.RESULT, record)
     summary.show(record, folder)
-    _draw(Finished(folder, config, record, [], taken, examined))
+    finished = Finished(folder, config, record, [], taken, examined)
+    figures.require(finished, again=True, advice="the result is written")
 
 
 def _given(options: Any) -> Embedded:
@@ -154,7 +154,7 @@ def _transferred(options: Any) -> Embedded:
         "name": encoder.name,
     }
     trained_on = encoder.saved.dataset or saved["data"]["name"]
-    return Embedded(dataset, embeddings, json.loads(json.dumps(config)), encoder.saved.sha256, trained_on)
+    return Embedded(dataset, embeddings, config, encoder.saved.sha256, trained_on)
 
 
 def _divided(options: Any, config: Mapping[str, Any]) -> tuple[int, float]:
@@ -206,16 +206,6 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
         raise InputError(f"--workdir {folder} holds a run; use a different --workdir")
     if (folder / workdir.RESULT).exists() and not overwrite:
         raise InputError(f"--workdir {folder} holds a measurement; use --overwrite to replace it")
-
-
-def _draw(measured: Finished) -> None:
-    from jaxembed import figures  # here, because matplotlib takes a second
-
-    if failed := figures.draw(measured):
-        reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
-        raise Incomplete(
-            f"{measured.folder}: {', '.join(failed)} cannot be drawn ({reasons}); the result is written"
-        )
 
 
 if __name__ == "__main__":

@@ -56,10 +56,7 @@ def across(points: Float[np.ndarray, "n d"], parts: Int[np.ndarray, " n"], *, ne
         queries, earlier = np.flatnonzero(parts == part), np.flatnonzero(parts < part)
         k = min(neighbours, len(earlier))
         found = nearest.find(points[earlier], points[queries], neighbours=k, distance="euclidean")
-        found = earlier[found]
-        distances = nearest.distances(points, queries, found)
-        order = np.argsort(distances, axis=1, kind="stable")
-        found, distances = (np.take_along_axis(array, order, axis=1) for array in (found, distances))
+        found, distances = nearest.ordered(points, queries, earlier[found])
         pairs.append(_once(queries, found[:, 0], distances[:, 0], _surroundings(distances[:, 1:])))
     rows, distances, relative = (np.concatenate(each) for each in zip(*pairs, strict=True))
     order = np.argsort(relative, kind="stable")

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from jaxembed import files
+from jaxembed.errors import Incomplete
 from jaxembed.figures import findings, names, plots, style
 from jaxembed.measures import few
 from jaxembed.runs import metrics
@@ -44,6 +46,13 @@ def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
         except Exception as error:  # matplotlib raises nearly anything
             failed[name] = f"{type(error).__name__}: {error}"
     return failed
+
+
+def require(run: Finished, *, again: bool, advice: str) -> None:
+    """Draw a run's figures, as `draw`; Incomplete names those that cannot be drawn, with what can be done."""
+    if failed := draw(run, again=again):
+        reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
+        raise Incomplete(f"{run.folder}: {', '.join(failed)} cannot be drawn ({reasons}); {advice}")
 
 
 def drawn(run: Finished) -> dict[str, Path]:

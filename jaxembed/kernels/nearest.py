@@ -51,20 +51,23 @@ def others(points: Float[np.ndarray, "n d"], *, neighbours: int) -> tuple[np.nda
     each = np.arange(len(points))
     found = find(points, points, neighbours=neighbours + 1, distance="euclidean")
     found = found[pairs.others(found, each)].reshape(len(points), neighbours)
-    apart = distances(points, each, found)
-    order = np.argsort(apart, axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1), np.take_along_axis(apart, order, axis=1)
+    return ordered(points, each, found)
 
 
-def distances(
+def ordered(
     points: Float[np.ndarray, "m d"], queries: Int[np.ndarray, " n"], others: Int[np.ndarray, "n k"]
-) -> Float[np.ndarray, "n k"]:
-    """Return the Euclidean distances of n rows to k others each, from differences: small ones keep their digits."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Order k others of n rows each by their Euclidean distance, from differences: small ones keep their digits.
+
+    Returns:
+      (rows [n, k], distances [n, k] float32), nearest first.
+    """
     apart = np.empty(others.shape, np.float32)
     for start in range(0, len(queries), MOST):
         chunk = slice(start, start + MOST)
         apart[chunk] = np.linalg.norm(points[others[chunk]] - points[queries[chunk], None], axis=2)
-    return apart
+    order = np.argsort(apart, axis=1, kind="stable")
+    return np.take_along_axis(others, order, axis=1), np.take_along_axis(apart, order, axis=1)
 
 
 class _Space(NamedTuple):

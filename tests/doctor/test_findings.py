@@ -37,7 +37,7 @@ def test_pairs_within_a_part_are_ranked_relative_to_their_surroundings_and_each_
     points = np.array([[0.0], [1], [3], [7], [7.5], [20], [26]], np.float32)
     found, apart = nearest.others(points, neighbours=2)
     pairs = duplicates.within(found, apart, np.zeros(7, int))
-    # 7 and 7.5: 0.5, beside 4.0 (from 7) and 4.5 (from 7.5, which ranks higher).
+    # 7 and 7.5: 0.5, compared with 4.0 (from 7) and 4.5 (from 7.5, which ranks higher).
     assert pairs.rows[0].tolist() == [4, 3]
     assert pairs.relative[0] == pytest.approx(0.5 / 4.5)
     assert len({tuple(sorted(pair)) for pair in pairs.rows.tolist()}) == len(pairs.rows)
