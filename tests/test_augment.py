@@ -361,15 +361,18 @@ def test_elastic_takes_the_pixels_that_scipy_takes():
 
 
 def field(key, height, width, displacement, smoothness):
-    """White noise behind SciPy's Gaussian filter, each pixel divided by the norm of its weights."""
-    noise = np.asarray(jax.random.normal(key, (2, height, width)))
+    """The field whose covariance the next test checks."""
+    rows, columns = (spatial._gaussian(size, smoothness).astype(np.float64) for size in (height, width))
+    noise = np.asarray(jax.random.normal(key, (2, rows.shape[1], columns.shape[1])))
+    return displacement * rows @ noise @ columns.T
 
-    def smooth(array, axis):
-        return ndimage.gaussian_filter1d(array, smoothness, axis=axis, mode="constant", truncate=20)
 
-    norms = [np.linalg.norm(smooth(np.eye(size), 1), axis=1) for size in (height, width)]
-    smoothed = smooth(smooth(noise, 1), 2)
-    return displacement * smoothed / norms[0][:, None] / norms[1]
+@pytest.mark.parametrize(("size", "smoothness"), [(28, 5.5), (28, 0.5), (13, 3.0), (8, 50.0), (1, 2.0)])
+def test_a_gaussian_has_the_covariance_of_scipys_filter(size, smoothness):
+    weights = ndimage.gaussian_filter1d(np.eye(size), smoothness, axis=1, mode="constant", truncate=60)
+    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
+    ours = spatial._gaussian(size, smoothness).astype(np.float64)
+    np.testing.assert_allclose(ours @ ours.T, weights @ weights.T, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIONS if name != "translate"])

@@ -5,15 +5,19 @@ from typing import Annotated
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy import ndimage
 from jaxtyping import Array, Float
 
 from jaxembed.augment import boxes
 from jaxembed.augment.boxes import Area, Side
 from jaxembed.errors import InputError
+from jaxembed.kernels.fusion import once
 from jaxembed.options import Count, NonNegative, PositiveFloat, Share
 from jaxembed.types import Image, Key, Scalar
 
+# Singular values below this share of the largest are left out, and with them 2e-6 of the variance.
+NEGLIGIBLE = 1e-3
 Degrees = Annotated[float, "in [0, 180]"]
 
 
@@ -106,22 +110,13 @@ def elastic(key: Key, image: Image, *, displacement: NonNegative, smoothness: Po
     document analysis", whose noise is uniform.
     """
     height, width, _ = image.shape
-    unsmoothed = jax.random.normal(key, (2, height, width))
     rows, columns = _gaussian(height, smoothness), _gaussian(width, smoothness)
-    down, right = displacement * jnp.einsum("yh,khw,xw->kyx", rows, unsmoothed, columns, precision="highest")
+    noise = jax.random.normal(key, (2, rows.shape[1], columns.shape[1]))
+    down, right = displacement * jnp.einsum("ya,kab,xb->kyx", rows, noise, columns, precision="highest")
     # Otherwise what comes before, such as `affine`, is computed again for each of the four pixels that are read.
-    image = once(image)
+    image = once(image, axis=-2)
     moved = _sample(image, [jnp.arange(height)[:, None] - down, jnp.arange(width)[None, :] - right])
     return jnp.minimum(moved, 1)  # rounding makes white whiter
-
-
-def once(images: Float[Array, "*n h w c"]) -> Float[Array, "*n h w c"]:
-    """Return the same images, one or many, computed once however often they are read: for what is costly.
-
-    XLA's CPU compiler fuses a gather into everything that reads it, and drops `lax.optimization_barrier` before
-    it does; a matmul, here by the identity, ends that, and sums the corners of a moved pixel once.
-    """
-    return jnp.einsum("...wc,wx->...xc", images, jnp.eye(images.shape[-2]), precision="highest")
 
 
 def _interpolation(start: Side, length: Side, size: int) -> Float[Array, "{size} {size}"]:
@@ -138,11 +133,17 @@ def _shift(by: Side, size: int) -> Float[Array, "{size} {size}"]:
     return (source[:, None] == jnp.arange(size)[None, :]).astype(jnp.float32)
 
 
-def _gaussian(size: int, deviation: float) -> Float[Array, "{size} {size}"]:
-    """Return the matrix, output by input, of a Gaussian filter that leaves white noise its variance."""
-    index = jnp.arange(size)
-    weights = jnp.exp(-0.5 * jnp.square((index[:, None] - index[None, :]) / deviation))
-    return weights / jnp.linalg.norm(weights, axis=1, keepdims=True)
+@functools.cache
+def _gaussian(size: int, deviation: float) -> Float[np.ndarray, "{size} _"]:
+    """Return the matrix that makes of white noise what a Gaussian filter does that leaves it its variance.
+
+    The filter is a matrix G = USVᵀ, output by input. Vᵀ times white noise is white noise again, so US makes the
+    same of it; and as the filter is smooth, a few columns of US are enough.
+    """
+    index = np.arange(size)
+    weights = np.exp(-0.5 * np.square((index[:, None] - index) / deviation))
+    left, scales, _ = np.linalg.svd(weights / np.linalg.norm(weights, axis=1, keepdims=True))
+    return (left * scales)[:, scales > NEGLIGIBLE * scales[0]].astype(np.float32)
 
 
 def _sample(image: Image, source: list[Float[Array, "_ _"]]) -> Image:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxembed import mesh
 from jaxembed.kernels import winograd
+from jaxembed.kernels.fusion import once
 from jaxembed.kernels.winograd import Pads
 
 Strides = tuple[int, int]
@@ -103,17 +104,32 @@ def _image_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, 
     (rows, columns), (down, right) = kernel.shape[:2], strides
     phases = jnp.pad(kernel, ((0, -rows % down), (0, -columns % right), (0, 0), (0, 0)))
     phases = phases.reshape(-(-rows // down), down, -(-columns // right), right, inputs, -1)
-    flipped = phases.transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
-    flipped = flipped.reshape(*flipped.shape[:3], -1)
-    padding = tuple(
-        map(_gradient_padding, flipped.shape[:2], strides, pads, images.shape[1:3], gradient.shape[1:3])
-    )
-    pixels = _convolve(gradient, flipped, (1, 1), padding)
-    pixels = pixels.reshape(n, *pixels.shape[1:3], down, right, inputs).transpose(0, 1, 3, 2, 4, 5)
+
+    def reached(taps: tuple[int, int], which: tuple[slice, slice]) -> Float[Array, "n y x a b i"]:
+        weights = phases[: taps[0], which[0], : taps[1], which[1]]
+        flipped = weights.transpose(0, 2, 5, 1, 3, 4)[::-1, ::-1]
+        padding = tuple(map(_gradient_padding, taps, strides, pads, images.shape[1:3], gradient.shape[1:3]))
+        pixels = _convolve(gradient, flipped.reshape(*flipped.shape[:3], -1), (1, 1), padding)
+        return pixels.reshape(*pixels.shape[:3], *flipped.shape[3:])
+
+    across = [
+        jnp.concatenate([reached((y, x), (above, left)) for x, left in _by_taps(columns, right)], axis=4)
+        for y, above in _by_taps(rows, down)
+    ]
+    pixels = jnp.concatenate(across, axis=3)
+    unreached = (0, down - pixels.shape[3]), (0, right - pixels.shape[4])
+    pixels = jnp.pad(pixels, ((0, 0), (0, 0), (0, 0), *unreached, (0, 0))).transpose(0, 1, 3, 2, 4, 5)
     pixels = pixels.reshape(n, pixels.shape[1] * down, -1, inputs)
     # `_gradient_padding` removed whole strides of the images' padding; the remainder is removed here.
     top, left = pads[0][0] % down, pads[1][0] % right
     return pixels[:, top : top + height, left : left + width]
+
+
+def _by_taps(size: int, stride: int) -> list[tuple[int, slice]]:
+    """Divide the phases of a stride by the number of weights that reach them, without those that none reaches."""
+    fewest, more = divmod(size, stride)
+    divided = [(fewest + 1, slice(0, more)), (fewest, slice(more, stride))]
+    return [(taps, phases) for taps, phases in divided if taps and phases.start < phases.stop]
 
 
 def _gradient_padding(taps: int, stride: int, pad: tuple[int, int], size: int, outputs: int) -> tuple[int, int]:
@@ -132,6 +148,12 @@ def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads,
         if not mesh.divides(len(images)):
             return own(images, gradient)
         return mesh.by_rows(lambda *rows: mesh.total(own(*rows)), whole=True)(images, gradient)
+    if kernel.shape[:2] == (1, 1):
+        seen = lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
+        return jnp.einsum("nhwi,nhwo->io", seen[:, :: strides[0], :: strides[1]], gradient)[None, None]
+    if min(kernel.shape[2:]) >= 16 and max(strides) > 1:
+        # Otherwise XLA fuses the transposes below with what comes before, into loops ten times slower than its own.
+        images, gradient = once(images, axis=-1), once(gradient, axis=-1)
     # Negative at the end where the kernel did not reach the last pixels.
     padding = [
         (before, taps + stride * (outputs - 1) - size - before)

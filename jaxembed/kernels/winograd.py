@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 # The size of the points of one chunk of images, inputs and outputs together, such that they stay in a processor's
@@ -31,6 +31,8 @@ PIXELS = np.array(
     ]
 )
 KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32) / 24
+# Rows: the 36 points of a tile, those of a column together; columns: the 9 weights of a kernel.
+WEIGHTS = np.einsum("yp,xq->xypq", KERNEL, KERNEL).reshape(36, 9)
 # Rows: the 4 outputs of a tile; columns: the 6 points.
 OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
@@ -39,7 +41,8 @@ def convolve(
     images: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"], pads: Pads
 ) -> Float[Array, "n H W o"]:
     """Convolve n float32 images, padded by (top, bottom), (left, right), with a kernel."""
-    transformed = jnp.einsum("yp,xq,pqio->xyio", KERNEL, KERNEL, kernel).reshape(36, *kernel.shape[2:])
+    # One matmul with a constant: as two small products, one along each axis, it takes a fifth of ResNet18's step.
+    transformed = jnp.matmul(WEIGHTS, kernel.reshape(9, -1)).reshape(36, *kernel.shape[2:])
     height, width = (size + sum(pad) - 2 for size, pad in zip(images.shape[1:3], pads, strict=True))
 
     def chunk(images: Float[Array, "m h w i"]) -> Float[Array, "m H W o"]:
@@ -48,6 +51,8 @@ def convolve(
         return _outputs(products.reshape(*points.shape[:-1], -1))[:, :height, :width]
 
     chunks = _chunks(len(images), height * width, sum(kernel.shape[2:]))
+    if chunks == 1:
+        return chunk(images)
     outputs = lax.map(chunk, images.reshape(chunks, -1, *images.shape[1:]))
     return outputs.reshape(len(images), height, width, -1)
 
@@ -59,7 +64,7 @@ def kernel_gradient(
     n, height, width, outputs = gradient.shape
     inputs = images.shape[-1]
 
-    def add(index: Array, total: Float[Array, "36 i o"]) -> Float[Array, "36 i o"]:
+    def add(index: ArrayLike, total: Float[Array, "36 i o"]) -> Float[Array, "36 i o"]:
         points = _points(images[index], pads, height, width)
         tiles = _tiles(_pad(gradient[index], ((0, -height % 4), (0, -width % 4))), OUTPUTS.T)
         return total + _matmul(points.reshape(36, -1, inputs), tiles.reshape(36, -1, outputs), 1, 1)
@@ -67,8 +72,9 @@ def kernel_gradient(
     chunks = _chunks(n, height * width, inputs + outputs)
     images = images.reshape(chunks, -1, *images.shape[1:])
     gradient = gradient.reshape(chunks, -1, *gradient.shape[1:])
-    total = lax.fori_loop(0, chunks, add, jnp.zeros((36, inputs, outputs)))
-    return jnp.einsum("yp,xq,xyio->pqio", KERNEL, KERNEL, total.reshape(6, 6, inputs, outputs))
+    zeros = jnp.zeros((36, inputs, outputs))
+    total = add(0, zeros) if chunks == 1 else lax.fori_loop(0, chunks, add, zeros)
+    return jnp.matmul(WEIGHTS.T, total.reshape(36, -1)).reshape(3, 3, inputs, outputs)
 
 
 def _chunks(n: int, pixels: int, channels: int) -> int:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxembed import augment, collapse, encoders, losses, objectives
-from jaxembed.augment import spatial
 from jaxembed.errors import InputError
+from jaxembed.kernels.fusion import once
 from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
 
 SMALLEST = dict(augmentation=dict(), corruption=dict(noise=dict(deviation=0.1)))
@@ -45,7 +45,7 @@ def make(
         if "affine" in augmentation:
             # The network and the loss both read it: without this, the four corners of every moved pixel would be
             # written to memory.
-            target = spatial.once(target)
+            target = once(target, axis=-2)
         return objectives.view(corrupted, corruption_key, target), batch._replace(images=target)
 
     return Objective(task.encoder.decoder(task.image_shape), views, _score, reports=("l1",))

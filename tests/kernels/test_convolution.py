@@ -55,6 +55,13 @@ def test_value_and_gradients_are_those_of_xla_with_many_channels_too(shape, padd
     assert_as_xla(images, kernel, (1, 1), padding, rtol=1e-5)
 
 
+@pytest.mark.parametrize("strides", [(2, 2), (1, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (4, 2)])
+def test_a_strided_kernel_gradient_of_many_channels_is_that_of_xla_too(size, strides):
+    images, kernel = draw(3, 9, 7, 16, seed=0), draw(*size, 16, 18, seed=1)
+    assert_as_xla(images, kernel, strides, ((1, 1), (0, 2)), rtol=1e-5)
+
+
 @pytest.mark.parametrize("channels", [(3, 5), (64, 64)])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2)])
 def test_value_and_gradients_are_those_of_xla_in_bfloat16(channels, strides):
