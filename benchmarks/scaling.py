@@ -31,8 +31,8 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 import jax
 
 import jaxembed.run
-from jaxembed import mesh, process, train
-from jaxembed.kernels import convolution
+from jaxembed import process, train
+from jaxembed.kernels import convolution, library
 
 from . import ours
 
@@ -156,7 +156,7 @@ def program(name: str, widths: str | None, tile: int, defined: bool) -> dict[str
         "batch_size": trained.run.training.batch_size,
         "parameters": trained.parameters(),
         "flops_per_step": trained.flops(),
-        "moved": moved(lowered.compile(mesh.EIGEN).as_text()),
+        "moved": moved(lowered.compile(library.EIGEN).as_text()),
     }
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from jaxembed import keys, measures, mesh, model
 from jaxembed.datasets import Dataset
 from jaxembed.errors import Diverged
-from jaxembed.kernels import pairs, rows
+from jaxembed.kernels import library, pairs, rows
 from jaxembed.measures import Rows, neighbours, rank
 from jaxembed.protocol import Protocol
 from jaxembed.run import Run
@@ -192,7 +192,7 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
-@partial(mesh.compiled, static_argnums=0)
+@partial(library.compiled, static_argnums=0)
 def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
     raw, view_keys = given
     images = mesh.split(run.mesh, model.pixels(raw))
@@ -201,7 +201,7 @@ def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None
     return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
 
 
-@partial(mesh.compiled, static_argnums=0)
+@partial(library.compiled, static_argnums=0)
 def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     shown = [batch.images, *run.objective.variants(batch.images)]
@@ -211,7 +211,7 @@ def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
-@partial(mesh.compiled, static_argnums=0)
+@partial(library.compiled, static_argnums=0)
 def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)

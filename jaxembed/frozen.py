@@ -17,7 +17,7 @@ from PIL import Image
 from jaxembed import encoders, files, mesh, model, options, pictures
 from jaxembed.datasets import Dataset
 from jaxembed.errors import Diverged, InputError
-from jaxembed.kernels import pairs, rows
+from jaxembed.kernels import library, pairs, rows
 from jaxembed.pictures import Pixels
 from jaxembed.runs import encoder as encoder_file
 from jaxembed.runs import identity, workdir
@@ -183,4 +183,4 @@ def _apply(module: nn.Module, dtype: str, devices: Any, weights: Any, raw: Array
     return mesh.whole(devices, embeddings.astype(jnp.float32))
 
 
-_embed = mesh.compiled(_apply, static_argnums=(0, 1, 2))
+_embed = library.compiled(_apply, static_argnums=(0, 1, 2))

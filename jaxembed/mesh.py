@@ -4,7 +4,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -13,8 +13,6 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxembed.errors import InputError
 
 Tree = TypeVar("Tree")
-# Eigen's convolutions instead of YNNPACK's (JAX's default since 0.10): training is 1.5 to 3 times faster.
-EIGEN = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 
 def make(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -49,21 +47,6 @@ def memory() -> float:
     if limits and "bytes_limit" in limits:
         return limits["bytes_limit"]
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / jax.local_device_count()
-
-
-def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Compile a function that uses convolutions: `jax.jit` with its options, and Eigen's convolutions on a CPU."""
-
-    @functools.cache
-    def jitted() -> Callable[..., Any]:
-        # At the first call, not before: asking for the backend starts it.
-        return jax.jit(function, compiler_options=EIGEN if jax.default_backend() == "cpu" else None, **options)
-
-    @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
-        return jitted()(*arguments)
-
-    return call
 
 
 def replicate(mesh: Mesh, tree: Tree) -> Tree:

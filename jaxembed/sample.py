@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from jaxembed import evaluate, keys, losses, mesh, model
 from jaxembed.datasets import Dataset
 from jaxembed.evaluate import Evaluation
-from jaxembed.kernels import nearest, pairs, rows
+from jaxembed.kernels import library, nearest, pairs, rows
 from jaxembed.measures import overlap, tsne
 from jaxembed.run import Run
 from jaxembed.runs import sample as samples
@@ -160,7 +160,7 @@ def _prediction(run: Run, params: Any, stats: Any, images: Array) -> Float[Array
     return mesh.whole(run.mesh, run.apply(params, stats, images, train=False).prediction)
 
 
-_predict = mesh.compiled(_prediction, static_argnums=0)
+_predict = library.compiled(_prediction, static_argnums=0)
 
 
 def _uint8(images: Images | np.ndarray) -> UInt8[np.ndarray, "..."]:

@@ -14,7 +14,7 @@ from jaxembed import chunks, evaluate, feed, keys, log, mesh, model, process, si
 from jaxembed.checkpoint import Checkpoints, Saved
 from jaxembed.datasets import Dataset
 from jaxembed.errors import InputError
-from jaxembed.kernels import speed
+from jaxembed.kernels import library, speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
 from jaxembed.types import Batch, Images, Key, Outputs, State
@@ -115,7 +115,7 @@ def _variables(embedder: model.Embedder, root: Key, image: Images) -> dict[str, 
     return embedder.init(keys.divide(root).init, image, train=False)
 
 
-@partial(mesh.compiled, static_argnums=0, donate_argnums=1)
+@partial(library.compiled, static_argnums=0, donate_argnums=1)
 def advance(
     run: Run, state: State, images: Batch, order: Int[Array, "*n"], count: Int[ArrayLike, ""]
 ) -> tuple[State, dict[str, Array]]:

@@ -38,19 +38,6 @@ def test_the_host_is_a_cpu_or_where_that_is_left_out_the_first_device(monkeypatc
     assert mesh.host() is found[0]
 
 
-@pytest.mark.parametrize(("backend", "options"), [("cpu", mesh.EIGEN), ("gpu", None), ("tpu", None)])
-def test_options_for_a_cpu_are_given_to_no_other_device(backend, options, monkeypatch):
-    given, jit = [], jax.jit
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    monkeypatch.setattr(
-        jax, "jit", lambda f, compiler_options, **rest: given.append(compiler_options) or jit(f, **rest)
-    )
-    power = mesh.compiled(lambda exponent, base: base**exponent, static_argnums=0)
-    assert given == []
-    assert [int(power(2, jnp.array(3))), int(power(3, jnp.array(3)))] == [9, 27]
-    assert given == [options]
-
-
 def test_split_rows_are_divided_among_the_devices(devices):
     rows = jax.jit(lambda array: mesh.split(devices, array))(jnp.arange(16))
     assert shards(rows) == [[2 * i, 2 * i + 1] for i in range(8)]
