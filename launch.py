@@ -18,7 +18,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxembed import command, files, streams
+from jaxembed import command, files, pages, streams
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
@@ -181,6 +181,7 @@ def _line(text: str) -> str:
 
 
 if __name__ == "__main__":
+    pages.huge()
     command.prepare()
     streams.outlive()
     try:
