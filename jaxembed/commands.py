@@ -4,6 +4,7 @@ import contextlib
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,7 +58,8 @@ def train(job: Job) -> None:
     A finished run is not trained again; its result is shown, and figures that it lacks are drawn.
 
     Raises:
-      InputError: if anything in the job cannot be used; nothing in the folder is changed then.
+      InputError: if anything in the job cannot be used, and nothing in the folder is changed then; or, after the
+        first steps, if no figure can be drawn here.
       OutOfMemory: if the devices, or this machine, do not have enough memory.
       Diverged, Stopped: as `train.fit`.
       Incomplete: if figures cannot be drawn; the result is written.
@@ -180,11 +182,13 @@ def _fit(job: Job) -> tuple[Run, Dataset, State]:
 
 
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
-    if process.is_first():
-        rehearsal.figures()
-        workdir.write_config(job.config, job.folder)
-    seed, tensorboard = job.config.seed, job.tensorboard
-    return training.fit(parts, dataset, job.folder, seed=seed, tensorboard=tensorboard)
+    options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
+    if not process.is_first():
+        return training.fit(parts, dataset, job.folder, **options)
+    workdir.write_config(job.config, job.folder)
+    with ThreadPoolExecutor(1) as beside:
+        rehearsed = beside.submit(rehearsal.figures).result
+        return training.fit(parts, dataset, job.folder, **options, rehearsed=rehearsed)
 
 
 def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:

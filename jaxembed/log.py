@@ -32,6 +32,9 @@ class Log:
     A line is due every `log_every` steps. Scores remain on the device until the next line is due, unless it has
     computed them by then: the host reads one line late, so the device never waits for it. `seconds` counts training
     only, compilation included, across resumed runs.
+
+    Attributes:
+      speed: for the share of the machine's peak, which no line reports without it.
     """
 
     def __init__(
@@ -41,7 +44,6 @@ class Log:
         *,
         step: int,
         notes: Mapping[str, Any],
-        speed: Speed | None,
         tensorboard: bool,
     ) -> None:
         """Open the log of a run that resumes at `step`.
@@ -54,10 +56,10 @@ class Log:
           run: its parts.
           step: of the state that training resumes from.
           notes: that were saved with that state (`notes`); none of it at step 0.
-          speed: for the share of the machine's peak, which no line reports without it.
           tensorboard: whether to write TensorBoard events as well.
         """
-        self.run, self.file, self.speed = run, folder / workdir.METRICS, speed
+        self.run, self.file = run, folder / workdir.METRICS
+        self.speed: Speed | None = None
         lines = [line for line in metrics.read(self.file) if line["step"] <= step]
         # A validation at the step itself came after the state was saved.
         before = sum(line["step"] < step or not metrics.is_validation(line) for line in lines)

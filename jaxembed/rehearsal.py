@@ -1,4 +1,4 @@
-"""Rehearsal: what only the end of a run needs is tried before its first step.
+"""Rehearsal: what only the end of a run needs is tried while its first steps are compiled.
 
 A library that cannot be imported, a temporary folder that is full or a font cache that is damaged would otherwise
 end a run after hours of training. The time is not lost: what is imported here need not be imported at the end.

@@ -1,6 +1,7 @@
 """Training: one step for every objective, and the loop that calls it."""
 
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,28 @@ from jaxembed.types import Batch, Images, Key, Outputs, State
 DATA = "data"
 
 
-def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: bool = False) -> State:
+def fit(
+    run: Run,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    seed: int,
+    tensorboard: bool = False,
+    rehearsed: Callable[[], None] = lambda: None,
+) -> State:
     """Train to the end, from the newest checkpoint in the run's folder if there is one.
 
     A run that was stopped and resumed ends in the same state, bit for bit, as one that was not: the order, the
     views and the dropout of every step are functions of (seed, step). This needs a device that sums in the same
     order each time: a GPU does so only with XLA_FLAGS=--xla_gpu_deterministic_ops=true.
+
+    Args:
+      run: the parts of the run.
+      dataset: its data.
+      folder: where its log and checkpoints are.
+      seed: of the initial weights and of every step.
+      tensorboard: whether to write TensorBoard events as well.
+      rehearsed: called once the first steps are compiled, which takes seconds; what it raises ends the run.
 
     Raises:
       Stopped: after SIGTERM or Ctrl-C, once the state is saved.
@@ -39,12 +56,11 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, signals.caught() as received:
         state, notes = _resumed(checkpoints, run, dataset, folder, seed=seed)
         step = int(state.step)
-        rated = _speed(run, state, dataset)
         with (
             feed.opened(run, dataset.train) as images,
-            log.Log(folder, run, step=step, notes=notes, speed=rated, tensorboard=tensorboard) as journal,
+            log.Log(folder, run, step=step, notes=notes, tensorboard=tensorboard) as journal,
         ):
-            saved, agreed = step, process.Agreed(run.mesh)
+            first, saved, agreed = step, step, process.Agreed(run.mesh)
             while True:
                 if number := agreed(received[0] if received else 0):
                     if step > saved:
@@ -61,6 +77,10 @@ def fit(run: Run, dataset: Dataset, folder: Path, *, seed: int, tensorboard: boo
                 state, scores = advance(run, state, *images.take(state.key, step, count), count)
                 step += count
                 journal.add(step, count, scores)
+                if step - count == first:
+                    with journal.paused():
+                        rehearsed()
+                        journal.speed = _speed(run, state, dataset)
                 if step % training.checkpoint_every == 0 or step == run.total_steps:
                     journal.flush()  # raises if the run has diverged, before that could be saved
                     checkpoints.save(state, journal.notes() | {DATA: dataset.sha256})
@@ -96,23 +116,23 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     key = jax.random.key(seed)
     with jax.default_device(mesh.host()):
         image = model.pixels(jnp.asarray(dataset.train.images[:1]))
-        variables = _variables(run.model, key, image)
-        params = variables["params"]
-        state = State(
-            step=jnp.zeros((), jnp.int32),
-            key=key,
-            params=params,
-            stats=variables.get("batch_stats", {}),
-            opt_state=run.optimizer.init(params),
-        )
+        # Run once: optimising the program would take longer than running it.
+        state = jax.jit(_start, static_argnums=0, compiler_options=library.unoptimised())(run, key, image)
     return mesh.replicate(run.mesh, state)
 
 
-@partial(jax.jit, static_argnums=0)
-def _variables(embedder: model.Embedder, root: Key, image: Images) -> dict[str, Any]:
+def _start(run: Run, key: Key, image: Images) -> State:
     # XLA removes the forward pass, because no output depends on it; run eagerly, each operation would be compiled
     # separately.
-    return embedder.init(keys.divide(root).init, image, train=False)
+    variables = run.model.init(keys.divide(key).init, image, train=False)
+    params = variables["params"]
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        params=params,
+        stats=variables.get("batch_stats", {}),
+        opt_state=run.optimizer.init(params),
+    )
 
 
 @partial(library.compiled, static_argnums=0, donate_argnums=1)

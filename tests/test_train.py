@@ -377,7 +377,7 @@ def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
 
 
 def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
-    with log.Log(tmp_path, run, step=0, notes={}, speed=None, tensorboard=False) as journal:
+    with log.Log(tmp_path, run, step=0, notes={}, tensorboard=False) as journal:
         for step in (1, 2, 3, 4):
             journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
     lines = metrics.read(tmp_path / "metrics.jsonl")
@@ -501,7 +501,7 @@ def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
     run = jaxembed.run.build(config, dataset)
-    with log.Log(tmp_path, run, step=4, notes={}, speed=None, tensorboard=True):
+    with log.Log(tmp_path, run, step=4, notes={}, tensorboard=True):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")
     assert [event.step for event in events(file) if event.session_log.status == SessionLog.START] == [5]

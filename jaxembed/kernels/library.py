@@ -7,6 +7,8 @@ from typing import Any
 import jax
 import jaxlib.version
 
+from jaxembed import mesh
+
 # XLA's choice since JAX 0.10 is YNNPACK, whose convolutions are 1.5 to 3 times slower in training than Eigen's. Its
 # matmuls are faster than Eigen's, but mixed with Eigen's convolutions they make a step slower.
 YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
@@ -43,6 +45,11 @@ def compiled(function: Callable[..., Any], *, static_argnums: int | tuple[int, .
         return libraries[network](*arguments)
 
     return call
+
+
+def unoptimised() -> dict[str, Any] | None:
+    """Return the compiler options for a program that is run once on the host, where that has a CPU."""
+    return {"xla_backend_optimization_level": 0} if mesh.host().platform == "cpu" else None
 
 
 def fastest(*, convolutions: bool) -> dict[str, Any]:
