@@ -2,13 +2,15 @@
 
   python -m benchmarks --output=benchmark.json
   python -m benchmarks --experiments simclr_cifar --random --no_seeds_way
-  python -m benchmarks --experiments simclr_cifar --override train.dtype=float32 train.batch_size=64
+  python -m benchmarks --experiments simclr_mnist --override train.batch_size=128
 
 Three contestants train the same network on the same images in one process, taking turns: jaxembed; PyTorch as a
 good user writes it (peer.py); the student projects' DataLoader (seeds_way.py). A number is the median over the
-repeats, a ratio the median of the ratios within a repeat; the first step, which compiles, is reported separately.
-Each contestant uses one device: on a machine with several, set CUDA_VISIBLE_DEVICES. Run nothing else at the same
-time: PyTorch's threads wait for each other, and on a busy machine they mostly wait to be scheduled.
+repeats, a ratio the median of the ratios within a repeat, of wall time and, on a CPU, of the CPU time of all cores;
+the first step, which compiles, is reported separately. simclr_cifar, which is not meant for a CPU, takes batches of
+64 images in float32 there. Each contestant uses one device: on a machine with several, set CUDA_VISIBLE_DEVICES.
+Run nothing else at the same time: PyTorch's threads wait for each other, and on a busy machine they mostly wait to
+be scheduled. Without OMP_WAIT_POLICY=PASSIVE they keep a core busy as they wait, which counts as CPU time.
 """
 
 import argparse
@@ -43,6 +45,10 @@ EXPERIMENTS = tuple(
     f"{name}_{dataset}" for name in ("autoencoder", "classifier", "simclr", "margin") for dataset in DATASETS
 )
 SHAPES = {"mnist": (60_000, 28, 28, 1), "fashion_mnist": (60_000, 28, 28, 1), "cifar10": (50_000, 32, 32, 3)}
+# What a CPU can take of an experiment that is not meant for it.
+ON_A_CPU = {"simclr_cifar": ("train.dtype=float32", "train.batch_size=64")}
+# How often the peak is measured at most, where a step seems to surpass it.
+PEAKS = 3
 # More than any benchmark reaches, so that no contestant gets to the end of its schedule.
 EPOCHS = 100_000
 
@@ -64,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"JAX {jax.__version__}, PyTorch {torch.__version__} ({mode})")
     print(table.head(), flush=True)
     for name in options.experiments:
-        config = load(name, options.override)
+        smaller = ON_A_CPU.get(name, ()) if device.type == "cpu" else ()
+        config = load(name, (*smaller, *options.override))
         try:
             dataset = draw(config) if options.random else jaxembed.run.load(config, data_dir=None)
         except InputError as error:
@@ -78,12 +85,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         record["experiments"][name] = {"experiment": name} | race(
             contestants, config, options.seconds, options.repeats
         )
-        # The highest peak so far: a shared machine is not always as fast as it can be. Only for the dtypes in use:
-        # on a CPU without instructions for bfloat16, a matmul takes minutes.
-        dtype = config.train.dtype
-        record["peaks"][dtype] = max(record["peaks"].get(dtype, 0.0), machine.peak(dtype, device))
-        for result in record["experiments"].values():  # the last one is the new one
-            result["share_of_peak"] = result["gflops"] * 1e9 / record["peaks"][result["dtype"]]
+        for _ in range(PEAKS):
+            # The highest peak so far: a shared machine is not always as fast as it can be. Only for the dtypes in
+            # use: on a CPU without instructions for bfloat16, a matmul takes minutes.
+            dtype = config.train.dtype
+            record["peaks"][dtype] = max(record["peaks"].get(dtype, 0.0), machine.peak(dtype, device))
+            for result in record["experiments"].values():  # the last one is the new one
+                result["share_of_peak"] = result["gflops"] * 1e9 / record["peaks"][result["dtype"]]
+            if result["share_of_peak"] < 1:
+                break
         print(table.line(result), flush=True)
         if options.output:
             options.output.write_text(json.dumps(record, indent=2) + "\n")
@@ -151,14 +161,16 @@ def race(contestants: dict[str, Any], config: ConfigDict, seconds: float, repeat
         for name in list(contestants)[:: -1 if repeat % 2 else 1]:
             contestant, result = contestants[name], results[name]
             with contestant.running():
-                elapsed, result["loss"] = clock(contestant, result["steps"])
+                elapsed, cpu, result["loss"] = clock(contestant, result["steps"])
             result["repeats_step_ms"].append(1e3 * elapsed / result["steps"])
-    baseline = results["ours"]["repeats_step_ms"]
-    for result in results.values():
+            result["repeats_cpu_ms"].append(1e3 * cpu / result["steps"])
+    for name, result in results.items():
         result["step_ms"] = statistics.median(result["repeats_step_ms"])
         result["images_per_second"] = 1e3 * config.train.batch_size / result["step_ms"]
-        ratios = [theirs / ours for theirs, ours in zip(result["repeats_step_ms"], baseline, strict=True)]
-        result["ours_is_faster_by"] = statistics.median(ratios)
+        result["ours_is_faster_by"] = faster(results["ours"], result, "repeats_step_ms")
+        # The DataLoader's workers are processes of their own.
+        by_cpu = name != "seeds_way" and jax.default_backend() == "cpu"
+        result["ours_is_faster_by_cpu"] = faster(results["ours"], result, "repeats_cpu_ms") if by_cpu else None
     flops = contestants["ours"].flops()
     return {
         "dataset": config.data.name,
@@ -171,6 +183,11 @@ def race(contestants: dict[str, Any], config: ConfigDict, seconds: float, repeat
     }
 
 
+def faster(ours: dict[str, Any], theirs: dict[str, Any], what: str) -> float:
+    """Return the median of the ratios, theirs to ours, within the repeats."""
+    return statistics.median(their / our for our, their in zip(ours[what], theirs[what], strict=True))
+
+
 def prepare(contestant: Any, seconds: float) -> dict[str, Any]:
     """Take the first step, which compiles, then find how many steps take `seconds`."""
     started = time.perf_counter()
@@ -180,15 +197,16 @@ def prepare(contestant: Any, seconds: float) -> dict[str, Any]:
         count, elapsed = 1, clock(contestant, 1)[0]
         while elapsed < seconds / 4:
             count *= 2
-            elapsed, _ = clock(contestant, count)
-    return {"first_seconds": first, "steps": max(1, round(count * seconds / elapsed)), "repeats_step_ms": []}
+            elapsed = clock(contestant, count)[0]
+    steps = max(1, round(count * seconds / elapsed))
+    return {"first_seconds": first, "steps": steps, "repeats_step_ms": [], "repeats_cpu_ms": []}
 
 
-def clock(contestant: Any, count: int) -> tuple[float, float]:
-    """Take `count` steps of a running contestant: (seconds, the mean of their losses)."""
-    started = time.perf_counter()
+def clock(contestant: Any, count: int) -> tuple[float, float, float]:
+    """Take `count` steps of a running contestant: (seconds, seconds of this process's CPUs, the mean loss)."""
+    started, cpu = time.perf_counter(), time.process_time()
     loss = contestant.steps(count)
-    return time.perf_counter() - started, loss
+    return time.perf_counter() - started, time.process_time() - cpu, loss
 
 
 if __name__ == "__main__":
