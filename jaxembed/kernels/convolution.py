@@ -10,16 +10,20 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from jaxembed import mesh
-from jaxembed.kernels import winograd
+from jaxembed.kernels import library, winograd
 from jaxembed.kernels.fusion import once
 from jaxembed.kernels.winograd import Pads
 
 Strides = tuple[int, int]
 _AS_DEFINED = contextvars.ContextVar("as_defined", default=False)
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+# Fewer channels than this make a matmul too narrow to be fast.
+FEW = 16
+# Of images, in a kernel gradient by matmuls, at most.
+CHUNKS = 8
 
 
 def convolve(
@@ -145,13 +149,52 @@ def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads,
     """Convolve the images with the gradient, with channels in the role of images and images as channels."""
     if _is_for_winograd(kernel, strides, images.dtype):
         own = partial(winograd.kernel_gradient, pads=pads)
-        if not mesh.divides(len(images)):
-            return own(images, gradient)
-        return mesh.by_rows(lambda *rows: mesh.total(own(*rows)), whole=True)(images, gradient)
-    if kernel.shape[:2] == (1, 1):
-        seen = lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
-        return jnp.einsum("nhwi,nhwo->io", seen[:, :: strides[0], :: strides[1]], gradient)[None, None]
-    if min(kernel.shape[2:]) >= 16 and max(strides) > 1:
+    elif _is_for_matmuls(kernel, images.dtype):
+        own = partial(_by_weight, size=kernel.shape[:2], strides=strides, pads=pads)
+    else:
+        return _transposed_convolution(images, kernel, strides, pads, gradient)
+    if not mesh.divides(len(images)):
+        return own(images, gradient)
+    return mesh.by_rows(lambda *rows: mesh.total(own(*rows)), whole=True)(images, gradient)
+
+
+def _is_for_matmuls(kernel: Array, dtype: Any) -> bool:
+    # oneDNN has no kernel gradient that XLA could call. With few outputs, matmuls in float32 are too narrow.
+    few = kernel.shape[3] < FEW and dtype == jnp.float32
+    return kernel.shape[:2] == (1, 1) or (library.calls_onednn() and not few)
+
+
+def _by_weight(
+    images: Array, gradient: Array, *, size: tuple[int, int], strides: Strides, pads: Pads
+) -> Float[Array, "p q i o"]:
+    """Multiply what lies under each weight of the kernel, for every output, by the gradient."""
+    height, width, outputs = gradient.shape[1:]
+    inputs, (down, right) = images.shape[3], strides
+    # In a few chunks, so that what a matmul reads is still in a cache.
+    chunks = max(chunks for chunks in range(1, CHUNKS + 1) if len(images) % chunks == 0)
+    images = lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
+    parts, slopes = (each.reshape(chunks, -1, *each.shape[1:]) for each in (images, gradient))
+
+    def add(index: ArrayLike, total: Float[Array, "t i o"]) -> Float[Array, "t i o"]:
+        under = [
+            parts[index, :, y : y + down * (height - 1) + 1 : down, x : x + right * (width - 1) + 1 : right]
+            for y in range(size[0])
+            for x in range(size[1])
+        ]
+        # Few inputs make narrow matmuls: all weights in one.
+        under = [jnp.concatenate(under, axis=-1)] if inputs < FEW else under
+        slope = slopes[index].reshape(-1, outputs)
+        products = [jnp.matmul(pixels.reshape(-1, pixels.shape[-1]).T, slope) for pixels in under]
+        return total + jnp.stack(products).reshape(total.shape).astype(jnp.float32)
+
+    zeros = jnp.zeros((size[0] * size[1], inputs, outputs), jnp.float32)
+    return lax.fori_loop(0, chunks, add, zeros).reshape(*size, inputs, outputs).astype(images.dtype)
+
+
+def _transposed_convolution(
+    images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array
+) -> Float[Array, "p q i o"]:
+    if min(kernel.shape[2:]) >= FEW and max(strides) > 1:
         # Otherwise XLA fuses the transposes below with what comes before, into loops ten times slower than its own.
         images, gradient = once(images, axis=-1), once(gradient, axis=-1)
     # Negative at the end where the kernel did not reach the last pixels.

@@ -15,7 +15,7 @@ YNNPACK = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDU
 EIGEN = {"xla_cpu_experimental_ynn_fusion_type": ""}
 ONEDNN = {"xla_cpu_experimental_onednn_custom_call": True, **EIGEN}
 # The first version whose compiler calls oneDNN when asked to.
-CALLS_ONEDNN = (0, 11, 2)
+SINCE = (0, 11, 2)
 
 
 def compiled(function: Callable[..., Any], *, static_argnums: int | tuple[int, ...], **options: Any) -> Callable:
@@ -54,7 +54,11 @@ def unoptimised() -> dict[str, Any] | None:
 
 def fastest(*, convolutions: bool) -> dict[str, Any]:
     """Return the compiler options for the fastest library on a CPU, for a program with or without convolutions."""
-    # JAX's cache of compiled programs cannot hold calls of oneDNN.
-    if jaxlib.version.__version_info__ >= CALLS_ONEDNN and not jax.config.jax_compilation_cache_dir:
+    if calls_onednn():
         return ONEDNN
     return EIGEN if convolutions else YNNPACK
+
+
+def calls_onednn() -> bool:
+    """Return whether a program on a CPU calls oneDNN, as none can that goes into a cache of compiled programs."""
+    return jaxlib.version.__version_info__ >= SINCE and not jax.config.jax_compilation_cache_dir

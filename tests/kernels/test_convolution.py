@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxembed.kernels import convolution, winograd
+from jaxembed.kernels import convolution, library, winograd
 
 LAYOUT = convolution.LAYOUT
 PLAIN = {
@@ -27,6 +27,12 @@ def value_and_gradients(convolve, images, kernel, strides, padding, **options):
     options = PLAIN | options
     outputs, pull = jax.vjp(lambda x, k: convolve(x, k, strides, padding, **options), images, kernel)
     return outputs, *pull(draw(*outputs.shape, seed=5, dtype=outputs.dtype))
+
+
+@pytest.fixture(params=[False, True], ids=["convolution", "matmuls"], autouse=True)
+def kernel_gradients(request, monkeypatch):
+    """By a convolution or, as where there is oneDNN, by matmuls."""
+    monkeypatch.setattr(library, "calls_onednn", lambda: request.param)
 
 
 def assert_as_xla(images, kernel, strides, padding, *, rtol, **options):
@@ -57,8 +63,9 @@ def test_value_and_gradients_are_those_of_xla_with_many_channels_too(shape, padd
 
 @pytest.mark.parametrize("strides", [(2, 2), (1, 3)])
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (4, 2)])
-def test_a_strided_kernel_gradient_of_many_channels_is_that_of_xla_too(size, strides):
-    images, kernel = draw(3, 9, 7, 16, seed=0), draw(*size, 16, 18, seed=1)
+@pytest.mark.parametrize("inputs", [3, 16])
+def test_a_strided_kernel_gradient_of_many_channels_is_that_of_xla_too(inputs, size, strides):
+    images, kernel = draw(6, 9, 7, inputs, seed=0), draw(*size, inputs, 18, seed=1)
     assert_as_xla(images, kernel, strides, ((1, 1), (0, 2)), rtol=1e-5)
 
 

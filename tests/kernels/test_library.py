@@ -10,7 +10,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from jaxembed.kernels import convolution, library
 
-OLD, NEW = (0, 10, 2), library.CALLS_ONEDNN
+OLD, NEW = (0, 10, 2), library.SINCE
 
 
 @pytest.fixture
