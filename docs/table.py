@@ -1,4 +1,4 @@
-"""Write the tables of results into README.md and docs/results/README.md, from the result files in docs/results.
+"""Write the tables of README.md and of the pages in docs, from the result files in docs.
 
 python docs/table.py            # writes what is between the markers <!-- results --> and <!-- end of results -->
 python docs/table.py --check    # exits with status 1 if that would change anything
@@ -15,7 +15,9 @@ PAGES = {
     "docs/results/README.md": RESULTS / "README.md",
     "docs/errors.md": Path(__file__).parent / "errors.md",
     "docs/transfer.md": Path(__file__).parent / "transfer.md",
+    "docs/performance.md": Path(__file__).parent / "performance.md",
 }
+SPEEDS = Path(__file__).parent / "speed"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
 
 DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar": "CIFAR-10"}
@@ -50,7 +52,9 @@ AIMS = {
 def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
-    for (name, page), table in zip(PAGES.items(), (overview(), details(), errors(), transfer()), strict=True):
+    for (name, page), table in zip(
+        PAGES.items(), (overview(), details(), errors(), transfer(), speeds()), strict=True
+    ):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
         _, end, after = rest.partition(END)
@@ -138,6 +142,27 @@ def transfer() -> str:
             )
             lines.append(_row(words, DATASETS[own], *cells))
     return "\n".join(lines) + "\n"
+
+
+def speeds() -> str:
+    """Write how fast each experiment trains on a CPU, and relative to PyTorch, on two versions of Python."""
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(SPEEDS.glob("python*.json"))]
+    head, lines = ["experiment"], []
+    for record in records:
+        major, minor, *_ = record["python"].split(".")
+        head += [f"images/s, Python {major}.{minor}", "× PyTorch", "by CPU time"]
+    head += ["× DataLoader", "of peak"]
+    for name in records[0]["experiments"]:
+        cells = [name]
+        for record in records:
+            contestants = record["experiments"][name]["contestants"]
+            ours, peer = contestants["ours"], contestants["peer"]
+            cells += [f"{ours['images_per_second']:,.0f}", f"**{peer['ours_is_faster_by']:.2f}**"]
+            cells.append(f"{peer['ours_is_faster_by_cpu']:.2f}")
+        first = records[0]["experiments"][name]
+        cells.append(f"{first['contestants']['seeds_way']['ours_is_faster_by']:.1f}")
+        lines.append(_row(*cells, f"{first['share_of_peak']:.0%}"))
+    return "\n".join([_row(*head), "|---|" + "---:|" * (len(head) - 1), *lines]) + "\n"
 
 
 def _error_files() -> dict[str, Path]:
