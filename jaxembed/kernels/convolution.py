@@ -146,7 +146,7 @@ def _gradient_padding(taps: int, stride: int, pad: tuple[int, int], size: int, o
 
 
 def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:
-    """Convolve the images with the gradient, with channels in the role of images and images as channels."""
+    """Return the gradient with respect to the kernel, computed as is fastest for its shape."""
     if _is_for_winograd(kernel, strides, images.dtype):
         own = partial(winograd.kernel_gradient, pads=pads)
     elif _is_for_matmuls(kernel, images.dtype):
@@ -194,6 +194,7 @@ def _by_weight(
 def _transposed_convolution(
     images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array
 ) -> Float[Array, "p q i o"]:
+    """Convolve the images with the gradient, with channels in the role of images and images as channels."""
     if min(kernel.shape[2:]) >= FEW and max(strides) > 1:
         # Otherwise XLA fuses the transposes below with what comes before, into loops ten times slower than its own.
         images, gradient = once(images, axis=-1), once(gradient, axis=-1)
