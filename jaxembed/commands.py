@@ -186,8 +186,8 @@ def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
     if not process.is_first():
         return training.fit(parts, dataset, job.folder, **options)
     workdir.write_config(job.config, job.folder)
-    with ThreadPoolExecutor(1) as beside:
-        rehearsed = beside.submit(rehearsal.figures).result
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        rehearsed = thread.submit(rehearsal.figures).result
         return training.fit(parts, dataset, job.folder, **options, rehearsed=rehearsed)
 
 

@@ -117,11 +117,12 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     with jax.default_device(mesh.host()):
         image = model.pixels(jnp.asarray(dataset.train.images[:1]))
         # Run once: optimising the program would take longer than running it.
-        state = jax.jit(_start, static_argnums=0, compiler_options=library.unoptimised())(run, key, image)
+        state = jax.jit(start, static_argnums=0, compiler_options=library.unoptimised())(run, key, image)
     return mesh.replicate(run.mesh, state)
 
 
-def _start(run: Run, key: Key, image: Images) -> State:
+def start(run: Run, key: Key, image: Images) -> State:
+    """Make the state at step 0 from the run's key and one image, of which only the shape counts."""
     # XLA removes the forward pass, because no output depends on it; run eagerly, each operation would be compiled
     # separately.
     variables = run.model.init(keys.divide(key).init, image, train=False)

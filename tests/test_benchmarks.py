@@ -112,7 +112,7 @@ def test_the_networks_have_as_many_parameters(name):
     dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = jaxembed.run.build(config, dataset)
     image = np.zeros((1, *shape), np.float32)
-    params = jax.eval_shape(partial(train._start, run), jax.random.key(0), image).params
+    params = jax.eval_shape(partial(train.start, run), jax.random.key(0), image).params
     with torch.device("meta"):
         network = networks.make(config, shape, 10)
     assert sum(each.numel() for each in network.parameters()) == sum(leaf.size for leaf in jax.tree.leaves(params))

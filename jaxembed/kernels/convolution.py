@@ -172,8 +172,7 @@ def _by_weight(
     inputs, (down, right) = images.shape[3], strides
     # In a few chunks, so that what a matmul reads is still in a cache.
     chunks = max(chunks for chunks in range(1, CHUNKS + 1) if len(images) % chunks == 0)
-    images = lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
-    parts, slopes = (each.reshape(chunks, -1, *each.shape[1:]) for each in (images, gradient))
+    parts, slopes = (each.reshape(chunks, -1, *each.shape[1:]) for each in (winograd.pad(images, pads), gradient))
 
     def add(index: ArrayLike, total: Float[Array, "t i o"]) -> Float[Array, "t i o"]:
         under = [

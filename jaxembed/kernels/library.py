@@ -26,10 +26,6 @@ def compiled(function: Callable[..., Any], *, static_argnums: int | tuple[int, .
     static = (static_argnums,) if isinstance(static_argnums, int) else static_argnums
     traced = jax.jit(function, static_argnums=static, **options)
 
-    @functools.cache
-    def jitted(*chosen: tuple[str, Any]) -> Callable[..., Any]:
-        return jax.jit(function, static_argnums=static, compiler_options=dict(chosen), **options)
-
     libraries: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     @functools.wraps(function)
@@ -40,8 +36,8 @@ def compiled(function: Callable[..., Any], *, static_argnums: int | tuple[int, .
         network = tuple(arguments[number] for number in static)
         if network not in libraries:
             # Traced once only: both share what JAX remembers of the function.
-            program = str(traced.trace(*arguments).jaxpr)
-            libraries[network] = jitted(*fastest(convolutions="conv_general_dilated" in program).items())
+            library = fastest(convolutions="conv_general_dilated" in str(traced.trace(*arguments).jaxpr))
+            libraries[network] = jax.jit(function, static_argnums=static, compiler_options=library, **options)
         return libraries[network](*arguments)
 
     return call

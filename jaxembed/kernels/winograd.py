@@ -66,7 +66,7 @@ def kernel_gradient(
 
     def add(index: ArrayLike, total: Float[Array, "36 i o"]) -> Float[Array, "36 i o"]:
         points = _points(images[index], pads, height, width)
-        tiles = _tiles(_pad(gradient[index], ((0, -height % 4), (0, -width % 4))), OUTPUTS.T)
+        tiles = _tiles(pad(gradient[index], ((0, -height % 4), (0, -width % 4))), OUTPUTS.T)
         return total + _matmul(points.reshape(36, -1, inputs), tiles.reshape(36, -1, outputs), 1, 1)
 
     chunks = _chunks(n, height * width, inputs + outputs)
@@ -87,7 +87,7 @@ def _chunks(n: int, pixels: int, channels: int) -> int:
 def _points(images: Float[Array, "n h w c"], pads: Pads, height: int, width: int) -> Float[Array, "6 6 n y x c"]:
     """Cut padded images into tiles of 6×6 pixels, 4 apart, that cover the outputs; transform them to points."""
     (top, bottom), (left, right) = pads
-    return _tiles(_pad(images, ((top, bottom - height % -4), (left, right - width % -4))), PIXELS)
+    return _tiles(pad(images, ((top, bottom - height % -4), (left, right - width % -4))), PIXELS)
 
 
 def _tiles(images: Float[Array, "n h w c"], matrix: np.ndarray) -> Float[Array, "6 6 n y x c"]:
@@ -123,7 +123,8 @@ def _mix(matrix: np.ndarray, arrays: Sequence[Array]) -> Array:
     return jnp.stack(rows)
 
 
-def _pad(images: Float[Array, "n h w c"], pads: Pads) -> Float[Array, "n H W c"]:
+def pad(images: Float[Array, "n h w c"], pads: Pads) -> Float[Array, "n H W c"]:
+    """Add rows and columns of zeros; a negative number takes away."""
     return lax.pad(images, jnp.zeros((), images.dtype), ((0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)))
 
 
