@@ -57,6 +57,16 @@ def compiled_once(tmp_path_factory, worker_id):
 
 
 @pytest.fixture(autouse=True)
+def same_draws_in_any_order(request):
+    """Tests share their module's generators, and which have run before in a worker is left to chance."""
+    generators = [value for value in vars(request.module).values() if isinstance(value, np.random.Generator)]
+    states = [generator.bit_generator.state for generator in generators]
+    yield
+    for generator, state in zip(generators, states, strict=True):
+        generator.bit_generator.state = state
+
+
+@pytest.fixture(autouse=True)
 def warnings_are_logged():
     """A command in another test may have silenced them."""
     logging.set_verbosity(logging.WARNING)
