@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
@@ -22,6 +23,8 @@ from jaxembed.types import Batch, Images, Key, Outputs, State
 
 # The note of a checkpoint that says which images it was trained on.
 DATA = "data"
+# Images that the first state may depend on.
+SEEN = 256
 
 
 def fit(
@@ -101,8 +104,8 @@ def _resumed(
     checkpoints: Checkpoints, run: Run, dataset: Dataset, folder: Path, *, seed: int, step: int | None = None
 ) -> Saved:
     """Restore a state of this run on this dataset, by default the newest; without a checkpoint, the first."""
-    start = init(run, dataset, seed=seed)
-    saved = checkpoints.restore(start, step=step) or Saved(start, {})
+    first = init(run, dataset, seed=seed)
+    saved = checkpoints.restore(first, step=step) or Saved(first, {})
     if saved.notes.get(DATA, dataset.sha256) != dataset.sha256:
         raise InputError(
             f"--workdir {folder} was trained on other images or labels than {dataset.name} has now; bring those "
@@ -115,17 +118,21 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     """Make the state at step 0, whole on every device."""
     key = jax.random.key(seed)
     with jax.default_device(mesh.host()):
-        image = model.pixels(jnp.asarray(dataset.train.images[:1]))
+        n = len(dataset.train.labels)
+        rows = np.linspace(0, n - 1, min(n, SEEN)).astype(int)  # of all classes, where they are in order
+        images = model.pixels(jnp.asarray(dataset.train.images[rows]))
         # Run once: optimising the program would take longer than running it.
-        state = jax.jit(start, static_argnums=0, compiler_options=library.unoptimised())(run, key, image)
+        state = jax.jit(start, static_argnums=0, compiler_options=library.unoptimised())(run, key, images)
     return mesh.replicate(run.mesh, state)
 
 
-def start(run: Run, key: Key, image: Images) -> State:
-    """Make the state at step 0 from the run's key and one image, of which only the shape counts."""
+def start(run: Run, key: Key, images: Images) -> State:
+    """Make the state at step 0 from the run's key and some train images, of which a whitened stem alone uses more
+    than the shape.
+    """
     # XLA removes the forward pass, because no output depends on it; run eagerly, each operation would be compiled
     # separately.
-    variables = run.model.init(keys.divide(key).init, image, train=False)
+    variables = run.model.init(keys.divide(key).init, images, train=False)
     params = variables["params"]
     return State(
         step=jnp.zeros((), jnp.int32),

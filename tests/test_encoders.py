@@ -9,6 +9,7 @@ import pytest
 from conftest import ENCODERS
 
 from jaxembed import encoders, options
+from jaxembed.encoders import cnn
 from jaxembed.errors import InputError
 
 NAMES = options.names(encoders)
@@ -94,10 +95,11 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "
         (CONV, (32, 32, 3), 659_584),
         (CNN, (32, 32, 3), 1_180_544),
         (CNN | {"depth": 3, "stem": "pooled"}, (32, 32, 3), 1_954_240),
+        (CNN | {"widths": (64, 256, 256), "stem": "whitened"}, (32, 32, 3), 2_002_816),
         ({"name": "resnet", "depth": 18, "width": 64}, (32, 32, 3), 11_168_832),
         ({"name": "resnet", "depth": 34, "width": 64}, (32, 32, 3), 21_276_992),
     ],
-    ids=["fc", "conv", "cnn", "deeper", "resnet18", "resnet34"],
+    ids=["fc", "conv", "cnn", "deeper", "whitened", "resnet18", "resnet34"],
 )
 def test_an_encoder_has_as_many_parameters_as_its_docstring_states(given, shape, stated):
     encoder = encoders.make(given)
@@ -120,6 +122,33 @@ def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape
     assert f"{stated:,}" in type(decoder).__doc__
 
 
+def test_a_whitened_stem_gives_uncorrelated_outputs_of_variance_1_and_their_negatives():
+    pixels = jax.random.uniform(jax.random.key(0), (64, 9, 7, 3))
+    pixels += jnp.roll(pixels, 1, axis=1)  # neighbours are correlated
+    variables = cnn.Whitening().init(jax.random.key(0), pixels)
+    rows = np.asarray(cnn.Whitening().apply(variables, pixels)).reshape(-1, 24)
+    np.testing.assert_allclose(rows[:, :12].T @ rows[:, :12] / len(rows), np.eye(12), atol=0.02)
+    np.testing.assert_array_equal(rows[:, 12:], -rows[:, :12])
+
+
+def test_images_without_any_variance_are_whitened_to_zeros():
+    flat = jnp.full((5, 9, 7, 1), 0.3)
+    rows, _ = cnn.Whitening().init_with_output(jax.random.key(0), flat)
+    np.testing.assert_allclose(rows, np.zeros((5, 8, 6, 8)), atol=0.01)
+
+
+def test_a_whitened_stem_is_not_trained():
+    encoder = encoders.make(ENCODERS["cnn"] | {"stem": "whitened"})
+    images = random_images()
+    variables = encoder.init(jax.random.key(1), images, train=False)
+    assert "Whitening_0" not in variables["params"]
+    _, updated = encoder.apply(
+        variables, 1 - images**2, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
+    )
+    before, after = (each["batch_stats"]["Whitening_0"] for each in (variables, updated))
+    jax.tree.map(np.testing.assert_array_equal, before, after)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -130,7 +159,7 @@ def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape
         (FC | {"latnet": 3}, "has no option 'latnet' .did you mean 'latent'"),
         ({"name": "fc", "latent": 3}, "config.encoder lacks widths, dropout"),
         ({"latent": 3}, "config.encoder lacks a name"),
-        (CNN | {"stem": "padded"}, "config.encoder.stem must be one of pooled, strided; got 'padded'"),
+        (CNN | {"stem": "padded"}, "config.encoder.stem must be one of pooled, strided, whitened; got 'padded'"),
         (CONV | {"widths": ()}, "config.encoder.widths must not be empty"),
         (CONV | {"decoder_widths": (8,)}, "decoder_widths must have as many as widths, 3, got .8,."),
         ({"name": "resnet", "depth": 19, "width": 64}, "config.encoder.depth must be one of 18, 34; got 19"),
