@@ -31,7 +31,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 import jax
 
 import jaxembed.run
-from jaxembed import process, train
+from jaxembed import process, steps
 from jaxembed.kernels import convolution, library
 
 from . import ours
@@ -144,7 +144,7 @@ def trainer(name: str, widths: str | None = None, tile: int = 0) -> ours.Trainer
 def program(name: str, widths: str | None, tile: int, defined: bool) -> dict[str, Any]:
     """Compile the step of a config; describe it and its collectives."""
     trained = trainer(name, widths, tile)
-    step = jax.jit(partial(train.train_step, trained.run))
+    step = jax.jit(partial(steps.train_step, trained.run))
     with convolution.defined() if defined else contextlib.nullcontext():
         lowered = step.lower(trained.state, trained.images, trained.order)
     return {

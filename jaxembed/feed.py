@@ -24,7 +24,7 @@ AHEAD = 8
 
 
 class Fed(NamedTuple):
-    """What `train.advance` takes batches from.
+    """What `steps.advance` takes batches from.
 
     Attributes:
       images: all of them [n, ...], or the batches of the next steps [k, b, ...].

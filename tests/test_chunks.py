@@ -7,13 +7,13 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
 import jaxembed.run
-from jaxembed import feed, mesh, train
+from jaxembed import feed, mesh, steps, train
 from jaxembed.errors import InputError
 
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
 
 
-def steps(config, dataset, devices, monkeypatch, **options) -> list[np.ndarray]:
+def three_steps(config, dataset, devices, monkeypatch, **options) -> list[np.ndarray]:
     """Take three steps without dropout, which draws other masks in chunks; return the state and the scores."""
     config.optimizer = SGD
     config.train.update(options)
@@ -22,7 +22,7 @@ def steps(config, dataset, devices, monkeypatch, **options) -> list[np.ndarray]:
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
     images, order = mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)
-    state, scores = train.advance(run, state, images, order, 3)
+    state, scores = steps.advance(run, state, images, order, 3)
     return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.stats, scores))]
 
 
@@ -30,20 +30,20 @@ def steps(config, dataset, devices, monkeypatch, **options) -> list[np.ndarray]:
 def test_chunks_have_the_gradients_of_the_whole_batch(objective, devices, config, dataset, monkeypatch):
     config.encoder = ENCODERS["fc"] | {"dropout": 0.0}
     config.objective = OBJECTIVES[objective] | ({"dropout": 0.0} if objective == "classify" else {})
-    whole = steps(config, dataset, devices, monkeypatch)
-    in_chunks = steps(config, dataset, devices, monkeypatch, chunk=8)
+    whole = three_steps(config, dataset, devices, monkeypatch)
+    in_chunks = three_steps(config, dataset, devices, monkeypatch, chunk=8)
     for one, other in zip(whole, in_chunks, strict=True):
         assert_allclose(other, one, atol=2e-6, rtol=1e-5)
 
 
 def test_batchnorm_has_the_statistics_of_a_chunk(config, dataset, monkeypatch):
     config.encoder, config.objective = ENCODERS["cnn"] | {"dropout": 0.0}, OBJECTIVES["ntxent"]
-    whole = steps(config, dataset, 1, monkeypatch)
-    one_chunk = steps(config, dataset, 1, monkeypatch, chunk=32, statistics="chunk")
+    whole = three_steps(config, dataset, 1, monkeypatch)
+    one_chunk = three_steps(config, dataset, 1, monkeypatch, chunk=32, statistics="chunk")
     for one, other in zip(whole, one_chunk, strict=True):
         assert_allclose(other, one, atol=2e-6, rtol=1e-5)
     # In the first step all chunks have the same parameters, and the mean of the chunks' means is the batch's.
-    several = steps(config, dataset, 1, monkeypatch, chunk=8, statistics="chunk")
+    several = three_steps(config, dataset, 1, monkeypatch, chunk=8, statistics="chunk")
     assert any(np.abs(one - other).max() > 1e-3 for one, other in zip(whole, several, strict=True))
 
 

@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import datasets, options, suite, train
+from jaxembed import datasets, options, steps, suite, train
 from jaxembed.types import Batch
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -54,7 +54,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     state = jax.eval_shape(partial(train.start, run), jax.random.key(0), np.zeros((1, *shape), np.float32))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
     order = jax.ShapeDtypeStruct((len(split.images),), np.int32)
-    after, scores = jax.eval_shape(partial(train.train_step, run), state, images, order)
+    after, scores = jax.eval_shape(partial(steps.train_step, run), state, images, order)
     assert scores["loss"].shape == ()
     assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
 

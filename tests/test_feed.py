@@ -46,7 +46,7 @@ def taken(run, images, steps):
         while step < steps[1]:
             count = min(source.most, train.steps_to_next_event(run, step), steps[1] - step)
             fed = source.take(key, step, count)
-            batches += [train._batch(run, jnp.int32(each), *fed) for each in range(step, step + count)]
+            batches += [steps._batch(run, jnp.int32(each), *fed) for each in range(step, step + count)]
             step += count
     return jax.device_get(batches)
 

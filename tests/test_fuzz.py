@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import augment, capacity, datasets, encoders, feed, objectives, optim, options, probe, train
+from jaxembed import augment, capacity, datasets, encoders, feed, objectives, optim, options, probe, steps, train
 from jaxembed.errors import InputError, OutOfMemory
 from jaxembed.types import Section
 
@@ -193,7 +193,7 @@ def attempt(config: dict[str, Any], dataset: datasets.Dataset, *, step: bool) ->
             return "built"
         state = train.init(run, dataset, seed=section.seed)
         with feed.opened(run, dataset.train) as images:
-            state, _ = train.advance(run, state, *images.take(state.key, 0, 1), 1)
+            state, _ = steps.advance(run, state, *images.take(state.key, 0, 1), 1)
         assert int(state.step) == 1
         return "stepped"
 

@@ -18,7 +18,7 @@ from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
-from jaxembed import checkpoint, errors, feed, mesh, process, run, train
+from jaxembed import checkpoint, errors, feed, mesh, process, run, steps, train
 
 SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -65,7 +65,7 @@ def test_two_processes_take_the_steps_of_one_device_and_of_eight(name, config, t
         for devices in (1, 8):
             some = mesh.make(jax.devices()[:devices])
             monkeypatch.setattr(mesh, "make", lambda *_, some=some: some)
-            alone = two_processes.steps(config, tmp_path / str(devices))
+            alone = two_processes.take(config, tmp_path / str(devices))
             assert both.keys() == alone.keys()
             for part, array in alone.items():
                 assert_allclose(both[part], array, atol=1e-5, rtol=1e-5, err_msg=part)
@@ -81,10 +81,10 @@ def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
         mesh.replicate(parts.mesh, dataset.train),
         feed.permute(state.key, 0, len(dataset.train.labels)),
     )
-    state, _ = train.advance(parts, state, images, order, 7)
+    state, _ = steps.advance(parts, state, images, order, 7)
     with checkpoint.Checkpoints(tmp_path / "run.checkpoint") as checkpoints:
         checkpoints.save(state, {})
-    whole, _ = train.advance(parts, state, images, order, two_processes.STEPS - 7)
+    whole, _ = steps.advance(parts, state, images, order, two_processes.STEPS - 7)
     with np.load(together(config, tmp_path)) as resumed:
         assert len(resumed["losses"]) == two_processes.STEPS - 7
         for part, array in two_processes.arrays(whole).items():
@@ -135,8 +135,8 @@ def test_a_run_of_two_processes_is_stopped_lost_and_finished_by_one(tmp_path):
     _, error = alone.communicate(timeout=60)
     assert (alone.returncode, error) == (0, "")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    steps = [line["step"] for line in lines if "train/loss" in line]
-    assert steps == sorted(set(steps))
+    reached = [line["step"] for line in lines if "train/loss" in line]
+    assert reached == sorted(set(reached))
     assert steps[-1] == 760
 
 

@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
-from jaxembed import evaluate, feed, log, mesh, signals, train
+from jaxembed import evaluate, feed, log, mesh, signals, steps, train
 from jaxembed.errors import Diverged, InputError, Stopped
 from jaxembed.kernels import winograd
 from jaxembed.runs import metrics
@@ -35,11 +35,11 @@ def equal(first, second) -> bool:
 
 def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, monkeypatch):
     state, order = train.init(run, dataset, seed=3), jnp.arange(75)
-    count = train.flops(run, state, mesh.replicate(run.mesh, dataset.train), order)
+    count = steps.flops(run, state, mesh.replicate(run.mesh, dataset.train), order)
     # The kernels alone, of which two have a gradient by what they were given; 16 images.
     assert count > 16 * 2 * (2 * 63 * 16 + 3 * (16 * 6 + 6 * 8 + 8 * 3))
     monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda _: None)  # as for a GPU
-    assert train.flops(run, state, dataset.train, order) is None
+    assert steps.flops(run, state, dataset.train, order) is None
 
 
 def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
@@ -173,8 +173,8 @@ def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_pat
     assert int(resumed.step) == 12
     for a, b in zip(leaves(resumed), leaves(whole), strict=True):
         assert_allclose(a, b, atol=1e-4)
-    steps = list(lines(tmp_path / "begun"))
-    assert steps == sorted(set(steps))
+    reached = list(lines(tmp_path / "begun"))
+    assert reached == sorted(set(reached))
 
 
 def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
@@ -329,7 +329,7 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
         state = train.init(run, dataset, seed=3)
         images = mesh.replicate(run.mesh, dataset.train)
         for _ in range(2):
-            state, scores = train.advance(run, state, images, feed.permute(state.key, 0, 75), 1)
+            state, scores = steps.advance(run, state, images, feed.permute(state.key, 0, 75), 1)
         return run.mesh.size, leaves(state), scores["loss"]
 
     devices, eight, eight_loss = two_steps()
@@ -347,7 +347,7 @@ def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
     config.objective = OBJECTIVES["ntxent"] | {"tile": 3}
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
-    step = jax.jit(partial(train.train_step, run))
+    step = jax.jit(partial(steps.train_step, run))
     text = step.lower(state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)).as_text()
     assert "collective_permute" in text
 
@@ -359,17 +359,17 @@ def test_a_wide_convolution_is_divided_among_the_devices(config, dataset, monkey
     run = jaxembed.run.build(config, dataset)
     state = train.init(run, dataset, seed=3)
     arguments = (state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
-    text = jax.jit(partial(train.train_step, run)).lower(*arguments).compile().as_text()
+    text = jax.jit(partial(steps.train_step, run)).lower(*arguments).compile().as_text()
     # No device gathers what the others computed of their images, [n, h, w, c].
     assert not re.findall(r"f32\[(?:\d+,){3,}64\]\S* all-gather", text)
 
 
 def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
     order = feed.permute(jax.random.key(3), 0, 75)
-    many, scores = train.advance(run, train.init(run, dataset, seed=3), resident, order, 3)
+    many, scores = steps.advance(run, train.init(run, dataset, seed=3), resident, order, 3)
     one, each = train.init(run, dataset, seed=3), []
     for _ in range(3):
-        one, score = train.advance(run, one, resident, order, 1)
+        one, score = steps.advance(run, one, resident, order, 1)
         each.append(score["loss"])
     assert int(many.step) == 3
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(leaves(many), leaves(one), strict=True))
@@ -400,7 +400,7 @@ def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
     tail = jnp.concatenate([order[:16], order[16:][::-1]])
 
     def loss(order):
-        return train.advance(run, train.init(run, dataset, seed=3), resident, order, 1)[1]["loss"]
+        return steps.advance(run, train.init(run, dataset, seed=3), resident, order, 1)[1]["loss"]
 
     assert loss(order) == loss(tail)
     assert loss(order) != loss(order[::-1])
@@ -419,7 +419,7 @@ def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset)
     state, order = train.init(run, dataset, seed=3), feed.permute(jax.random.key(3), 0, 75)
     rows, draws = [], []
     for _ in range(run.steps_per_epoch):
-        state, scores = train.advance(run, state, numbered, order, 1)
+        state, scores = steps.advance(run, state, numbered, order, 1)
         rows.append(scores["row"])
         draws.append(float(scores["draw"]))
     assert_allclose(rows, np.asarray(order)[:64].reshape(4, 16).mean(axis=1), rtol=1e-6)
@@ -436,7 +436,7 @@ def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
     order = feed.permute(before.key, 0, 75)
     rows = np.asarray(order)[:16]
-    after, _ = train.advance(run, before, mesh.replicate(run.mesh, dataset.train), order, 1)
+    after, _ = steps.advance(run, before, mesh.replicate(run.mesh, dataset.train), order, 1)
 
     x = dataset.train.images[rows].reshape(16, -1) / 255
     code = x @ w1 + b1
@@ -464,7 +464,7 @@ def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
     state = train.init(run, dataset, seed=3)
     before = jax.device_get(state.stats)
     order = feed.permute(state.key, 0, 75)
-    after, _ = train.advance(run, state, mesh.replicate(run.mesh, dataset.train), order, 1)
+    after, _ = steps.advance(run, state, mesh.replicate(run.mesh, dataset.train), order, 1)
     moved = jax.tree.map(lambda old, new: bool((old != new).any()), before, jax.device_get(after.stats))
     assert len(jax.tree.leaves(moved)) == 8
     assert all(jax.tree.leaves(moved))

@@ -16,13 +16,13 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxembed import checkpoint, feed, keys, mesh, model, process, run, train
+from jaxembed import checkpoint, feed, keys, mesh, model, process, run, steps, train
 from jaxembed.types import Batch, State
 
 STEPS = 20
 
 
-def steps(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
+def take(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
     """Take steps from a checkpoint in a folder, or from the start: the state's arrays, and what led to them."""
     dataset = run.load(config, data_dir=None)
     parts = run.build(config, dataset)
@@ -36,7 +36,7 @@ def steps(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
     taken = {"order": order, "views": _views(parts, state, images, order)}
     losses = []
     for _ in range(first, STEPS):
-        state, scores = train.advance(parts, state, images, order, 1)
+        state, scores = steps.advance(parts, state, images, order, 1)
         losses.append(scores["loss"])
     taken["losses"] = np.array([float(loss) for loss in losses])
     return taken | arrays(state)
@@ -65,7 +65,7 @@ def main(folder: Path, port: str, index: str) -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_disable_most_optimizations", True)
     for file in sorted(folder.glob("*.config")):
-        taken = steps(ConfigDict(ast.literal_eval(file.read_text())), file.with_suffix(".checkpoint"))
+        taken = take(ConfigDict(ast.literal_eval(file.read_text())), file.with_suffix(".checkpoint"))
         taken = {name: np.asarray(array) for name, array in taken.items()}
         if process.is_first():
             np.savez(file.with_suffix(".npz"), **taken)

@@ -1,0 +1,98 @@
+"""Steps: one for every objective, compiled with the loop that takes several in one call of the device."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, Int
+
+from jaxembed import chunks, keys, mesh, model
+from jaxembed.kernels import library, speed
+from jaxembed.run import Run
+from jaxembed.types import Batch, Images, Key, Outputs, State
+
+
+@partial(library.compiled, static_argnums=0, donate_argnums=1)
+def advance(
+    run: Run, state: State, images: Batch, order: Int[Array, "*n"], count: Int[ArrayLike, ""]
+) -> tuple[State, dict[str, Array]]:
+    """Take `count` steps within one epoch on the device; the scores are their means.
+
+    The number of steps is an argument, not a constant: every call runs the same compiled program.
+    """
+
+    def body(_, carry):
+        state, sums = carry
+        state, scores = train_step(run, state, images, order)
+        return state, jax.tree.map(jnp.add, sums, scores)
+
+    shapes = jax.eval_shape(partial(train_step, run), state, images, order)[1]
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+    state, sums = jax.lax.fori_loop(0, count, body, (state, zeros))
+    return state, jax.tree.map(lambda total: total / count, sums)
+
+
+def train_step(run: Run, state: State, images: Batch, order: Int[Array, "*n"]) -> tuple[State, dict[str, Array]]:
+    """Gather, view, embed, score, and take one step of the optimizer: the same for every objective.
+
+    Args:
+      run: what stays the same.
+      state: at step s.
+      images: the whole train split, uint8; or the batches of some steps [k, b, ...].
+      order: the epoch's permutation of the split; or the step of the first batch.
+
+    Returns:
+      the state at step s + 1 and the mean of each score over the batch.
+    """
+    step_keys = keys.step(state.key, state.step)
+    raw = _batch(run, state.step, images, order)
+    batch = Batch(model.pixels(raw.images), raw.labels)
+    views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
+    views = mesh.split(run.mesh, views)
+
+    with mesh.around(run.mesh):  # the backward pass as well
+        gradients, scores, stats = _gradients(run, state, views, target, step_keys.dropout)
+    updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    state = state._replace(step=state.step + 1, params=params, stats=stats, opt_state=opt_state)
+    return mesh.whole(run.mesh, (state, scores))
+
+
+def _batch(run: Run, step: Int[Array, ""], images: Batch, order: Int[Array, "*n"]) -> Batch:
+    """Take the batch of a step, uint8."""
+    if order.ndim:
+        size = run.training.batch_size
+        rows = jax.lax.dynamic_slice_in_dim(order, step % run.steps_per_epoch * size, size)
+        return Batch(images.images[rows], images.labels[rows])
+    return jax.tree.map(partial(jax.lax.dynamic_index_in_dim, index=step - order, keepdims=False), images)
+
+
+def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -> tuple[Any, dict[str, Array], Any]:
+    """Return the gradients of the mean loss, the mean scores, and the new statistics of BatchNorm."""
+
+    def forward(params: Any, views: Images, key: Key) -> tuple[Outputs, Any]:
+        rngs = {"dropout": key}
+        outputs, updates = run.apply(params, state.stats, views, train=True, rngs=rngs, mutable=["batch_stats"])
+        return outputs, updates.get("batch_stats", {})
+
+    def loss(outputs: Outputs) -> tuple[Array, dict[str, Array]]:
+        scores = {name: jnp.mean(rows) for name, rows in run.score(outputs, target).items()}
+        return scores["loss"], scores
+
+    def whole(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
+        outputs, stats = forward(params, views, key)
+        value, scores = loss(outputs)
+        return value, (scores, stats)
+
+    if size := run.training.chunk:
+        return chunks.gradients(forward, loss, state.params, views, key, size=size, devices=run.mesh)
+    gradients, (scores, stats) = jax.grad(whole, has_aux=True)(state.params)
+    return gradients, scores, stats
+
+
+def flops(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> float | None:
+    """Count the floating-point operations of one step, augmentation and optimizer included, as `speed.flops`."""
+    run = run._replace(mesh=mesh.make([mesh.host()]))
+    return speed.flops(partial(train_step, run), state, images, order)
