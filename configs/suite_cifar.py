@@ -11,4 +11,5 @@ def get_config() -> ConfigDict:
     config.experiments = ("autoencoder_cifar", "classifier_cifar", "simclr_cifar", "margin_cifar")
     config.seeds = (0, 1, 2)
     config.overrides = dict()
+    config.together = ()  # experiments whose seeds train side by side on an accelerator
     return config

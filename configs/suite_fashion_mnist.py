@@ -16,4 +16,5 @@ def get_config() -> ConfigDict:
     )
     config.seeds = (0, 1, 2)
     config.overrides = dict()
+    config.together = ()  # experiments whose seeds train side by side on an accelerator
     return config

@@ -12,4 +12,5 @@ def get_config() -> ConfigDict:
     config.experiments = ("quickstart", "quickstart_margin")
     config.seeds = (0,)
     config.overrides = dict(train=dict(epochs=3, validate_every=1))
+    config.together = ()  # experiments whose seeds train side by side on an accelerator
     return config

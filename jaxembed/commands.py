@@ -3,7 +3,7 @@
 import contextlib
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import doctor, files, process, rehearsal, result, run, sample, summary
+from jaxembed import doctor, files, process, rehearsal, result, run, sample, signals, summary
 from jaxembed import evaluate as evaluation
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
-from jaxembed.errors import Incomplete, InputError, OutOfMemory
+from jaxembed.errors import Incomplete, InputError, OutOfMemory, Stopped
 from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
 from jaxembed.run import Run
@@ -37,6 +37,7 @@ class Job(NamedTuple):
       command: for its result.json.
       data_dir: of the TFDS datasets; None for the default.
       tensorboard: whether to write TensorBoard events as well.
+      together: whether its seeds may train side by side.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Job(NamedTuple):
     command: str
     data_dir: str | None
     tensorboard: bool = False
+    together: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -74,6 +76,31 @@ def train(job: Job) -> None:
             return
         parts, dataset, state = _fit(job)
         _finish(job, parts, dataset, state)
+
+
+def train_side_by_side(jobs: Sequence[Job]) -> None:
+    """Train unfinished runs of one experiment, which differ in their seeds alone, at the same time.
+
+    None is evaluated: after this, `train` finds them at their last step, or where they stopped.
+
+    Raises:
+      InputError, OutOfMemory: as `train`.
+      Stopped: after a signal, once the states are saved.
+    """
+    with contextlib.ExitStack() as opened:
+        for job in jobs:
+            opened.enter_context(_held(job))
+        built = [_built(job) for job in jobs]
+        received = opened.enter_context(signals.caught())
+        loops = []
+        for job, (dataset, parts) in zip(jobs, built, strict=True):
+            workdir.write_config(job.config, job.folder)
+            options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
+            loops.append(training.loop(parts, dataset, job.folder, received, **options))
+        ends = training.side_by_side(built[0][1], loops)
+    for end in ends:
+        if isinstance(end, Stopped):
+            raise end
 
 
 def evaluate(job: Job) -> None:

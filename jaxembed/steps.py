@@ -1,5 +1,7 @@
 """Steps: one for every objective, compiled with the loop that takes several in one call of the device."""
 
+import operator
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,7 @@ import optax
 from jaxtyping import Array, ArrayLike, Int
 
 from jaxembed import chunks, keys, mesh, model
+from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
 from jaxembed.types import Batch, Images, Key, Outputs, State
@@ -22,13 +25,26 @@ def advance(
 
     The number of steps is an argument, not a constant: every call runs the same compiled program.
     """
+    return _steps(run, count, state, Fed(images, order))
 
+
+@partial(library.compiled, static_argnums=0, donate_argnums=1)
+def advance_all(
+    run: Run, states: Sequence[State], fed: Sequence[Fed], count: Int[ArrayLike, ""]
+) -> list[tuple[State, dict[str, Array]]]:
+    """Take `count` steps with each of several states, as `advance` does with one."""
+    stacked = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each) for each in (states, fed))
+    results = jax.vmap(partial(_steps, run, count))(*stacked)
+    return [jax.tree.map(operator.itemgetter(index), results) for index in range(len(states))]
+
+
+def _steps(run: Run, count: Int[ArrayLike, ""], state: State, fed: Fed) -> tuple[State, dict[str, Array]]:
     def body(_, carry):
         state, sums = carry
-        state, scores = train_step(run, state, images, order)
+        state, scores = train_step(run, state, *fed)
         return state, jax.tree.map(jnp.add, sums, scores)
 
-    shapes = jax.eval_shape(partial(train_step, run), state, images, order)[1]
+    shapes = jax.eval_shape(partial(train_step, run), state, *fed)[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     state, sums = jax.lax.fori_loop(0, count, body, (state, zeros))
     return state, jax.tree.map(lambda total: total / count, sums)

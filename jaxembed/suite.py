@@ -1,7 +1,7 @@
 """A suite: experiments by name, each with the same seeds, one run after the other, and a report on all of them."""
 
 import runpy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ def train(
 
     Args:
       config: `experiments`, names of config files; `seeds`; `overrides`, sections that replace values in each
-        experiment's config.
+        experiment's config; `together`, the experiments whose seeds train side by side, which is faster where one
+        small network leaves an accelerator idle, and does nothing on a CPU.
       folder: of the suite; that of a run is `folder`/<experiment>/seed<seed>.
       configs: folder of the config files.
       data_dir: of the TFDS datasets; None for the default.
@@ -42,6 +43,7 @@ def train(
     for job in {job.name: job for job in listed}.values():
         run.build(job.config, run.load(job.config, data_dir=data_dir))
     rehearsal.reports()
+    _train_side_by_side(listed)
     failed: dict[Path, Exception] = {}
     for number, job in enumerate(listed, start=1):
         print(f"[{number}/{len(listed)}] {job.folder}")
@@ -62,6 +64,24 @@ def train(
         print(f"Report: {report.write(map(finished.read, ended), folder / REPORT)[0]}")
     if failed:
         raise Incomplete(f"{len(failed)} of {len(listed)} runs failed: {', '.join(map(str, failed))}")
+
+
+def _train_side_by_side(listed: Sequence[Job]) -> None:
+    """Train the seeds of each experiment that asks for it at the same time, where that can be faster."""
+    if jax.default_backend() == "cpu" or process.count() > 1:
+        return
+    for name in dict.fromkeys(job.name for job in listed):
+        unfinished = [job for job in listed if job.name == name and job.together and not job.is_finished]
+        if len(unfinished) < 2:
+            continue
+        print(f"{name}: {len(unfinished)} seeds side by side")
+        try:
+            commands.train_side_by_side(unfinished)
+        except Exception as error:
+            if not _is_its_own(error):
+                raise
+            # Each goes on alone, and says then what is wrong.
+        jax.clear_caches()
 
 
 def _finish(job: Job, *, again: bool) -> None:
@@ -89,6 +109,7 @@ def jobs(
     experiments: tuple[str, ...],
     seeds: tuple[int, ...],
     overrides: Section,
+    together: tuple[str, ...] = (),
 ) -> list[Job]:
     """List the runs of a suite, after checking each config and the contents of its folder.
 
@@ -100,6 +121,8 @@ def jobs(
         raise InputError(f"config.overrides has no seed; a suite has config.seeds, got {seeds}")
     if not experiments or not seeds:
         raise InputError(f"a suite needs config.experiments and config.seeds, got {experiments} and {seeds}")
+    for name in together:
+        options.choose(name, experiments, what="config.together")
     known = sorted(file.stem for file in configs.glob("*.py"))
     found = []
     for name in dict.fromkeys(experiments):
@@ -109,7 +132,8 @@ def jobs(
             run.check_sections(config)
             _override(config, overrides, what="config.overrides")
             command = commands.command(configs / f"{name}.py", overrides, seed)
-            found.append(Job(name, config, folder / name / f"seed{seed}", command, data_dir, tensorboard))
+            where = folder / name / f"seed{seed}"
+            found.append(Job(name, config, where, command, data_dir, tensorboard, name in together))
     for job in found:
         workdir.check(job.config, job.folder)
     return found

@@ -1,17 +1,21 @@
 """Training: from a config's parts to the state at the end, through whatever may stop it."""
 
+import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from jaxembed import evaluate, feed, keys, log, mesh, model, process, signals, steps
 from jaxembed.checkpoint import Checkpoints, Saved
 from jaxembed.datasets import Dataset
-from jaxembed.errors import InputError
+from jaxembed.errors import Diverged, InputError, Stopped
+from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
@@ -21,6 +25,26 @@ from jaxembed.types import Batch, Images, Key, State
 DATA = "data"
 # Images that the first state may depend on.
 SEEN = 256
+
+
+class Call(NamedTuple):
+    """A call of `steps.advance` that a run waits for.
+
+    Attributes:
+      step: that it starts from.
+      count: of steps.
+      state: at that step.
+      fed: what the steps take their batches from.
+    """
+
+    step: int
+    count: int
+    state: State
+    fed: Fed
+
+
+# Yields calls; is sent the state and the scores of each; returns the state at the end.
+Loop = Generator[Call, tuple[State, dict[str, Array]] | None, State]
 
 
 def fit(
@@ -51,8 +75,71 @@ def fit(
       Diverged: if the loss is no longer finite.
       InputError: if there are checkpoints, and none of them can be restored, or the data has changed since.
     """
+    with signals.caught() as received:
+        options = {"seed": seed, "tensorboard": tensorboard, "rehearsed": rehearsed}
+        (end,) = side_by_side(run, [loop(run, dataset, folder, received, **options)])
+    if isinstance(end, Exception):
+        raise end
+    if received:  # during the last save, after the loop had looked
+        signal.raise_signal(received[0])
+    return end
+
+
+def side_by_side(run: Run, loops: Sequence[Loop]) -> list[State | Stopped | Diverged]:
+    """Train runs that differ in their seeds alone, those that are at the same step in one call.
+
+    A device that one small network leaves idle takes little longer for several of them. Sums are then taken in
+    another order, so that a run does not end in the same bits as if it were trained alone.
+
+    Args:
+      run: the parts of any of them.
+      loops: a `loop` of each.
+
+    Returns:
+      the state that each ends in, or why it ended before.
+    """
+    ends: dict[Loop, State | Stopped | Diverged] = {}
+    waiting: dict[Loop, Call] = {}
+    results: dict[Loop, Any] = dict.fromkeys(loops)
+    with contextlib.ExitStack() as opened:
+        for each in loops:
+            opened.enter_context(contextlib.closing(each))
+        while results:
+            for each, result in results.items():
+                try:
+                    waiting[each] = each.send(result)
+                except StopIteration as end:
+                    ends[each] = end.value
+                except (Stopped, Diverged) as error:
+                    ends[each] = error
+            # Those behind catch up first.
+            earliest = min(((call.step, call.count) for call in waiting.values()), default=None)
+            alike = [each for each, call in waiting.items() if (call.step, call.count) == earliest]
+            calls = [waiting.pop(each) for each in alike]
+            results = dict(zip(alike, _advanced(run, calls), strict=True))
+    return [ends[each] for each in loops]
+
+
+def _advanced(run: Run, calls: Sequence[Call]) -> Sequence[tuple[State, dict[str, Array]]]:
+    if len(calls) < 2:
+        return [steps.advance(run, call.state, *call.fed, call.count) for call in calls]
+    states, fed = [call.state for call in calls], [call.fed for call in calls]
+    return steps.advance_all(run, states, fed, calls[0].count)
+
+
+def loop(
+    run: Run,
+    dataset: Dataset,
+    folder: Path,
+    received: Sequence[signal.Signals],
+    *,
+    seed: int,
+    tensorboard: bool,
+    rehearsed: Callable[[], None] = lambda: None,
+) -> Loop:
+    """Train as `fit`, but leave the steps to `side_by_side`; `received` are the signals so far."""
     training = run.training
-    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints, signals.caught() as received:
+    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
         state, notes = _resumed(checkpoints, run, dataset, folder, seed=seed)
         step = int(state.step)
         with (
@@ -73,7 +160,7 @@ def fit(
                 if step == run.total_steps:
                     return state
                 count = min(images.most, steps_to_next_event(run, step))
-                state, scores = steps.advance(run, state, *images.take(state.key, step, count), count)
+                state, scores = yield Call(step, count, state, images.take(state.key, step, count))
                 step += count
                 journal.add(step, count, scores)
                 if step - count == first:

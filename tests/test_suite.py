@@ -5,9 +5,11 @@ import signal
 from pathlib import Path
 
 import finished_runs
+import jax
 import pytest
 from ml_collections import ConfigDict
 
+import jaxembed.run
 from jaxembed import commands, options, process, report, suite
 from jaxembed.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
 
@@ -138,6 +140,30 @@ def test_a_finished_run_that_was_evaluated_with_other_settings_is_refused_first(
         run(config, tmp_path)
 
 
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_seeds_train_side_by_side_where_they_are_asked_to_and_there_is_an_accelerator(
+    backend, config, tmp_path, monkeypatch
+):
+    config.seeds, config.together = (0, 1, 2), ("quickstart",)
+    ahead, alone = [], []
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(commands, "train_side_by_side", lambda group: ahead.append([job.folder for job in group]))
+    monkeypatch.setattr(commands, "redraw", lambda job: None)
+    monkeypatch.setattr(report, "write", lambda runs, folder: [folder])
+    monkeypatch.setattr(jaxembed.run, "build", lambda *_: None)
+    monkeypatch.setattr(commands, "train", lambda job: alone.append(job.folder) or done(job))
+
+    def done(job):
+        finished_runs.make(job.folder, experiment=job.name, seed=job.config.seed)
+        (job.folder / "config.json").write_text(job.config.to_json())
+
+    listed = jobs(config, tmp_path)
+    done(listed[1])
+    run(config, tmp_path)
+    assert ahead == ([[listed[0].folder, listed[2].folder]] if backend == "gpu" else [])
+    assert alone == [job.folder for job in listed if job is not listed[1]]
+
+
 def test_an_empty_section_replaces_one_as_it_does_on_the_command_line(config, tmp_path):
     config = ConfigDict(
         {"experiments": ("margin_mnist",), "seeds": (0,), "overrides": {"objective": {"augmentation": {}}}}
@@ -161,6 +187,7 @@ def test_an_experiment_whose_file_makes_no_config_is_named(text, config, tmp_pat
         ({"experiments": ("quickstrat",)}, "config.experiments must be one of .*did you mean 'quickstart'"),
         ({"experiments": ("suite_mnist",)}, "a section of the config must be one of .*got 'experiments'"),
         ({"experiments": ()}, "a suite needs config.experiments and config.seeds"),
+        ({"together": ("quickstrat",)}, "config.together must be one of .*did you mean 'quickstart'"),
         ({"seeds": (-1,)}, "config.seed must be a whole number from 0"),
         ({"seeds": (0.5,)}, "config.seeds must be a tuple of whole numbers, got"),
         (
