@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
@@ -26,6 +27,9 @@ from jaxembed import datasets, encoders, objectives, options, train
 from jaxembed.kernels import speed
 from jaxembed.types import Batch
 
+# As on a terminal, for the tests that send them: nohup and a shell's & have them ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Small versions of everything in the registries, from the files themselves: a new file is tested without an edit.
 ENCODERS, OBJECTIVES = (
     {name: {"name": name} | options.find(package, name, what="a name").SMALLEST for name in options.names(package)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxembed.run
-from jaxembed import feed, mesh, train
+from jaxembed import feed, mesh, steps, train
 from jaxembed.errors import Stopped
 from jaxembed.runs import metrics
 from jaxembed.types import Batch, OnDisk
@@ -39,31 +39,31 @@ def stored(dataset):
     return dataset._replace(train=Batch(files, dataset.train.labels))
 
 
-def taken(run, images, steps):
+def taken(run, images, first, end):
     """The batches of some steps, taken as the training loop takes them."""
-    key, batches, step = jax.random.key(3), [], steps[0]
+    key, batches, step = jax.random.key(3), [], first
     with feed.opened(run, images) as source:
-        while step < steps[1]:
-            count = min(source.most, train.steps_to_next_event(run, step), steps[1] - step)
+        while step < end:
+            count = min(source.most, train.steps_to_next_event(run, step), end - step)
             fed = source.take(key, step, count)
             batches += [steps._batch(run, jnp.int32(each), *fed) for each in range(step, step + count)]
             step += count
     return jax.device_get(batches)
 
 
-@pytest.mark.parametrize("steps", [(0, 12), (3, 12), (5, 9)], ids=["all", "from 3", "across an epoch"])
+@pytest.mark.parametrize(("first", "end"), [(0, 12), (3, 12), (5, 9)], ids=["all", "from 3", "across an epoch"])
 @pytest.mark.parametrize("call", [feed.CALL, 1], ids=["several a call", "one a call"])
-def test_streamed_batches_are_the_resident_ones(steps, call, run, dataset, stored, monkeypatch):
+def test_streamed_batches_are_the_resident_ones(first, end, call, run, dataset, stored, monkeypatch):
     monkeypatch.setattr(feed, "CALL", call)
-    resident, streamed = (taken(run, each.train, steps) for each in (dataset, stored))
-    assert len(streamed) == steps[1] - steps[0]
+    resident, streamed = (taken(run, each.train, first, end) for each in (dataset, stored))
+    assert len(streamed) == end - first
     for one, other in zip(resident, streamed, strict=True):
         np.testing.assert_array_equal(one.images, other.images)
         np.testing.assert_array_equal(one.labels, other.labels)
 
 
 def test_a_resumed_run_reads_on_at_the_exact_record(run, stored):
-    taken(run, stored.train, (2, 3))
+    taken(run, stored.train, 2, 3)
     order = np.asarray(feed.permute(jax.random.key(3), 0, 75))
     first = stored.train.images.read[:16]
     assert sorted(first) == sorted(order[32:48].tolist())
