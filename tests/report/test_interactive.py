@@ -199,8 +199,9 @@ function* inside(root) {
   }
 }
 const elements = [...inside(document)]
-const below = (view) => view.model.type == "Figure" ? [view] : [...view.children_views()].flatMap(below)
-const plots = Bokeh.index.roots.filter((view) => view.model.type == "Column").flatMap(below)
+// While the page is being built, there are places for views that are null.
+const below = (view) => view?.model.type == "Figure" ? [view] : [...view?.children_views() ?? []].flatMap(below)
+const plots = Bokeh.index.roots.filter((view) => view?.model.type == "Column").flatMap(below)
 const {data, selected} = plots[0]?.model.renderers[0].data_source ?? {}
 const place = (plot, row) => {
   const {x_scale, y_scale} = plots[plot].frame
