@@ -130,6 +130,8 @@ def fc(shape: Shape, *, widths: Sequence[int], latent: int, dropout: float) -> n
 
 def cnn(shape: Shape, *, widths: Sequence[int], depth: int, stem: str, latent: int, dropout: float) -> nn.Module:
     """Make the small convolutional encoder; in a block: conv, max-pool, BatchNorm, ReLU, conv, BatchNorm, ReLU."""
+    if stem not in ("pooled", "strided"):
+        raise SystemExit(f"benchmarks: there is no peer with a {stem} stem")
     layers: list[nn.Module] = []
     for inputs, width in zip((shape[-1], *widths), widths, strict=False):
         if layers or stem == "pooled":

@@ -5,13 +5,14 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import doctor, files, process, rehearsal, result, run, sample, signals, summary
+from jaxembed import doctor, files, process, rehearsal, result, run, sample, summary
 from jaxembed import evaluate as evaluation
 from jaxembed import train as training
 from jaxembed.datasets import Dataset
@@ -79,25 +80,27 @@ def train(job: Job) -> None:
 
 
 def train_side_by_side(jobs: Sequence[Job]) -> None:
-    """Train unfinished runs of one experiment, which differ in their seeds alone, at the same time.
+    """Train unfinished runs of one experiment, which differ only in their seeds, at the same time.
 
-    None is evaluated: after this, `train` finds them at their last step, or where they stopped.
+    Does not evaluate them: `train` resumes each from its last checkpoint. The time that a run's log counts is that
+    of all of them.
 
     Raises:
-      InputError, OutOfMemory: as `train`.
+      InputError, OutOfMemory: as `train`; InputError also if no figure can be drawn here.
       Stopped: after a signal, once the states are saved.
     """
+    rehearsal.figures()
     with contextlib.ExitStack() as opened:
         for job in jobs:
             opened.enter_context(_held(job))
-        built = [_built(job) for job in jobs]
-        received = opened.enter_context(signals.caught())
-        loops = []
-        for job, (dataset, parts) in zip(jobs, built, strict=True):
+        dataset, parts = _built(jobs[0])
+        starts = []
+        for number, job in enumerate(jobs):
+            own = run.load(job.config, data_dir=job.data_dir) if number else dataset
             workdir.write_config(job.config, job.folder)
-            options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
-            loops.append(training.loop(parts, dataset, job.folder, received, **options))
-        ends = training.side_by_side(built[0][1], loops)
+            seed = job.config.seed
+            starts.append(partial(training.loop, parts, own, job.folder, seed=seed, tensorboard=job.tensorboard))
+        ends = training.side_by_side(parts, starts)
     for end in ends:
         if isinstance(end, Stopped):
             raise end

@@ -34,7 +34,7 @@ def advance_all(
 ) -> list[tuple[State, dict[str, Array]]]:
     """Take `count` steps with each of several states, as `advance` does with one."""
     stacked = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each) for each in (states, fed))
-    results = jax.vmap(partial(_steps, run, count))(*stacked)
+    results = mesh.whole(run.mesh, jax.vmap(partial(_steps, run, count))(*stacked))
     return [jax.tree.map(operator.itemgetter(index), results) for index in range(len(states))]
 
 

@@ -52,8 +52,7 @@ def train(
         except Exception as error:  # whatever it is, the other runs can be trained
             if not _is_its_own(error):
                 raise
-            known = isinstance(error, JaxembedError | OSError)
-            print(f"{job.folder}: {'' if known else f'{type(error).__name__}: '}{files.line(str(error))}")
+            print(f"{job.folder}: {_reason(error)}")
             failed[job.folder] = error
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and keep its parts alive
     if not process.is_first():
@@ -80,7 +79,7 @@ def _train_side_by_side(listed: Sequence[Job]) -> None:
         except Exception as error:
             if not _is_its_own(error):
                 raise
-            # Each goes on alone, and says then what is wrong.
+            print(f"{name}: {_reason(error)}; each seed is trained alone")
         jax.clear_caches()
 
 
@@ -92,6 +91,11 @@ def _finish(job: Job, *, again: bool) -> None:
         commands.redraw(job)
     else:
         commands.train(job)
+
+
+def _reason(error: Exception) -> str:
+    known = isinstance(error, JaxembedError | OSError)
+    return f"{'' if known else f'{type(error).__name__}: '}{files.line(str(error))}"
 
 
 def _is_its_own(error: Exception) -> bool:

@@ -1,15 +1,16 @@
-"""Training: from a config's parts to the state at the end, through whatever may stop it."""
+"""Training: from the parts of a run to its final state, with checkpoints, resuming and signals."""
 
 import contextlib
 import signal
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, UInt8
 
 from jaxembed import evaluate, feed, keys, log, mesh, model, process, signals, steps
 from jaxembed.checkpoint import Checkpoints, Saved
@@ -19,7 +20,7 @@ from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
-from jaxembed.types import Batch, Images, Key, State
+from jaxembed.types import Batch, Key, State
 
 # The note of a checkpoint that says which images it was trained on.
 DATA = "data"
@@ -43,7 +44,7 @@ class Call(NamedTuple):
     fed: Fed
 
 
-# Yields calls; is sent the state and the scores of each; returns the state at the end.
+# Yields calls; is sent the state and the scores of each, or None to look for signals; returns the last state.
 Loop = Generator[Call, tuple[State, dict[str, Array]] | None, State]
 
 
@@ -75,35 +76,34 @@ def fit(
       Diverged: if the loss is no longer finite.
       InputError: if there are checkpoints, and none of them can be restored, or the data has changed since.
     """
-    with signals.caught() as received:
-        options = {"seed": seed, "tensorboard": tensorboard, "rehearsed": rehearsed}
-        (end,) = side_by_side(run, [loop(run, dataset, folder, received, **options)])
+    alone = partial(loop, run, dataset, folder, seed=seed, tensorboard=tensorboard, rehearsed=rehearsed)
+    (end,) = side_by_side(run, [alone])
     if isinstance(end, Exception):
         raise end
-    if received:  # during the last save, after the loop had looked
-        signal.raise_signal(received[0])
     return end
 
 
-def side_by_side(run: Run, loops: Sequence[Loop]) -> list[State | Stopped | Diverged]:
-    """Train runs that differ in their seeds alone, those that are at the same step in one call.
+def side_by_side(
+    run: Run, starts: Sequence[Callable[[Sequence[signal.Signals]], Loop]]
+) -> list[State | Stopped | Diverged]:
+    """Train runs that differ only in their seeds, those that are at the same step in one call.
 
     A device that one small network leaves idle takes little longer for several of them. Sums are then taken in
-    another order, so that a run does not end in the same bits as if it were trained alone.
+    another order, so a run is not bit-identical to one trained alone.
 
     Args:
-      run: the parts of any of them.
-      loops: a `loop` of each.
+      run: the parts of all of them.
+      starts: for each, a function from a list, to which signals will be added, to its `loop`.
 
     Returns:
       the state that each ends in, or why it ended before.
     """
-    ends: dict[Loop, State | Stopped | Diverged] = {}
-    waiting: dict[Loop, Call] = {}
-    results: dict[Loop, Any] = dict.fromkeys(loops)
     with contextlib.ExitStack() as opened:
-        for each in loops:
-            opened.enter_context(contextlib.closing(each))
+        received = opened.enter_context(signals.caught())
+        loops = [opened.enter_context(contextlib.closing(start(received))) for start in starts]
+        ends: dict[Loop, State | Stopped | Diverged] = {}
+        waiting: dict[Loop, Call] = {}
+        results: dict[Loop, Any] = dict.fromkeys(loops)
         while results:
             for each, result in results.items():
                 try:
@@ -112,11 +112,16 @@ def side_by_side(run: Run, loops: Sequence[Loop]) -> list[State | Stopped | Dive
                     ends[each] = end.value
                 except (Stopped, Diverged) as error:
                     ends[each] = error
+            if received and any(isinstance(end, Stopped) for end in ends.values()):
+                results, waiting = dict.fromkeys(waiting), {}
+                continue
             # Those behind catch up first.
             earliest = min(((call.step, call.count) for call in waiting.values()), default=None)
             alike = [each for each, call in waiting.items() if (call.step, call.count) == earliest]
             calls = [waiting.pop(each) for each in alike]
             results = dict(zip(alike, _advanced(run, calls), strict=True))
+    if received and process.count() == 1 and not any(isinstance(end, Stopped) for end in ends.values()):
+        signal.raise_signal(received[0])  # it came during the last save, after the last look
     return [ends[each] for each in loops]
 
 
@@ -137,7 +142,7 @@ def loop(
     tensorboard: bool,
     rehearsed: Callable[[], None] = lambda: None,
 ) -> Loop:
-    """Train as `fit`, but leave the steps to `side_by_side`; `received` are the signals so far."""
+    """Train as `fit`, but leave the steps to `side_by_side`; stop once a signal is received."""
     training = run.training
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
         state, notes = _resumed(checkpoints, run, dataset, folder, seed=seed)
@@ -160,7 +165,10 @@ def loop(
                 if step == run.total_steps:
                     return state
                 count = min(images.most, steps_to_next_event(run, step))
-                state, scores = yield Call(step, count, state, images.take(state.key, step, count))
+                result = yield Call(step, count, state, images.take(state.key, step, count))
+                if result is None:
+                    continue
+                state, scores = result
                 step += count
                 journal.add(step, count, scores)
                 if step - count == first:
@@ -203,19 +211,17 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
     with jax.default_device(mesh.host()):
         n = len(dataset.train.labels)
         rows = np.linspace(0, n - 1, min(n, SEEN)).astype(int)  # of all classes, where they are in order
-        images = model.pixels(jnp.asarray(dataset.train.images[rows]))
+        images = jnp.asarray(dataset.train.images[rows])
         # Run once: optimising the program would take longer than running it.
         state = jax.jit(start, static_argnums=0, compiler_options=library.unoptimised())(run, key, images)
     return mesh.replicate(run.mesh, state)
 
 
-def start(run: Run, key: Key, images: Images) -> State:
-    """Make the state at step 0 from the run's key and some train images, of which a whitened stem alone uses more
-    than the shape.
-    """
+def start(run: Run, key: Key, images: UInt8[Array, "n h w c"]) -> State:
+    """Make the state at step 0 from the run's key and some train images; only a whitened stem uses their pixels."""
     # XLA removes the forward pass, because no output depends on it; run eagerly, each operation would be compiled
     # separately.
-    variables = run.model.init(keys.divide(key).init, images, train=False)
+    variables = run.model.init(keys.divide(key).init, model.pixels(images), train=False)
     params = variables["params"]
     return State(
         step=jnp.zeros((), jnp.int32),

@@ -111,7 +111,7 @@ def test_the_networks_have_as_many_parameters(name):
     split = Batch(np.zeros((2000, *shape), np.uint8), np.arange(2000, dtype=np.int32) % 10)
     dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = jaxembed.run.build(config, dataset)
-    image = np.zeros((1, *shape), np.float32)
+    image = np.zeros((1, *shape), np.uint8)
     params = jax.eval_shape(partial(train.start, run), jax.random.key(0), image).params
     with torch.device("meta"):
         network = networks.make(config, shape, 10)

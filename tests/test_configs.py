@@ -51,7 +51,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     split = Batch(np.zeros((images, *shape), np.uint8), np.arange(images, dtype=np.int32) % 10)
     dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = jaxembed.run.build(config, dataset)
-    state = jax.eval_shape(partial(train.start, run), jax.random.key(0), np.zeros((1, *shape), np.float32))
+    state = jax.eval_shape(partial(train.start, run), jax.random.key(0), np.zeros((1, *shape), np.uint8))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
     order = jax.ShapeDtypeStruct((len(split.images),), np.int32)
     after, scores = jax.eval_shape(partial(steps.train_step, run), state, images, order)

@@ -13,7 +13,8 @@ from jaxembed.pictures import Shape
 from jaxembed.runs import encoder as encoder_file
 
 # The last is wide enough for a convolution that has a kernel of its own in training.
-EXPORTED = ENCODERS | {"cnn64": ENCODERS["cnn"] | {"widths": (64,), "depth": 2}}
+CNN = ENCODERS["cnn"]
+EXPORTED = ENCODERS | {"cnn64": CNN | {"widths": (64,), "depth": 2}, "whitened": CNN | {"stem": "whitened"}}
 BATCHES = (1, 7, 256)
 IMAGES = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), np.uint8)
 

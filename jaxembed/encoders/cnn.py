@@ -15,7 +15,7 @@ from jaxembed.options import Depth, Fraction, Width, Widths
 from jaxembed.types import Images
 
 Stem = Literal["pooled", "strided", "whitened"]
-# Of the mean variance of a pixel, added to that of every direction: those that hardly vary would become noise.
+# Share of the mean eigenvalue that is added to each, so that weak directions are not amplified into noise.
 SHRINKAGE = 5e-4
 
 
@@ -31,7 +31,7 @@ class Encoder(nn.Module):
     Attributes:
       widths: channels of each block; each block halves the height and the width.
       depth: convolutions of each block.
-      stem: "pooled", "strided" or "whitened": how the first block halves the image.
+      stem: "pooled", "strided" or "whitened": what the network starts with.
       latent: d, the size of the embedding.
       dropout: probability of dropping a channel's mean before the linear code.
     """
@@ -69,10 +69,10 @@ class Whitening(nn.Module):
         """Map n images [n, h, w, c] to [n, h - 1, w - 1, 8 × c]."""
         mean = self.variable("batch_stats", "mean", lambda: jnp.mean(images, axis=(0, 1, 2), keepdims=True)).value
         kernel = self.variable("batch_stats", "kernel", lambda: _whitening(images - mean)).value
-        centred = images - mean.astype(images.dtype)
-        return lax.conv_general_dilated(
-            centred, kernel.astype(images.dtype), (1, 1), "VALID", dimension_numbers=convolution.LAYOUT
-        )
+        # In float32: weak directions are amplified by more than bfloat16 has digits.
+        centred = images.astype(jnp.float32) - mean
+        whitened = lax.conv_general_dilated(centred, kernel, (1, 1), "VALID", dimension_numbers=convolution.LAYOUT)
+        return whitened.astype(images.dtype)
 
 
 def _whitening(images: Images) -> Float[Array, "2 2 c k"]:
