@@ -67,10 +67,10 @@ class Whitening(nn.Module):
     @nn.compact
     def __call__(self, images: Images) -> Float[Array, "n H W k"]:
         """Map n images [n, h, w, c] to [n, h - 1, w - 1, 8 × c]."""
-        mean = self.variable("batch_stats", "mean", lambda: jnp.mean(images, axis=(0, 1, 2), keepdims=True)).value
-        kernel = self.variable("batch_stats", "kernel", lambda: _whitening(images - mean)).value
+        mean = self.variable("batch_stats", "mean", lambda: jnp.mean(images, axis=(0, 1, 2))).value
         # In float32: weak directions are amplified by more than bfloat16 has digits.
-        centred = images.astype(jnp.float32) - mean
+        centred = images.astype(jnp.float32) - mean[None, None, None]
+        kernel = self.variable("batch_stats", "kernel", lambda: _whitening(centred)).value
         whitened = lax.conv_general_dilated(centred, kernel, (1, 1), "VALID", dimension_numbers=convolution.LAYOUT)
         return whitened.astype(images.dtype)
 
