@@ -204,9 +204,10 @@ def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None
 @partial(library.compiled, static_argnums=0)
 def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
-    shown = [batch.images, *run.objective.variants(batch.images)]
-    embeddings = [run.apply(params, stats, images, method="embed") for images in shown]
-    prediction = run.apply(params, stats, sum(embeddings[1:], embeddings[0]) / len(shown), method="predict")
+    shown = jnp.stack([batch.images, *run.objective.variants(batch.images)])
+    # A loop, so that the network is compiled once instead of once for each variant.
+    embeddings = jax.lax.map(partial(run.apply, params, stats, method="embed"), shown)
+    prediction = run.apply(params, stats, jnp.mean(embeddings, axis=0), method="predict")
     scores = run.score(Outputs(embeddings[0], prediction), batch)
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
