@@ -1,7 +1,11 @@
 """As classifier_cifar, with a wider network and all 50,000 train images: what one hour on two cores can reach.
 
-Not measured to its end yet. On validation, 45,000 images to train on (seed 0, CPU with 2 cores), the network itself
-was at 91.48% after 8 of the 16 epochs and at 93.00% after 12, before the learning rate had come down to the end.
+Validation: with a learning rate that falls within 8 epochs, without erasing and with shifts of 2 pixels, a weight
+decay of 0.02 reached 93.1%, 0.2 reached 93.2% (without test-time variants 91.8% and 92.4%). With erasing, shifts of 4
+pixels, 0.02 and 16 epochs it was 93.6%. These settings together, for 20 epochs, were not measured on validation.
+
+Measured (seed 0, test split, CPU with 2 cores, Python 3.13): 2,472 s for 20 epochs; the network itself 94.34%, kNN
+93.00%, linear probe 92.94%, MLP probe 92.93%.
 
 Run: python launch.py --config=configs/classifier_cifar_fast.py
 """
@@ -27,9 +31,9 @@ def get_config() -> ConfigDict:
             flip=dict(p=0.5), erase=dict(p=0.5, min_area=0.05, max_area=0.2), translate=dict(pixels=4)
         ),
     )
-    config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.02)
+    config.optimizer = dict(name="muon", learning_rate=0.02, warmup_epochs=0.5, momentum=0.9, weight_decay=0.2)
     config.train = dict(
-        epochs=16,
+        epochs=20,
         batch_size=512,
         dtype="float32",
         log_every=25,  # steps
