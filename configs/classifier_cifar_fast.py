@@ -1,4 +1,4 @@
-"""As classifier_cifar, with a wider network and all 50,000 train images: what one hour on two cores can reach.
+"""As classifier_cifar, with a whitened stem, wider blocks and all 50,000 train images: 94% in an hour on two cores.
 
 Validation: with a learning rate that falls within 8 epochs, without erasing and with shifts of 2 pixels, a weight
 decay of 0.02 reached 93.1%, 0.2 reached 93.2% (without test-time variants 91.8% and 92.4%). With erasing, shifts of
