@@ -98,8 +98,8 @@ def train_side_by_side(jobs: Sequence[Job]) -> None:
         for number, job in enumerate(jobs):
             own = run.load(job.config, data_dir=job.data_dir) if number else dataset
             workdir.write_config(job.config, job.folder)
-            seed = job.config.seed
-            starts.append(partial(training.loop, parts, own, job.folder, seed=seed, tensorboard=job.tensorboard))
+            options = {"seed": job.config.seed, "tensorboard": job.tensorboard, "together": len(jobs)}
+            starts.append(partial(training.loop, parts, own, job.folder, **options))
         ends = training.side_by_side(parts, starts)
     for end in ends:
         if isinstance(end, Stopped):

@@ -45,6 +45,7 @@ class Log:
         step: int,
         notes: Mapping[str, Any],
         tensorboard: bool,
+        together: int = 1,
     ) -> None:
         """Open the log of a run that resumes at `step`.
 
@@ -57,6 +58,7 @@ class Log:
           step: of the state that training resumes from.
           notes: that were saved with that state (`notes`); none of it at step 0.
           tensorboard: whether to write TensorBoard events as well.
+          together: how many runs train side by side, this one included; more than one are noted in its lines.
         """
         self.run, self.file = run, folder / workdir.METRICS
         self.speed: Speed | None = None
@@ -71,6 +73,7 @@ class Log:
         if process.is_first():
             metrics.write(self.file, lines)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
+        self.together = {"together": together} if together > 1 else {}
         self.board = _board(folder, step) if tensorboard and process.is_first() else None
         self.progress = Progress(epochs=run.training.epochs, steps_per_epoch=run.steps_per_epoch, step=step)
         self.window: list[Scored] = []
@@ -132,7 +135,8 @@ class Log:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl, and to TensorBoard."""
-        line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | values
+        line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | self.together
+        line |= values
         self.count += 1
         if process.is_first():
             metrics.append(self.file, line)

@@ -61,6 +61,8 @@ def make(
         "epochs": run.training.epochs,
         "parameters": parameters(state),
         "train_seconds": round(max((line["seconds"] for line in lines), default=0.0), 2),
+        # The seconds are those of so many runs, side by side.
+        "together": max((line.get("together", 1) for line in lines), default=1),
         "images_per_second": round(statistics.median(rates), 1) if rates else None,
         "share_of_peak": round(statistics.median(shares), 3) if shares else None,
         "encoder_sha256": evaluate.fingerprint(state),

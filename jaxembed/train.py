@@ -140,16 +140,17 @@ def loop(
     *,
     seed: int,
     tensorboard: bool,
+    together: int = 1,
     rehearsed: Callable[[], None] = lambda: None,
 ) -> Loop:
-    """Train as `fit`, but leave the steps to `side_by_side`; stop once a signal is received."""
+    """Train as `fit`, but leave the steps of `together` runs to `side_by_side`; stop once a signal is received."""
     training = run.training
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
         state, notes = _resumed(checkpoints, run, dataset, folder, seed=seed)
         step = int(state.step)
         with (
             feed.opened(run, dataset.train) as images,
-            log.Log(folder, run, step=step, notes=notes, tensorboard=tensorboard) as journal,
+            log.Log(folder, run, step=step, notes=notes, tensorboard=tensorboard, together=together) as journal,
         ):
             first, saved, agreed = step, step, process.Agreed(run.mesh)
             while True:

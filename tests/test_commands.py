@@ -64,14 +64,15 @@ def record(folder):
     return json.loads((folder / "result.json").read_text())
 
 
-def test_seeds_that_trained_side_by_side_only_need_to_be_evaluated(config, tmp_path, monkeypatch):
+def test_seeds_that_trained_side_by_side_only_need_to_be_evaluated(config, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train, "_speed", lambda *_: None)
     pair = [make(ConfigDict({**config, "seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
     commands.train_side_by_side(pair)
     assert not any(job.is_finished for job in pair)
     monkeypatch.setattr(train, "_advanced", lambda _, calls: pytest.fail("trained") if calls else [])
     commands.train(pair[1])
-    assert record(pair[1].folder)["seed"] == 1
+    assert (record(pair[1].folder)["seed"], record(pair[1].folder)["together"]) == (1, 2)
+    assert re.search(r"\n\d+ steps in \d+\.\d s for 2 seeds side by side, ", capsys.readouterr().out)
 
 
 def test_a_finished_run_says_so_and_is_not_touched(config, folder, capsys):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from jaxembed import figures, files
+from jaxembed import figures, files, summary
 from jaxembed.figures import names
 from jaxembed.report import findings, interactive, suspects, tables, transfer, webp
 from jaxembed.report.comparison import Picture
@@ -82,7 +82,7 @@ def facts(run: Finished) -> list[str]:
         f"{record['dataset']} × {record['encoder']} × {record['objective']}",
         f"parameters: {parameters}",
         f"{record['epochs']} epochs, {record['steps']:,} steps",
-        f"{record['train_seconds']:,.0f} s on {record['device']}",
+        f"{record['train_seconds']:,.0f} s{summary.beside(record)} on {record['device']}",
     ]
 
 

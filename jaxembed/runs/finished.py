@@ -28,6 +28,7 @@ RECORD = {
     "parameters": kinds.by_name(kinds.COUNT),
     "parameters.encoder": kinds.COUNT,
     "train_seconds": kinds.NUMBER,
+    "together": kinds.COUNT,
     "images_per_second": kinds.or_null(kinds.NUMBER),
     "share_of_peak": kinds.or_null(kinds.NUMBER),
     "versions": kinds.by_name(kinds.TEXT),
@@ -36,7 +37,7 @@ RECORD = {
     "metrics": kinds.by_name(kinds.or_null(kinds.NUMBER)),
 }
 TRAINED = ("steps", "epochs", "parameters", "parameters.encoder", "train_seconds", "images_per_second")
-OPTIONAL = ("split", "share_of_peak", "trained_on")
+OPTIONAL = ("split", "together", "share_of_peak", "trained_on")
 # And of a config.json.
 CONFIG = {
     **dict.fromkeys(("data", "encoder", "objective", "train", "evaluate"), kinds.OBJECT),

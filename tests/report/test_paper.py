@@ -61,7 +61,7 @@ def titles(outline) -> list:
 def runs(tmp_path_factory):
     """Two seeds of one experiment and one of another, and two experiments on a second dataset."""
     folders = tmp_path_factory.mktemp("runs")
-    back = {"objective": "reconstruct", "parameters": {"encoder": 98765}, "train_seconds": 1234}
+    back = {"objective": "reconstruct", "parameters": {"encoder": 98765}, "train_seconds": 1234, "together": 3}
     made = [
         make(folders / "a0", experiment="apart", seed=0, metrics={"knn_accuracy": 0.9}),
         make(
@@ -91,7 +91,7 @@ def test_the_paper_says_what_was_run_and_what_came_out(reader):
     assert "4 experiments, 5 runs · CPU, 2 cores · jaxembed 0.1.0 · jax 0.10.2 · jax 0.10.3" in said
     assert "apart has the highest kNN accuracy on rows (91.00 ± 1.41 vs 80.00 for back)" in said
     assert "apart margin fc CPU, 2 cores 1,234 56 4 8 8.0 0, 1" in said
-    assert "back reconstruct fc CPU, 2 cores 98,765 0 4 8 1,234.0 0" in said
+    assert "back reconstruct fc CPU, 2 cores 98,765 0 4 8 1,234.0 for 3 seeds side by side 0" in said
     assert "apart 91.00 ± 1.41 70.00 ± 0.00" in said
     assert "rows apart, back 3 euclidean 4: flip (p 0.5) epochs 2, learning rate 0.1" in said
     assert "Not in this version of jaxembed (objectives/new.py)." in said
