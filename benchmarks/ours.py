@@ -28,7 +28,7 @@ class Trainer:
                 epoch = self.step // self.run.steps_per_epoch
                 self.order = feed.permute(self.state.key, epoch, len(self.images.labels))
             chunk = min(train.steps_to_next_event(self.run, self.step), end - self.step)
-            self.state, scores = steps.advance(self.run, self.state, self.images, self.order, chunk)
+            self.state, scores = steps.advance(self.run.at(self.step), self.state, self.images, self.order, chunk)
             self.step += chunk
             losses.append((chunk, scores["loss"]))
         jax.block_until_ready(self.state)
@@ -44,4 +44,4 @@ class Trainer:
 
     def flops(self) -> float:
         """Count the floating-point operations of one step, augmentation and optimizer included."""
-        return steps.flops(self.run, self.state, self.images, self.order)
+        return steps.flops(self.run.at(self.step), self.state, self.images, self.order)

@@ -105,6 +105,11 @@ class Log:
             if all(score.is_ready() for score in scores.values()):
                 self._write_pending()
 
+    def compiling(self) -> None:
+        """Expect the next call to compile: rates start anew after it."""
+        self.flush()
+        self.rated = None
+
     def notes(self) -> dict[str, Any]:
         """Return what a state is saved with, so that a damaged log is noticed: lines and seconds so far."""
         return {"lines": self.count, "seconds": round(self.elapsed(), 3)}

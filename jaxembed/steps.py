@@ -66,6 +66,9 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, "*n"]) -
     raw = _batch(run, state.step, images, order)
     batch = Batch(model.pixels(raw.images), raw.labels)
     views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
+    if run.resized:
+        n, _, _, channels = views.shape
+        views = jax.image.resize(views, (n, *run.resized, channels), "bilinear")
     views = mesh.split(run.mesh, views)
 
     with mesh.around(run.mesh):  # the backward pass as well

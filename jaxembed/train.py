@@ -127,9 +127,9 @@ def side_by_side(
 
 def _advanced(run: Run, calls: Sequence[Call]) -> Sequence[tuple[State, dict[str, Array]]]:
     if len(calls) < 2:
-        return [steps.advance(run, call.state, *call.fed, call.count) for call in calls]
+        return [steps.advance(run.at(call.step), call.state, *call.fed, call.count) for call in calls]
     states, fed = [call.state for call in calls], [call.fed for call in calls]
-    return steps.advance_all(run, states, fed, calls[0].count)
+    return steps.advance_all(run.at(calls[0].step), states, fed, calls[0].count)
 
 
 def loop(
@@ -165,6 +165,8 @@ def loop(
                         journal.validation(step, evaluate.validate(run, state, dataset))
                 if step == run.total_steps:
                     return state
+                if step == run.early_steps > first:
+                    journal.compiling()
                 count = min(images.most, steps_to_next_event(run, step))
                 result = yield Call(step, count, state, images.take(state.key, step, count))
                 if result is None:
@@ -172,10 +174,10 @@ def loop(
                 state, scores = result
                 step += count
                 journal.add(step, count, scores)
-                if step - count == first:
+                if step - count in (first, run.early_steps):  # that call compiled
                     with journal.paused():
                         rehearsed()
-                        journal.speed = _speed(run, state, dataset)
+                        journal.speed = _speed(run.at(step - count), state, dataset)
                 if step % training.checkpoint_every == 0 or step == run.total_steps:
                     journal.flush()  # raises if the run has diverged, before that could be saved
                     checkpoints.save(state, journal.notes() | {DATA: dataset.sha256})
@@ -236,7 +238,8 @@ def start(run: Run, key: Key, images: UInt8[Array, "n h w c"]) -> State:
 def steps_to_next_event(run: Run, step: int) -> int:
     """Return how many steps the device may take before the host has something to do."""
     events = (run.steps_per_epoch, run.training.log_every, run.training.checkpoint_every)
-    return min(run.total_steps - step, *(every - step % every for every in events))
+    end = run.early_steps if step < run.early_steps else run.total_steps
+    return min(end - step, *(every - step % every for every in events))
 
 
 def _speed(run: Run, state: State, dataset: Dataset) -> speed.Speed | None:

@@ -117,6 +117,7 @@ def fitting() -> st.SearchStrategy:
     """Make configs of which each value fits by itself."""
     training = {"epochs": 2, "batch_size": 16, "log_every": 2, "checkpoint_every": 5, "validate_every": 1}
     training |= {"chunk": 0, "statistics": "batch", "resident": 8.0, "dtype": "float32"}
+    training |= {"early_side": 0, "early_share": 0.0}
     probes = {
         "linear": section(probe.linear, LINEAR),
         "mlp": section(probe.mlp, LINEAR | {"hidden": (8,), "dropout": 0.0}),

@@ -513,3 +513,56 @@ def events(file):
         size = int.from_bytes(content[:8], "little")
         yield Event.FromString(content[12 : 12 + size])  # between their checksums
         content = content[16 + size :]
+
+
+@pytest.fixture
+def early(config, dataset):
+    """A run of 12 steps, in the first 7 of which the views of 9×7 images are 6×5."""
+    config.encoder, config.objective = ENCODERS["cnn"], OBJECTIVES["ntxent"]
+    config.train.early_side, config.train.early_share = 5, 0.6
+    return jaxembed.run.build(config, dataset)
+
+
+def test_early_views_are_smaller_and_keep_their_shape(early, dataset, tmp_path, monkeypatch):
+    seen, gradients = [], steps._gradients
+
+    def watched(run, state, views, *rest):
+        seen.append(views.shape)
+        return gradients(run, state, views, *rest)
+
+    monkeypatch.setattr(steps, "_gradients", watched)
+    jax.clear_caches()
+    train.fit(early, dataset, tmp_path, seed=3)
+    assert set(seen) == {(32, 6, 5, 1), (32, 9, 7, 1)}
+    assert early.early_steps == 7
+    assert {6, 7, 8} <= set(lines(tmp_path))
+    rated = [line["step"] for line in metrics.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
+    assert 7 in rated
+    assert 8 not in rated  # it compiled
+
+
+def test_a_run_with_early_views_that_is_stopped_in_either_part_ends_as_one_that_was_not(early, dataset, tmp_path):
+    whole = train.fit(early, dataset, tmp_path / "whole", seed=3)
+    for stop in (3, 7, 8):
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt(patch, stop, signal.SIGTERM)
+            with pytest.raises(Stopped):
+                train.fit(early, dataset, tmp_path / "stopped", seed=3)
+    assert equal(train.fit(early, dataset, tmp_path / "stopped", seed=3), whole)
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "side", "share", "message"),
+    [
+        ("cnn", 5, 0.0, "go together: both must be above 0, or neither, got 5 and 0.0"),
+        ("cnn", 0, 0.5, "go together: both must be above 0, or neither, got 0 and 0.5"),
+        ("cnn", 7, 0.5, "must be below the images' 7 pixels, got 7"),
+        ("fc", 5, 0.5, "early_side=5 needs an encoder and an objective for images of any size"),
+    ],
+)
+def test_early_views_that_cannot_be_are_refused(encoder, side, share, message, config, dataset):
+    config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES["ntxent"]
+    config.train.early_side, config.train.early_share = side, share
+    with pytest.raises(InputError, match=message):
+        jaxembed.run.build(config, dataset)

@@ -9,7 +9,7 @@ from typing import Any
 
 # All of a section, or some of its options; of train, the others say only how often something happens.
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer")
-TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics")
+TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics", "early_side", "early_share")
 
 # Options that came later, and the value that reproduces runs from before they existed: (section, its name) ->
 # options.
@@ -17,7 +17,7 @@ NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
     ("objective", "ntxent"): {"tile": 0},
-    ("train", None): {"chunk": 0, "statistics": "batch"},
+    ("train", None): {"chunk": 0, "statistics": "batch", "early_side": 0, "early_share": 0.0},
     ("evaluate", None): {"views": 0, "augmentation": {}},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
