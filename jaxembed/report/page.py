@@ -82,7 +82,7 @@ def facts(run: Finished) -> list[str]:
         f"{record['dataset']} × {record['encoder']} × {record['objective']}",
         f"parameters: {parameters}",
         f"{record['epochs']} epochs, {record['steps']:,} steps",
-        f"{record['train_seconds']:,.0f} s{summary.beside(record)} on {record['device']}",
+        f"{record['train_seconds']:,.0f} s{summary.together(record)} on {record['device']}",
     ]
 
 

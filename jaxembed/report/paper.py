@@ -111,7 +111,7 @@ def _trained(experiment: Experiment) -> list[str]:
         f"{records[0]['parameters'].get('head', 0):,}",
         str(records[0]["epochs"]),
         str(experiment.runs[0].config["train"]["batch_size"]),
-        f"{sum(record['train_seconds'] for record in records) / len(records):,.1f}{summary.beside(records[0])}",
+        f"{sum(record['train_seconds'] for record in records) / len(records):,.1f}{summary.together(records[0])}",
         ", ".join(str(record["seed"]) for record in records),
     )
     return list(map(markup, cells))

@@ -174,9 +174,9 @@ def test_the_options_that_differ_are_listed_and_the_unusual_ones_marked(tmp_path
 
 def test_the_seconds_of_seeds_side_by_side_are_said_to_be_those_of_all(tmp_path):
     alone = finished_runs.make(tmp_path / "alone")
-    beside = alone._replace(record=alone.record | {"together": 3})
+    together = alone._replace(record=alone.record | {"together": 3})
     assert page.facts(alone)[-1] == "8 s on CPU, 2 cores"
-    assert page.facts(beside)[-1] == "8 s for 3 seeds side by side on CPU, 2 cores"
+    assert page.facts(together)[-1] == "8 s for 3 seeds side by side on CPU, 2 cores"
 
 
 def test_the_report_is_complete_in_one_file_that_needs_no_network(runs, tmp_path):
