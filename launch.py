@@ -18,7 +18,8 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxembed import command, files, pages, streams
+from jaxembed import command, pages, streams
+from jaxembed.core import files
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
@@ -49,7 +50,8 @@ flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed import checkpoint, errors, mesh, process, signals
+    from jaxembed import checkpoint, mesh, process, signals
+    from jaxembed.core import errors
 
     checkpoint.hush()
     try:

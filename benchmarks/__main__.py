@@ -34,7 +34,7 @@ from ml_collections import ConfigDict
 
 import jaxembed.run
 from jaxembed import datasets
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.types import Batch
 
 from . import machine, ours, peer, seeds_way, table

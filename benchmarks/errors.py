@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxembed import datasets, files, frozen, pictures, result
+from jaxembed import datasets, frozen, pictures, result
+from jaxembed.core import files
 from jaxembed.datasets import noisy_labels
 from jaxembed.doctor import duplicates, labels
 from jaxembed.kernels import nearest, pairs

@@ -9,9 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxembed import files, mesh, vectors
+from jaxembed import mesh, vectors
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
-from jaxembed.errors import InputError
 from jaxembed.vectors import About
 
 SPLITS = ("train", "validation", "test")

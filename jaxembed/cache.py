@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from jaxembed import files
+from jaxembed.core import files
+from jaxembed.core.npz import Arrays
 
-Arrays = dict[str, np.ndarray]
 # The end of a file's name while it is written, after the number of the process.
 _PARTIAL = ".partial"
 
@@ -68,23 +68,6 @@ def write(stems: Sequence[Path], key: str, arrays: Arrays, *, what: str) -> Arra
     folders = " or ".join(str(stem.parent) for stem in stems)
     logging.warning("cannot write a cache to %s; %s will be decoded again next time", folders, what)
     return arrays
-
-
-def require(arrays: Arrays, **kinds: tuple[str, Sequence[int | None]]) -> None:
-    """Raise a ValueError unless there are arrays of these names, kinds and shapes.
-
-    Args:
-      arrays: by name; others may be there.
-      **kinds: by name, the dtype (or "str" for text of any length) and the shape, None for a side of any length.
-    """
-    for name, (kind, shape) in kinds.items():
-        if name not in arrays:
-            raise ValueError(f"it lacks {name}")
-        array = arrays[name]
-        got = "str" if array.dtype.kind == "U" else str(array.dtype)
-        sides = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
-        if got != kind or not sides:
-            raise ValueError(f"{name} must be {kind} of shape {tuple(shape)}, got {got} of shape {array.shape}")
 
 
 def files_of(stems: Sequence[Path], key: str) -> list[Path]:

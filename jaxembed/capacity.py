@@ -9,7 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import mesh
-from jaxembed.errors import InputError, OutOfMemory
+from jaxembed.core.errors import InputError, OutOfMemory
 
 MOST_STEPS = 2**31 - 1
 

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from jaxembed import process
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.types import State
 
 # The number of newest checkpoints to keep: two, in case the last one turns out to be damaged.

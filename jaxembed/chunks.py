@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxembed import mesh
-from jaxembed.types import Images, Key, Outputs
+from jaxembed.core.keys import Key
+from jaxembed.types import Images, Outputs
 
 # (parameters, rows, key of the dropout) -> (outputs, statistics of BatchNorm)
 Forward = Callable[[Any, Images, Key], tuple[Outputs, Any]]

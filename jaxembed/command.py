@@ -10,8 +10,9 @@ from pathlib import Path
 
 from absl import logging
 
-from jaxembed import errors, files, streams
-from jaxembed.errors import InputError, JaxembedError
+from jaxembed import streams
+from jaxembed.core import errors, files
+from jaxembed.core.errors import InputError, JaxembedError
 
 # Help texts of the arguments that several commands have.
 RUN = "a run folder, an encoder .safetensors file, or the name of a pretrained encoder"

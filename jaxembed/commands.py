@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import doctor, files, process, rehearsal, result, run, sample, summary
+from jaxembed import doctor, process, rehearsal, result, run, sample, summary
 from jaxembed import evaluate as evaluation
 from jaxembed import train as training
+from jaxembed.core import files
+from jaxembed.core.errors import Incomplete, InputError, OutOfMemory, Stopped
 from jaxembed.datasets import Dataset
-from jaxembed.errors import Incomplete, InputError, OutOfMemory, Stopped
 from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
 from jaxembed.run import Run

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import tqdm
 
 from jaxembed import command, vectors
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.vectors import About, Spool, Vectors
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxembed import command, files
-from jaxembed.errors import InputError
+from jaxembed import command
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 
 if TYPE_CHECKING:
     from jaxembed.frozen import FrozenEncoder

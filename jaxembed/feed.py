@@ -12,10 +12,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import keys, mesh
+from jaxembed import mesh
+from jaxembed.core import keys
+from jaxembed.core.keys import Key
 from jaxembed.datasets.prepared import ahead
 from jaxembed.run import Run
-from jaxembed.types import Batch, Key, OnDisk
+from jaxembed.types import Batch, OnDisk
 
 # Bytes of the batches that go to the devices for one call.
 CALL = 256e6

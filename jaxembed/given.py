@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxembed import arrays, datasets
+from jaxembed.core.errors import InputError
 from jaxembed.datasets import Dataset
-from jaxembed.errors import InputError
 from jaxembed.kernels import pairs
 from jaxembed.types import Batch, Published
 from jaxembed.vectors import About

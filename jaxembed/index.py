@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.kernels import pairs
 
 # Above this many rows, an approximate index is used.

@@ -11,7 +11,7 @@ import jax
 from absl import logging
 
 from jaxembed import process
-from jaxembed.errors import Diverged
+from jaxembed.core.errors import Diverged
 from jaxembed.kernels.speed import Speed
 from jaxembed.progress import Progress
 from jaxembed.run import Run

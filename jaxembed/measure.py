@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxembed import command, files
-from jaxembed.errors import InputError
+from jaxembed import command
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.runs import diagnosis, identity, workdir
 from jaxembed.runs import sample as samples
 from jaxembed.runs.finished import Finished

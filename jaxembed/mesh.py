@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 Tree = TypeVar("Tree")
 

@@ -6,9 +6,9 @@ import jax
 import optax
 from optax import contrib
 
-from jaxembed import options
-from jaxembed.errors import InputError
-from jaxembed.options import Fraction, NonNegative, PositiveFloat
+from jaxembed.core import options
+from jaxembed.core.bounds import Fraction, NonNegative, PositiveFloat
+from jaxembed.core.errors import InputError
 
 
 def make(

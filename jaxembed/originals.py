@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxembed import datasets, files, pictures
+from jaxembed import datasets, pictures
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
-from jaxembed.errors import InputError
 from jaxembed.pictures import Shape, Unreadable
 
 # Pictures held in memory at a time, at the encoder's shape.

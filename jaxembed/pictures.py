@@ -15,8 +15,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-from jaxembed import files
-from jaxembed.errors import InputError
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 
 Pixels = UInt8[np.ndarray, "h w c"]
 # Pillow's modes by number of channels.

@@ -11,8 +11,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from jaxembed import losses, model
-from jaxembed.options import Fraction, NonNegative, Positive, PositiveFloat, SomeWidths
-from jaxembed.types import Key
+from jaxembed.core.bounds import Fraction, NonNegative, Positive, PositiveFloat, SomeWidths
+from jaxembed.core.keys import Key
 
 # Rows of which a copy in float64 is held at a time.
 CHUNK = 10_000

@@ -23,7 +23,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from jaxembed import mesh, streams
-from jaxembed.errors import InputError, Lost
+from jaxembed.core.errors import InputError, Lost
 
 WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
 # Seconds: until all have come, without a sign of life, and until the first has written its figures.

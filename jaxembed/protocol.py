@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from jaxembed import augment, measures, options, probe
-from jaxembed.errors import InputError
-from jaxembed.options import Count, Positive
+from jaxembed import augment, measures, probe
+from jaxembed.core import options
+from jaxembed.core.bounds import Count, Positive
+from jaxembed.core.errors import InputError
 from jaxembed.types import Augment
 
 

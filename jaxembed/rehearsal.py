@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 
 def figures() -> None:

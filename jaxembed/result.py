@@ -12,10 +12,11 @@ import jax
 
 import jaxembed
 from jaxembed import collapse, evaluate
+from jaxembed.core.bounds import Section
 from jaxembed.datasets import Dataset
 from jaxembed.run import Run
 from jaxembed.runs import metrics, workdir
-from jaxembed.types import Section, State
+from jaxembed.types import State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 

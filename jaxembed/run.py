@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from jaxembed import capacity, datasets, encoders, mesh, model, objectives, optim, options, probe, protocol, values
+from jaxembed import capacity, datasets, encoders, mesh, model, objectives, optim, probe, protocol
+from jaxembed.core import bounds, options
+from jaxembed.core.bounds import Count, Fraction, NonNegative, Positive, Section
+from jaxembed.core.errors import InputError
 from jaxembed.datasets import Dataset
-from jaxembed.errors import InputError
-from jaxembed.options import Count, Fraction, NonNegative, Positive
 from jaxembed.protocol import Protocol
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Section, Task
+from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
 
@@ -101,7 +102,7 @@ def check_sections(config: Section) -> None:
     seed = config["seed"]
     # JAX would map a larger seed to a smaller one.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {values.shown(seed)}")
+        raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {bounds.shown(seed)}")
 
 
 def load(config: Section, *, data_dir: str | None) -> Dataset:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from jaxembed import command, files, pictures, vectors
-from jaxembed.errors import InputError
+from jaxembed import command, pictures, vectors
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.vectors import Vectors
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from jaxembed.errors import Stopped
+from jaxembed.core.errors import Stopped
 
 # Slurm warns by SIGUSR1, or what else it is asked to send.
 SAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)

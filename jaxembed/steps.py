@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import chunks, keys, mesh, model
+from jaxembed import chunks, mesh, model
+from jaxembed.core import keys
+from jaxembed.core.keys import Key
 from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
-from jaxembed.types import Batch, Images, Key, Outputs, State
+from jaxembed.types import Batch, Images, Outputs, State
 
 
 @partial(library.compiled, static_argnums=0, donate_argnums=1)

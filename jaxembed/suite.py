@@ -8,11 +8,12 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, files, options, process, rehearsal, report, run
+from jaxembed import commands, process, rehearsal, report, run
 from jaxembed.commands import Job
-from jaxembed.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
+from jaxembed.core import files, options
+from jaxembed.core.bounds import Section
+from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.runs import finished, workdir
-from jaxembed.types import Section
 
 REPORT = "report"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxembed import files
+from jaxembed.core import files
 
 
 def show(record: dict[str, Any], folder: Path) -> None:

@@ -12,15 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
-from jaxembed import evaluate, feed, keys, log, mesh, model, process, signals, steps
+from jaxembed import evaluate, feed, log, mesh, model, process, signals, steps
 from jaxembed.checkpoint import Checkpoints, Saved
+from jaxembed.core import keys
+from jaxembed.core.errors import Diverged, InputError, Stopped
+from jaxembed.core.keys import Key
 from jaxembed.datasets import Dataset
-from jaxembed.errors import Diverged, InputError, Stopped
 from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
-from jaxembed.types import Batch, Key, State
+from jaxembed.types import Batch, State
 
 # The note of a checkpoint that says which images it was trained on.
 DATA = "data"

@@ -6,19 +6,17 @@ Axes: `b` images of a batch, `n` rows after views, `d` embedding, `h w c` the pi
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, UInt8
-from ml_collections import ConfigDict
 
-Key = jax.Array
+from jaxembed.core.keys import Key
+
 Scalar = Float[Array, ""] | float
 Image = Float[Array, "h w c"]
 Images = Float[Array, "n h w c"]
 Augment = Callable[[Key, Image], Image]
 Scores = dict[str, Array]
-Section = Mapping[str, Any] | ConfigDict
 
 
 @runtime_checkable

@@ -23,7 +23,8 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
 
 import jaxembed.run
-from jaxembed import datasets, encoders, objectives, options, train
+from jaxembed import datasets, encoders, objectives, train
+from jaxembed.core import options
 from jaxembed.kernels import speed
 from jaxembed.types import Batch
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxembed import files, sample
+from jaxembed import sample
+from jaxembed.core import files
 from jaxembed.measures import overlap
 from jaxembed.runs import diagnosis, finished
 from jaxembed.runs import sample as samples

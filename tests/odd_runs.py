@@ -6,7 +6,8 @@ import finished_runs
 import numpy as np
 from odd_names import NAMES
 
-from jaxembed import figures, files
+from jaxembed import figures
+from jaxembed.core import files
 from jaxembed.runs import finished, sample
 from jaxembed.runs.finished import Finished
 

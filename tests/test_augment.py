@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from jaxembed import augment
 from jaxembed.augment import colour, occlusion, spatial
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 KEY = jax.random.key(0)
 # Every operation, always on, at values where it changes something.

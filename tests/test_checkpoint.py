@@ -12,7 +12,7 @@ import pytest
 
 from jaxembed import checkpoint, mesh, train
 from jaxembed.checkpoint import Checkpoints
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 NOTES = {"lines": 3}
 

@@ -12,7 +12,7 @@ import jaxembed.run
 from configs import quickstart
 from jaxembed import commands, evaluate, figures, sample, train
 from jaxembed.commands import Job
-from jaxembed.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.core.errors import Diverged, Incomplete, InputError, OutOfMemory
 from jaxembed.figures import style
 
 pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run

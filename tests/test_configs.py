@@ -11,7 +11,8 @@ import pytest
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import datasets, options, steps, suite, train
+from jaxembed import datasets, steps, suite, train
+from jaxembed.core import options
 from jaxembed.types import Batch
 
 CONFIGS = Path(__file__).parents[1] / "configs"

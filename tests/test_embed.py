@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxembed import command, datasets, embed, files, frozen, index, layout, search, vectors
-from jaxembed.errors import InputError
+from jaxembed import command, datasets, embed, frozen, index, layout, search, vectors
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.explore import __main__ as explore
 from jaxembed.vectors import About
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import ENCODERS
 
-from jaxembed import encoders, options
+from jaxembed import encoders
+from jaxembed.core import options
+from jaxembed.core.errors import InputError
 from jaxembed.encoders import cnn
-from jaxembed.errors import InputError
 
 NAMES = options.names(encoders)
 

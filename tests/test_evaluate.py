@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import jaxembed.run
 from jaxembed import evaluate, probe, train
-from jaxembed.errors import Diverged
+from jaxembed.core.errors import Diverged
 from jaxembed.kernels import nearest, rows
 from jaxembed.measures import neighbours
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import jaxembed.run
-from jaxembed import datasets, encoders, evaluate, measures, objectives, options, train
+from jaxembed import datasets, encoders, evaluate, measures, objectives, train
+from jaxembed.core import errors, options
 from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
 from jaxembed.runs.finished import Finished
@@ -44,9 +45,7 @@ def test_an_encoder_is_one_file_whatever_its_class_is_called(add, config, datase
     state = train.fit(run, dataset, tmp_path / "run", seed=0)
     assert evaluate.embed(run, state, dataset.test.images).shape == (21, 6)
     config.objective = {"name": "reconstruct", "augmentation": {}, "corruption": {}}
-    with pytest.raises(
-        jaxembed.errors.InputError, match="needs an encoder with a decoder, one of conv, fc; got 'pooled'"
-    ):
+    with pytest.raises(errors.InputError, match="needs an encoder with a decoder, one of conv, fc; got 'pooled'"):
         jaxembed.run.build(config, dataset)
 
 
@@ -82,10 +81,10 @@ def test_a_dataset_is_one_file_with_options_of_its_own(add):
     loaded = datasets.load(section, data_dir=None, seed=0)
     assert loaded.classes == ("dark", "light")
     assert loaded.train.images.shape == (160, 8, 8, 1)
-    with pytest.raises(jaxembed.errors.InputError, match=r"config\.data\.side must be > 0, got 0"):
+    with pytest.raises(errors.InputError, match=r"config\.data\.side must be > 0, got 0"):
         datasets.load(section | {"side": 0}, data_dir=None, seed=0)
     with pytest.raises(
-        jaxembed.errors.InputError, match=r"has no option 'sides' .did you mean 'side'..; it takes: side, val"
+        errors.InputError, match=r"has no option 'sides' .did you mean 'side'..; it takes: side, val"
     ):
         datasets.load(section | {"sides": 0}, data_dir=None, seed=0)
 

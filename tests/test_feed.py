@@ -9,7 +9,7 @@ import pytest
 
 import jaxembed.run
 from jaxembed import feed, mesh, steps, train
-from jaxembed.errors import Stopped
+from jaxembed.core.errors import Stopped
 from jaxembed.runs import metrics
 from jaxembed.types import Batch, OnDisk
 

@@ -13,7 +13,7 @@ import jaxembed
 from jaxembed import commands, evaluate, pictures, train
 from jaxembed import run as runs
 from jaxembed.commands import Job
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.runs import encoder as encoder_file
 
 

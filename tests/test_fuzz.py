@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import augment, capacity, datasets, encoders, feed, objectives, optim, options, probe, steps, train
-from jaxembed.errors import InputError, OutOfMemory
-from jaxembed.types import Section
+from jaxembed import augment, capacity, datasets, encoders, feed, objectives, optim, probe, steps, train
+from jaxembed.core import options
+from jaxembed.core.bounds import Section
+from jaxembed.core.errors import InputError, OutOfMemory
 
 MORE = int(os.environ.get("FUZZ", "0"))
 # Seconds for an example; compiling takes most of them.

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import launch
-from jaxembed import checkpoint, errors, mesh
+from jaxembed import checkpoint, mesh
+from jaxembed.core import errors
 from jaxembed.runs import finished
 
 ROOT = Path(launch.__file__).parent

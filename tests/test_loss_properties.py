@@ -10,7 +10,8 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 from scipy import special
 
-from jaxembed import collapse, encoders, losses, objectives, options
+from jaxembed import collapse, encoders, losses, objectives
+from jaxembed.core import options
 from jaxembed.types import Batch, Outputs, Task
 
 N, D = 12, 5

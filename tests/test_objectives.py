@@ -7,8 +7,9 @@ import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
-from jaxembed import encoders, losses, mesh, model, objectives, options
-from jaxembed.errors import InputError
+from jaxembed import encoders, losses, mesh, model, objectives
+from jaxembed.core import options
+from jaxembed.core.errors import InputError
 from jaxembed.types import Batch, Outputs, Task
 
 NAMES = options.names(objectives)

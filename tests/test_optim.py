@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from jaxembed import optim
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 COMMON = {"learning_rate": 0.4, "warmup_epochs": 2.0}
 OWN = {

@@ -18,7 +18,8 @@ from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
-from jaxembed import checkpoint, errors, feed, mesh, process, run, steps, train
+from jaxembed import checkpoint, feed, mesh, process, run, steps, train
+from jaxembed.core import errors
 
 SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[1]

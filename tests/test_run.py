@@ -6,7 +6,7 @@ from ml_collections import ConfigDict
 
 from configs import protocols
 from jaxembed import mesh, run
-from jaxembed.errors import InputError, OutOfMemory
+from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.measures import neighbours
 
 MLP = protocols.DIGITS["mlp"]

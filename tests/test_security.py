@@ -14,8 +14,8 @@ from tensorflow_datasets.image_classification.cifar import Cifar10
 
 import jaxembed
 from jaxembed import cache, checkpoint, datasets, frozen, train, vectors
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import download
-from jaxembed.errors import InputError
 from jaxembed.runs import encoder, finished, sample
 
 PACKAGE = Path(jaxembed.__file__).parent

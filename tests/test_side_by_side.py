@@ -10,7 +10,7 @@ import pytest
 
 import jaxembed.run
 from jaxembed import log, train
-from jaxembed.errors import Diverged, Stopped
+from jaxembed.core.errors import Diverged, Stopped
 
 SEEDS = (3, 4)
 

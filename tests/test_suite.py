@@ -10,8 +10,9 @@ import pytest
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import commands, options, process, report, suite
-from jaxembed.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
+from jaxembed import commands, process, report, suite
+from jaxembed.core import options
+from jaxembed.core.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

@@ -17,7 +17,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
 from jaxembed import evaluate, feed, log, mesh, signals, steps, train
-from jaxembed.errors import Diverged, InputError, Stopped
+from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.kernels import winograd
 from jaxembed.runs import metrics
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxembed import commands, report
 from jaxembed.commands import Job
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.runs import finished
 
 CROP = {"crop": {"min_area": 0.5, "max_area": 1.0}}

@@ -16,7 +16,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxembed import checkpoint, feed, keys, mesh, model, process, run, steps, train
+from jaxembed import checkpoint, feed, mesh, model, process, run, steps, train
+from jaxembed.core import keys
 from jaxembed.types import Batch, State
 
 STEPS = 20

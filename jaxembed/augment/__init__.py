@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 
-from jaxembed import options
 from jaxembed.augment import colour, occlusion, spatial
-from jaxembed.errors import InputError
-from jaxembed.types import Augment, Image, Key
+from jaxembed.core import options
+from jaxembed.core.errors import InputError
+from jaxembed.core.keys import Key
+from jaxembed.types import Augment, Image
 
 # In the order in which they run. A new one comes last: the others then draw what they drew before.
 OPERATIONS: dict[str, Callable[..., Image]] = {

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from jaxembed.types import Image, Key
+from jaxembed.core.keys import Key
+from jaxembed.types import Image
 
 Side = Int[Array, ""] | int
 # A share of an image's area.

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxembed.options import NonNegative, Share
-from jaxembed.types import Image, Key, Scalar
+from jaxembed.core.bounds import NonNegative, Share
+from jaxembed.core.keys import Key
+from jaxembed.types import Image, Scalar
 
 # A share of the circle of hues, either way.
 Turn = Annotated[float, "in [0, 0.5]"]

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from jaxembed.augment import boxes
 from jaxembed.augment.boxes import Area
-from jaxembed.options import Positive, Share
-from jaxembed.types import Image, Key
+from jaxembed.core.bounds import Positive, Share
+from jaxembed.core.keys import Key
+from jaxembed.types import Image
 
 
 def erase(key: Key, image: Image, *, p: Share, min_area: Area, max_area: Area) -> Image:

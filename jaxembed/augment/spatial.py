@@ -11,10 +11,11 @@ from jaxtyping import Array, Float
 
 from jaxembed.augment import boxes
 from jaxembed.augment.boxes import Area, Side
-from jaxembed.errors import InputError
+from jaxembed.core.bounds import Count, NonNegative, PositiveFloat, Share
+from jaxembed.core.errors import InputError
+from jaxembed.core.keys import Key
 from jaxembed.kernels.fusion import once
-from jaxembed.options import Count, NonNegative, PositiveFloat, Share
-from jaxembed.types import Image, Key, Scalar
+from jaxembed.types import Image, Scalar
 
 # Singular values below this share of the largest are left out, and with them 2e-6 of the variance.
 NEGLIGIBLE = 1e-3

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from jaxembed import datasets, fingerprint, options
-from jaxembed.errors import InputError
-from jaxembed.options import Portion
-from jaxembed.types import Batch, OnDisk, Published, Section
+from jaxembed import datasets, fingerprint
+from jaxembed.core import options
+from jaxembed.core.bounds import Portion, Section
+from jaxembed.core.errors import InputError
+from jaxembed.types import Batch, OnDisk, Published
 
 # The source of every dataset that has no file of its own.
 OTHERS = "tfds"

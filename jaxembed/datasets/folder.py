@@ -11,9 +11,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tqdm
 
-from jaxembed import cache, datasets, files, pictures
-from jaxembed.errors import InputError
-from jaxembed.options import Portion, Positive
+from jaxembed import cache, datasets, pictures
+from jaxembed.core import files, npz
+from jaxembed.core.bounds import Portion, Positive
+from jaxembed.core.errors import InputError
+from jaxembed.core.npz import Arrays
 from jaxembed.pictures import Shape, Unreadable
 from jaxembed.types import Batch, Published
 
@@ -163,15 +165,15 @@ def _split(listing: Listing, test: float) -> dict[str, np.ndarray]:
     }
 
 
-def _load(listing: Listing, shape: Shape) -> tuple[cache.Arrays, list[Unreadable]]:
+def _load(listing: Listing, shape: Shape) -> tuple[Arrays, list[Unreadable]]:
     """Decode the pictures or read the cache: (`images` [m, h, w, c] and their `rows`, the unreadable files)."""
     title = f"{listing.root.resolve().name}-{shape.height}x{shape.channels}"
     stem = cache.user_stem(f"folder-{title}", listing.root)
 
-    def check(arrays: cache.Arrays) -> None:
-        cache.require(arrays, images=("uint8", (None, *shape)), bad=("str", (None,)))
+    def check(arrays: Arrays) -> None:
+        npz.require(arrays, images=("uint8", (None, *shape)), bad=("str", (None,)))
         n, bad = len(arrays["images"]), len(arrays["bad"])
-        cache.require(arrays, rows=("int64", (n,)), reasons=("str", (bad,)))
+        npz.require(arrays, rows=("int64", (n,)), reasons=("str", (bad,)))
         rows = arrays["rows"]
         if n + bad != len(listing.names) or (np.diff(rows, prepend=-1, append=len(listing.names)) < 1).any():
             raise ValueError(f"it holds {n} of {len(listing.names)} pictures, or others")
@@ -192,7 +194,7 @@ def _key(listing: Listing) -> str:
     return digest.hexdigest()[:16]
 
 
-def _decode(listing: Listing, shape: Shape) -> cache.Arrays:
+def _decode(listing: Listing, shape: Shape) -> Arrays:
     images, rows, unreadable = np.empty((len(listing.names), *shape), np.uint8), [], []
     paths = (listing.root / name for name in listing.names)
     bar = tqdm.tqdm(

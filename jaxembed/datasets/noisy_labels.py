@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxembed import datasets
-from jaxembed.errors import InputError
-from jaxembed.options import Count, Share
-from jaxembed.types import Published, Section
+from jaxembed.core.bounds import Count, Section, Share
+from jaxembed.core.errors import InputError
+from jaxembed.types import Published
 
 # The class that each class is taken for.
 Classes = Annotated[tuple[int, ...], ">= 0", "at most 65536 long"]

@@ -4,9 +4,10 @@ import os
 import re
 from pathlib import Path
 
-from jaxembed import datasets, files, options
+from jaxembed import datasets
+from jaxembed.core import files, options
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import description, records
-from jaxembed.errors import InputError
 from jaxembed.types import Published
 
 

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxembed import command, files
-from jaxembed.errors import InputError
+from jaxembed import command
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.runs import diagnosis, identity
 from jaxembed.runs.diagnosis import KINDS, Diagnosis
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from flax import linen as nn
 
-from jaxembed import encoders, options
+from jaxembed import encoders
+from jaxembed.core import options
 
 
 def make(section: Any) -> nn.Module:

@@ -9,9 +9,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.errors import InputError
+from jaxembed.core.bounds import Depth, Fraction, Width, Widths
+from jaxembed.core.errors import InputError
 from jaxembed.kernels import convolution
-from jaxembed.options import Depth, Fraction, Width, Widths
 from jaxembed.types import Images
 
 Stem = Literal["pooled", "strided", "whitened"]

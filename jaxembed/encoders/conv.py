@@ -7,9 +7,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.errors import InputError
+from jaxembed.core.bounds import Depth, SomeWidths, Width, Widths
+from jaxembed.core.errors import InputError
 from jaxembed.kernels import convolution, norm
-from jaxembed.options import Depth, SomeWidths, Width, Widths
 from jaxembed.types import Images
 
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.options import Fraction, Width, Widths
+from jaxembed.core.bounds import Fraction, Width, Widths
 from jaxembed.types import Images
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from jaxembed.core.bounds import Width
 from jaxembed.kernels import convolution, norm
-from jaxembed.options import Width
 from jaxembed.types import Images
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxembed import command, vectors
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.vectors import SUFFIXES, Spool, Vectors
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 from PIL import Image
 
-from jaxembed import files, layout, pictures
-from jaxembed.errors import JaxembedError
+from jaxembed import layout, pictures
+from jaxembed.core import files
+from jaxembed.core.errors import JaxembedError
 from jaxembed.figures import style
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.index import Approximate, Exact, Neighbours

@@ -16,7 +16,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
 from jaxembed import index
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.explore.page import Page
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.originals import Originals

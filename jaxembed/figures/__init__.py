@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxembed import files
-from jaxembed.errors import Incomplete
+from jaxembed.core import files
+from jaxembed.core.errors import Incomplete
 from jaxembed.figures import findings, names, plots, style
 from jaxembed.measures import few
 from jaxembed.runs import metrics

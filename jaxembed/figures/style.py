@@ -13,7 +13,7 @@ from adjustText import adjust_text
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from jaxembed import files
+from jaxembed.core import files
 from jaxembed.figures import fonts
 
 # Petroff 2021 (arXiv:2107.02270): ten colours told apart with any colour vision.

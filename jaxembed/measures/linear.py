@@ -22,7 +22,7 @@ COLUMNS = (
 
 def fit(train: Rows, *, linear: Any) -> Measure:
     """Train the probe; `linear` are its settings, a `probe.Settings`."""
-    from jaxembed import keys  # here, because it imports jax
+    from jaxembed.core import keys  # here, because it imports jax
 
     key, _ = keys.probes()
     return accuracy(key, train, settings=linear, name="linear")

@@ -21,7 +21,7 @@ COLUMNS = (
 
 def fit(train: Rows, *, mlp: Any) -> Measure:
     """Train the probe; `mlp` are its settings, a `probe.Settings`."""
-    from jaxembed import keys  # here, because it imports jax
+    from jaxembed.core import keys  # here, because it imports jax
 
     _, key = keys.probes()
     return probes.accuracy(key, train, settings=mlp, name="mlp")

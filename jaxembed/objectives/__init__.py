@@ -10,9 +10,12 @@ from typing import Any
 
 import jax
 
-from jaxembed import augment, objectives, options
-from jaxembed.errors import InputError
-from jaxembed.types import Augment, Batch, Images, Key, Objective, Section, Task
+from jaxembed import augment, objectives
+from jaxembed.core import options
+from jaxembed.core.bounds import Section
+from jaxembed.core.errors import InputError
+from jaxembed.core.keys import Key
+from jaxembed.types import Augment, Batch, Images, Objective, Task
 
 
 def make(section: Any, task: Task) -> Objective:

@@ -9,9 +9,9 @@ from itertools import product
 import jax.numpy as jnp
 
 from jaxembed import losses, model, objectives
-from jaxembed.errors import InputError
-from jaxembed.options import Count, Fraction, Widths
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Section, Task
+from jaxembed.core.bounds import Count, Fraction, Section, Widths
+from jaxembed.core.errors import InputError
+from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(
     hidden=(8,), dropout=0.1, smoothing=0.0, mirrored=False, shifted=0, augmentation=dict(flip=dict(p=0.5))

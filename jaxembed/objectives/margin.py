@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxembed import collapse, losses, model, objectives
-from jaxembed.options import PositiveFloat, Widths
-from jaxembed.types import Batch, Objective, Outputs, Scores, Section, Task
+from jaxembed.core.bounds import PositiveFloat, Section, Widths
+from jaxembed.types import Batch, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(margin=1.0, projection=(), augmentation=dict(erase=dict(p=0.5, min_area=0.1, max_area=0.3)))
 

@@ -8,8 +8,9 @@ from functools import partial
 import jax.numpy as jnp
 
 from jaxembed import augment, collapse, losses, mesh, model, objectives
-from jaxembed.options import Count, PositiveFloat, Widths
-from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
+from jaxembed.core.bounds import Count, PositiveFloat, Section, Widths
+from jaxembed.core.keys import Key
+from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(temperature=0.5, projection=(8, 4), augmentation=dict(crop=dict(min_area=0.5, max_area=1.0)))
 # Where `tile` is 0, the plain form may take this share of a device's memory for its copies of the [n, n] matrix:

@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxembed import augment, collapse, encoders, losses, objectives
-from jaxembed.errors import InputError
+from jaxembed.core.bounds import Section
+from jaxembed.core.errors import InputError
+from jaxembed.core.keys import Key
 from jaxembed.kernels.fusion import once
-from jaxembed.types import Batch, Images, Key, Objective, Outputs, Scores, Section, Task
+from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(augmentation=dict(), corruption=dict(noise=dict(deviation=0.1)))
 

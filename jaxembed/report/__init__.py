@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.runs.finished import Finished
 
 

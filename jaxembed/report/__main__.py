@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxembed import command, files, report
-from jaxembed.errors import InputError
+from jaxembed import command, report
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.report import experiments
 from jaxembed.runs import finished
 from jaxembed.runs.finished import Finished

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from jaxembed import files
+from jaxembed.core import files
 from jaxembed.figures import names
 from jaxembed.report import findings, suspects, tables, transfer
 from jaxembed.report.comparison import Picture

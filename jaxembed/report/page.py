@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from jaxembed import figures, files, summary
+from jaxembed import figures, summary
+from jaxembed.core import files
 from jaxembed.figures import names
 from jaxembed.report import findings, interactive, suspects, tables, transfer, webp
 from jaxembed.report.comparison import Picture

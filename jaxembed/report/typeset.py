@@ -17,7 +17,7 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
-from jaxembed import files
+from jaxembed.core import files
 from jaxembed.figures import fonts, names, style
 from jaxembed.report.comparison import Picture
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
-from jaxembed import cache, files
-from jaxembed.errors import InputError
+from jaxembed.core import files, npz
+from jaxembed.core.errors import InputError
 
 FILE = "diagnosis.npz"
 # In a run's folder, where its tables are as CSV files, <table>.csv.
@@ -118,7 +118,7 @@ def read(folder: Path) -> Diagnosis | None:
     try:
         with np.load(file, allow_pickle=False) as opened:
             arrays = dict(opened)
-        cache.require(arrays, classes=("str", (None,)), examined=("int64", (2,)))
+        npz.require(arrays, classes=("str", (None,)), examined=("int64", (2,)))
         tables = {name: _table(arrays, name) for name in KINDS if f"{name}/names" in arrays}
         examined, total = arrays["examined"].tolist()
         return Diagnosis(arrays["classes"], (examined, total), tables)
@@ -158,7 +158,7 @@ def _table(arrays: Mapping[str, np.ndarray], name: str) -> Table:
     m, i = len(own["names"]), kind.images
     wanted = {f"scores/{score}": ("float32", (m,)) for score in kind.scores}
     wanted |= {"proposed": ("int64", (m,))} if "proposed" in own else {}
-    cache.require(own, names=("str", (m, i)), labels=("int64", (m, i)), **wanted)
+    npz.require(own, names=("str", (m, i)), labels=("int64", (m, i)), **wanted)
     images = own.get("images")
     if images is not None and (
         images.dtype != np.uint8 or images.ndim != 5 or images.shape[1] != i or not 0 < len(images) <= m

@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import safetensors.numpy
 
-from jaxembed import files
-from jaxembed.errors import InputError
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.pictures import Shape
 
 FILE = "encoder.safetensors"

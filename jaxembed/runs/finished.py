@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxembed import files
-from jaxembed.errors import InputError
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.runs import diagnosis, identity, kinds, metrics, sample, workdir
 from jaxembed.runs.diagnosis import Diagnosis
 from jaxembed.runs.metrics import Line

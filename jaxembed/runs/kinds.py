@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 # Larger numbers are damage: no measurement comes near, and arithmetic with them would overflow.
 LARGEST = 1e30

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from jaxembed import files
+from jaxembed.core import files
 
 Line = dict[str, Any]
 ALWAYS = ("step", "epoch", "seconds")

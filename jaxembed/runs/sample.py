@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
-from jaxembed import files
-from jaxembed.errors import InputError
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 
 FILE = "sample.npz"
 # Classes of a confusion matrix at most: with more it is too large for a file of examples, and for a figure.

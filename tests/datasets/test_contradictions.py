@@ -10,8 +10,8 @@ import pytest
 from absl import logging
 from PIL import Image
 
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import records
-from jaxembed.errors import InputError
 from jaxembed.types import OnDisk
 
 LIMITS = {"memory": float("inf"), "disk": 0.0}

@@ -11,9 +11,10 @@ import tensorflow_datasets as tfds
 from absl import logging
 from sklearn.datasets import load_digits
 
-from jaxembed import cache, datasets, files
+from jaxembed import cache, datasets
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import records
-from jaxembed.errors import InputError
 
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "unset").expanduser().resolve()
 IMAGE, KIND = tfds.features.Image(shape=(5, 7, 3)), tfds.features.ClassLabel(names=["ash", "beech", "cedar"])

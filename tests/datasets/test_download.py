@@ -13,8 +13,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from jaxembed import datasets
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import download
-from jaxembed.errors import InputError
 
 CLASSES = {
     "mnist": tuple("0123456789"),

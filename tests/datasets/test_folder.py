@@ -10,7 +10,7 @@ from absl import logging
 from PIL import Image
 
 from jaxembed import datasets, pictures
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.pictures import Shape
 
 RANDOM = np.random.default_rng(0)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxembed import datasets
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.types import OnDisk
 
 MORE = int(os.environ.get("FUZZ", "0"))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxembed import datasets
+from jaxembed.core.errors import InputError
 from jaxembed.datasets import noisy_labels
-from jaxembed.errors import InputError
 
 LABELS = np.random.default_rng(0).integers(0, 4, 1000).astype(np.int32)
 

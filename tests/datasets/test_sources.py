@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-from jaxembed import datasets, options
+from jaxembed import datasets
+from jaxembed.core import options
 from jaxembed.types import Published
 
 

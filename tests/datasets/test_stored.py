@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from jaxembed import datasets
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import ahead, lossless, records
-from jaxembed.errors import InputError
 from jaxembed.types import Batch, OnDisk, Published
 
 

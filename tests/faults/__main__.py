@@ -4,7 +4,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from jaxembed import files
+from jaxembed.core import files
 from tests.faults import damage, disk, kills
 
 FAULTS = {"kills": kills.inject, "damage": damage.inject, "disk": disk.inject}

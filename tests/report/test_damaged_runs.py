@@ -22,7 +22,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.report import __main__ as command
 from jaxembed.runs import finished
 from jaxembed.runs.sample import FILE, Sample

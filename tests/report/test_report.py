@@ -13,7 +13,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from jaxembed import files, measures, report
+from jaxembed import measures, report
+from jaxembed.core import files
 from jaxembed.figures import style
 from jaxembed.measures import Column
 from jaxembed.report import __main__ as command

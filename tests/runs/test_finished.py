@@ -10,7 +10,7 @@ import finished_runs
 import numpy as np
 import pytest
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.runs import finished, metrics, sample
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxembed import files
+from jaxembed.core import files
 from jaxembed.runs import metrics
 
 

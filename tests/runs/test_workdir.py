@@ -7,7 +7,7 @@ import os
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 from jaxembed.runs import workdir
 
 CONFIG = ConfigDict({"seed": 0, "encoder": {"latent": 16}, "train": {"epochs": 2, "log_every": 5}})

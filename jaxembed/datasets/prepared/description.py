@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed import files
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared.examples import Examples
-from jaxembed.errors import InputError
 from jaxembed.pictures import MODES
 
 SPLITS = ("train", "test")

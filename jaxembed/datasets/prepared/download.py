@@ -26,8 +26,8 @@ from PIL import Image
 from tensorflow_datasets.core.download import download_manager, downloader
 from tensorflow_datasets.image_classification import cifar, mnist
 
-from jaxembed import files
-from jaxembed.errors import InputError
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
 
 _Examples = Iterator[tuple[int, dict[str, Any]]]
 _Arrays = tuple[np.ndarray, np.ndarray]

@@ -9,6 +9,8 @@ import numpy as np
 import tqdm
 
 from jaxembed import cache, fingerprint
+from jaxembed.core import npz
+from jaxembed.core.npz import Arrays
 from jaxembed.datasets.prepared import description, stored
 from jaxembed.datasets.prepared.description import SPLITS, Description
 from jaxembed.datasets.prepared.examples import Example, Examples
@@ -68,7 +70,7 @@ def _in_records(name: str, folder: Path, key: str) -> Published:
         shape, classes = described.shape, described.classes
         images = Stored(described.train, shape, np.arange(len(described.train)), name=name, folder=folder)
 
-        def decode_all() -> cache.Arrays:
+        def decode_all() -> Arrays:
             labels, test = _labels(described), _decode_split(described.test, described)
             sha256 = np.array(fingerprint.of(Published(classes, Batch(images, labels), test)))
             return {
@@ -78,10 +80,10 @@ def _in_records(name: str, folder: Path, key: str) -> Published:
                 "sha256": sha256,
             }
 
-        def check(arrays: cache.Arrays) -> None:
+        def check(arrays: Arrays) -> None:
             n, m = len(described.train), len(described.test)
-            cache.require(arrays, train_labels=("int32", (n,)), sha256=("str", ()))
-            cache.require(arrays, test_images=("uint8", (m, *shape)), test_labels=("int32", (m,)))
+            npz.require(arrays, train_labels=("int32", (n,)), sha256=("str", ()))
+            npz.require(arrays, test_images=("uint8", (m, *shape)), test_labels=("int32", (m,)))
             _check_labels(arrays, len(classes))
 
         stems = _stems(name, folder, "_labels")
@@ -105,7 +107,7 @@ def _key(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _arrays(splits: Published) -> cache.Arrays:
+def _arrays(splits: Published) -> Arrays:
     return {
         "classes": np.array(splits.classes),
         "train_images": splits.train.images,
@@ -115,17 +117,17 @@ def _arrays(splits: Published) -> cache.Arrays:
     }
 
 
-def _check(arrays: cache.Arrays) -> None:
-    cache.require(arrays, classes=("str", (None,)), train_images=("uint8", (None,) * 4))
+def _check(arrays: Arrays) -> None:
+    npz.require(arrays, classes=("str", (None,)), train_images=("uint8", (None,) * 4))
     n, *shape = arrays["train_images"].shape
-    cache.require(arrays, train_labels=("int32", (n,)), test_images=("uint8", (None, *shape)))
-    cache.require(arrays, test_labels=("int32", (len(arrays["test_images"]),)))
+    npz.require(arrays, train_labels=("int32", (n,)), test_images=("uint8", (None, *shape)))
+    npz.require(arrays, test_labels=("int32", (len(arrays["test_images"]),)))
     if not n or not len(arrays["test_images"]) or shape[-1] not in MODES:
         raise ValueError(f"it holds {n} and {len(arrays['test_images'])} images of shape {tuple(shape)}")
     _check_labels(arrays, len(arrays["classes"]))
 
 
-def _check_labels(arrays: cache.Arrays, classes: int) -> None:
+def _check_labels(arrays: Arrays, classes: int) -> None:
     for labels in (arrays[f"{split}_labels"] for split in SPLITS):
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"labels must be in 0..{classes - 1}, got {labels.min()} to {labels.max()}")

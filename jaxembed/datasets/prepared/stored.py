@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared.examples import Examples
-from jaxembed.errors import InputError
 
 # Records that a thread reads at a time: a read has a fixed cost, but one batch should have work for all cores.
 _READ_AT_ONCE = 32

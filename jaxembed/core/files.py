@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from jaxembed.errors import InputError
+from jaxembed.core.errors import InputError
 
 # Characters of a message.
 LONGEST = 2000

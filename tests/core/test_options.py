@@ -6,22 +6,24 @@ from typing import Annotated, Literal
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import encoders, options
-from jaxembed.errors import InputError
+from jaxembed import encoders
+from jaxembed.core import options
+from jaxembed.core.bounds import Fraction, Positive, PositiveFloat, SomeWidths
+from jaxembed.core.errors import InputError
 
 
 def make(
     *,
-    count: options.Positive,
-    share: options.Fraction,
+    count: Positive,
+    share: Fraction,
     kind: Literal["a", "b"],
     depth: Literal[18, 34],
-    widths: options.SomeWidths,
+    widths: SomeWidths,
     scale: Annotated[float, "in (0, 2]"],
     flag: bool,
     plain: int = 0,
     real: float = 0.0,
-    positive: options.PositiveFloat = 1.0,
+    positive: PositiveFloat = 1.0,
 ):
     return count, share, kind, depth, widths, scale, flag
 

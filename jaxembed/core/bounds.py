@@ -1,16 +1,33 @@
-"""Values: what a type and its bounds let a value of a config be, and a value as text for an error."""
+"""Bounds: what a type and its bounds let a value of a config be, and a value as text for an error."""
 
 import math
 import operator
 import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from ml_collections import ConfigDict
 
-from jaxembed.errors import InputError
-from jaxembed.types import Section
+from jaxembed.core.errors import InputError
+
+# Annotations of options: a type and, in words that an error repeats, bounds of the number or of each in a tuple.
+# They have an upper end as well: Python's numbers have none, and JAX counts in 32 bits.
+Positive = Annotated[int, "> 0", "<= 2147483647"]
+Count = Annotated[int, ">= 0", "<= 2147483647"]
+# The square of a number between these is one that float32 has.
+PositiveFloat = Annotated[float, "> 0", "in [1e-12, 1e9]"]
+NonNegative = Annotated[float, ">= 0", "<= 1e9"]
+Share = Annotated[float, "in [0, 1]"]
+Fraction = Annotated[float, "in [0, 1)"]
+# A share of something if below 1, else a whole number of it.
+Portion = Annotated[float, ">= 0", "<= 2147483647", "below 1 or whole"]
+# Of a layer; and how often a layer is repeated, which takes longer to compile each time.
+Width = Annotated[int, "> 0", "<= 65536"]
+Depth = Annotated[int, "> 0", "<= 64"]
+Widths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long"]
+SomeWidths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long", "not empty"]
+Section = Mapping[str, Any] | ConfigDict
 
 # Whatever an annotation says, JAX has no numbers beyond these.
 _FITTING = {int: "in [-2147483648, 2147483647]", float: "in [-3.4e+38, 3.4e+38]"}

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from jaxembed import keys
+from jaxembed.core import keys
 
 
 def data(key) -> tuple[int, ...]:

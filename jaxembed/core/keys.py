@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 from jaxtyping import ArrayLike, Int
 
-from jaxembed.types import Key
+Key = jax.Array
 
 
 class Keys(NamedTuple):

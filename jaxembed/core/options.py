@@ -13,25 +13,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from ml_collections import ConfigDict
 
-from jaxembed import values
-from jaxembed.errors import InputError
-
-# Annotations of options: a type and, in words that an error repeats, bounds of the number or of each in a tuple.
-# They have an upper end as well: Python's numbers have none, and JAX counts in 32 bits.
-Positive = Annotated[int, "> 0", "<= 2147483647"]
-Count = Annotated[int, ">= 0", "<= 2147483647"]
-# The square of a number between these is one that float32 has.
-PositiveFloat = Annotated[float, "> 0", "in [1e-12, 1e9]"]
-NonNegative = Annotated[float, ">= 0", "<= 1e9"]
-Share = Annotated[float, "in [0, 1]"]
-Fraction = Annotated[float, "in [0, 1)"]
-# A share of something if below 1, else a whole number of it.
-Portion = Annotated[float, ">= 0", "<= 2147483647", "below 1 or whole"]
-# Of a layer; and how often a layer is repeated, which takes longer to compile each time.
-Width = Annotated[int, "> 0", "<= 65536"]
-Depth = Annotated[int, "> 0", "<= 64"]
-Widths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long"]
-SomeWidths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long", "not empty"]
+from jaxembed.core import bounds
+from jaxembed.core.errors import InputError
 
 
 def names(package: ModuleType) -> tuple[str, ...]:
@@ -50,13 +33,13 @@ def choose(name: Any, known: Iterable[Hashable], *, what: str) -> None:
     known = tuple(known)
     # 18.0 equals 18, and True equals 1, but neither is what was meant.
     if not any(type(name) is type(each) and name == each for each in known):
-        raise InputError(f"{what} must be one of {_listed(known)}; got {values.shown(name)}{nearest(name, known)}")
+        raise InputError(f"{what} must be one of {_listed(known)}; got {bounds.shown(name)}{nearest(name, known)}")
 
 
 def section(value: Any, *, what: str) -> dict[str, Any]:
     """Return a config section as a dict; InputError if it is a plain value."""
     if not isinstance(value, Mapping | ConfigDict):
-        raise InputError(f"{what} must be a section, got {values.shown(value)}")
+        raise InputError(f"{what} must be a section, got {bounds.shown(value)}")
     return dict(value)
 
 
@@ -66,7 +49,7 @@ def named(value: Any, *, what: str) -> tuple[str, dict[str, Any]]:
     if "name" not in options:
         raise InputError(f"{what} lacks a name; got {_listed(options) or 'nothing'}")
     if not isinstance(options["name"], str):
-        raise InputError(f"{what}.name must be text, got {values.shown(options['name'])}")
+        raise InputError(f"{what}.name must be text, got {bounds.shown(options['name'])}")
     return options.pop("name"), options
 
 
@@ -101,13 +84,13 @@ def divide(value: Any, *functions: Callable[..., Any], what: str) -> list[dict[s
     }
     if not isinstance(value, Mapping | ConfigDict):
         raise InputError(
-            f"{what} must be a section with {', '.join(known) or 'no options'}; got {values.shown(value)}"
+            f"{what} must be a section with {', '.join(known) or 'no options'}; got {bounds.shown(value)}"
         )
     options = dict(value)
     for name in options:
         if name not in known:
             taken = ", ".join(known) or "none"
-            raise InputError(f"{what} has no option {values.shown(name)}{nearest(name, known)}; it takes: {taken}")
+            raise InputError(f"{what} has no option {bounds.shown(name)}{nearest(name, known)}; it takes: {taken}")
     if missing := [name for name in known if name not in options and name not in optional]:
         raise InputError(f"{what} lacks {', '.join(missing)}; got {_listed(options) or 'nothing'}")
     checked = {name: _checked(option, known[name], what=f"{what}.{name}") for name, option in options.items()}
@@ -121,7 +104,7 @@ def nearest(name: Any, known: Iterable[Hashable]) -> str:
 
 
 def _text(name: Any) -> str:
-    return name if isinstance(name, str) else values.shown(name)
+    return name if isinstance(name, str) else bounds.shown(name)
 
 
 def _listed(names: Iterable[Any]) -> str:
@@ -136,7 +119,7 @@ def _keywords(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 def _checked(value: Any, annotation: Any, *, what: str) -> Any:
     """Return a value that fits its annotation: the same one, or as a float what may be a whole number."""
-    kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    kind, *limits = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     if get_origin(kind) is Literal:
         choose(value, get_args(kind), what=what)
-    return values.check(value, kind, bounds, what=what)
+    return bounds.check(value, kind, limits, what=what)
