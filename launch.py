@@ -18,7 +18,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxembed import command, pages, streams
+from jaxembed.cli import command, hugepages, streams
 from jaxembed.core import files
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
@@ -50,22 +50,24 @@ flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed import checkpoint, mesh, process, signals
+    from jaxembed import checkpoint
+    from jaxembed.cli import signals
     from jaxembed.core import errors
+    from jaxembed.devices import mesh, processes
 
     checkpoint.hush()
     try:
-        process.start(FLAGS.distributed)
+        processes.start(FLAGS.distributed)
         # While it trains, a run saves its state first.
-        signals.handle_all(lambda number, _: process.end(_line(INTERRUPTED), status=128 + number))
+        signals.handle_all(lambda number, _: processes.end(_line(INTERRUPTED), status=128 + number))
         mesh.check_devices()
         _suite() if _is_suite() else _run()
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
         together = isinstance(error, errors.Stopped | errors.Diverged)
-        process.end(_line(text), status=errors.status(error), together=together)
+        processes.end(_line(text), status=errors.status(error), together=together)
     except Exception as error:
-        process.unexpected(error)
+        processes.unexpected(error)
 
 
 def _run() -> None:
@@ -183,7 +185,7 @@ def _line(text: str) -> str:
 
 
 if __name__ == "__main__":
-    pages.huge()
+    hugepages.ask()
     command.prepare()
     streams.outlive()
     try:

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxembed import datasets, frozen, pictures, result
+from jaxembed import datasets, frozen, pictures
 from jaxembed.core import files
 from jaxembed.datasets import noisy_labels
+from jaxembed.devices import mesh
 from jaxembed.doctor import duplicates, labels
 from jaxembed.kernels import nearest, pairs
 from jaxembed.runs import identity
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     published = datasets.published({"name": options.dataset}, data_dir=None, resident=float("inf"), what="dataset")
-    record = {"dataset": options.dataset, "device": result.device(), "copies": {}, "labels": {}, "runs": []}
+    record = {"dataset": options.dataset, "device": mesh.described(), "copies": {}, "labels": {}, "runs": []}
     for name, kind, draw, embed, distance, about in _subjects(options.dataset, options.runs):
         if about:
             record["runs"].append(about)

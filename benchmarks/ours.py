@@ -6,8 +6,9 @@ from typing import Any
 import jax
 
 import jaxembed.run
-from jaxembed import feed, mesh, steps, train
+from jaxembed import feed, steps, train
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh
 
 
 class Trainer:

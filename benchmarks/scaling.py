@@ -31,7 +31,8 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 import jax
 
 import jaxembed.run
-from jaxembed import process, steps
+from jaxembed import steps
+from jaxembed.devices import processes
 from jaxembed.kernels import convolution, library
 
 from . import ours
@@ -92,12 +93,12 @@ def clock(widths: str, repeats: int) -> list[dict[str, Any]]:
     for each in started:
         each.wait()
     return [
-        {"processes": processes, "devices_each": devices, "step_ms": min(times), "repeats_step_ms": times}
-        for (processes, devices), _, times in settings
+        {"processes": count, "devices_each": devices, "step_ms": min(times), "repeats_step_ms": times}
+        for (count, devices), _, times in settings
     ]
 
 
-def start(processes: int, devices: int, widths: str) -> list[subprocess.Popen]:
+def start(count: int, devices: int, widths: str) -> list[subprocess.Popen]:
     """Start the workers of a setting, and let them take their first steps, which compile."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -105,7 +106,7 @@ def start(processes: int, devices: int, widths: str) -> list[subprocess.Popen]:
     command = [sys.executable, "-m", "benchmarks.scaling", "--worker"]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     options["env"] = os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)}
-    ways = [f"{address},{processes},{index}" for index in range(processes)] if processes > 1 else ["off"]
+    ways = [f"{address},{count},{index}" for index in range(count)] if count > 1 else ["off"]
     workers = [subprocess.Popen([*command, way, widths], **options) for way in ways]
     step_ms(workers)
     return workers
@@ -120,7 +121,7 @@ def step_ms(workers: list[subprocess.Popen]) -> float:
 
 def work(way: str, widths: str) -> None:
     """Take a step for each line of standard input, and print its milliseconds."""
-    process.start(way)
+    processes.start(way)
     timed = trainer("simclr_mnist", widths)
     timed.steps(1)
     for _ in sys.stdin:

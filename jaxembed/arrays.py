@@ -9,10 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxembed import mesh, vectors
+from jaxembed import vectors
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
+from jaxembed.devices import mesh
 from jaxembed.vectors import About
 
 SPLITS = ("train", "validation", "test")

@@ -8,8 +8,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import mesh
 from jaxembed.core.errors import InputError, OutOfMemory
+from jaxembed.devices import mesh
 
 MOST_STEPS = 2**31 - 1
 

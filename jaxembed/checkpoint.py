@@ -18,8 +18,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from jaxembed import process
 from jaxembed.core.errors import InputError
+from jaxembed.devices import processes
 from jaxembed.types import State
 
 # The number of newest checkpoints to keep: two, in case the last one turns out to be damaged.
@@ -95,9 +95,9 @@ class Checkpoints:
             reasons = ", ".join(f"{found}: {reason}" for found, reason in failed.items())
             problem = f"no checkpoint in {self.folder} can be restored ({reasons})"
             raise InputError(f"{problem}; train again with a different --workdir")
-        with process.first_goes_ahead():
+        with processes.first_goes_ahead():
             for damaged, reason in failed.items():
-                if process.is_first():
+                if processes.is_first():
                     self._set_aside(damaged, reason)
         if failed:
             # The manager remembers its steps, and would skip a new save of one of them as already done.

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxembed import mesh
 from jaxembed.core.keys import Key
+from jaxembed.devices import mesh
 from jaxembed.types import Images, Outputs
 
 # (parameters, rows, key of the dropout) -> (outputs, statistics of BatchNorm)

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import doctor, process, rehearsal, result, run, sample, summary
+from jaxembed import doctor, rehearsal, result, run, sample
 from jaxembed import evaluate as evaluation
 from jaxembed import train as training
+from jaxembed.cli import summary
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete, InputError, OutOfMemory, Stopped
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh, processes
 from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
 from jaxembed.run import Run
@@ -132,7 +134,7 @@ def redraw(job: Job) -> None:
       InputError: if a file of the run is missing or damaged.
       Incomplete: if figures cannot be drawn.
     """
-    if process.is_first():
+    if processes.is_first():
         _draw(finished.read(job.folder), again=False)
 
 
@@ -171,19 +173,19 @@ def _held(job: Job) -> Iterator[None]:
     """Check the config against the run's folder, and hold that for this process."""
     run.check_sections(job.config)
     with contextlib.ExitStack() as held, _in_memory():
-        with process.first_goes_ahead():
-            if process.is_first():
+        with processes.first_goes_ahead():
+            if processes.is_first():
                 held.enter_context(workdir.opened(job.folder))
             workdir.check(job.config, job.folder)
         yield
 
 
 def _built(job: Job) -> tuple[Dataset, Run]:
-    with process.first_goes_ahead():  # and prepares the dataset
+    with processes.first_goes_ahead():  # and prepares the dataset
         dataset = run.load(job.config, data_dir=job.data_dir)
     parts = run.build(job.config, dataset)
     names = " × ".join((dataset.name, job.config.encoder.name, job.config.objective.name))
-    print(f"{job.name}: {names}, on {result.device()}")
+    print(f"{job.name}: {names}, on {mesh.described()}")
     print(_described(dataset))
     return dataset, parts
 
@@ -214,7 +216,7 @@ def _fit(job: Job) -> tuple[Run, Dataset, State]:
 
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
     options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
-    if not process.is_first():
+    if not processes.is_first():
         return training.fit(parts, dataset, job.folder, **options)
     workdir.write_config(job.config, job.folder)
     with ThreadPoolExecutor(max_workers=1) as thread:
@@ -227,7 +229,7 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sample.take(parts, state, dataset, evaluated)
     measured = evaluated.metrics | sampled
-    if not process.is_first():
+    if not processes.is_first():
         return
     record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
@@ -283,4 +285,4 @@ def _in_memory() -> Iterator[None]:
         if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in reason:
             raise
         smaller = "try a smaller config.train.batch_size or config.encoder, with a different --workdir"
-        raise OutOfMemory(f"out of memory on {result.device()}: {reason}; {smaller}") from error
+        raise OutOfMemory(f"out of memory on {mesh.described()}: {reason}; {smaller}") from error

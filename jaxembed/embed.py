@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import tqdm
 
-from jaxembed import command, vectors
+from jaxembed import vectors
+from jaxembed.cli import command
 from jaxembed.core.errors import InputError
 from jaxembed.vectors import About, Spool, Vectors
 

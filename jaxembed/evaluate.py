@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxembed import measures, mesh, model
+from jaxembed import measures, model
 from jaxembed.core import keys
 from jaxembed.core.errors import Diverged
 from jaxembed.core.keys import Key
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh
 from jaxembed.kernels import library, pairs, rows
 from jaxembed.measures import Rows, neighbours, rank
 from jaxembed.protocol import Protocol

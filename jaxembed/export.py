@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxembed import command
+from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 

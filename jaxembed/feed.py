@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import mesh
 from jaxembed.core import keys
 from jaxembed.core.keys import Key
 from jaxembed.datasets.prepared import ahead
+from jaxembed.devices import mesh
 from jaxembed.run import Run
 from jaxembed.types import Batch, OnDisk
 

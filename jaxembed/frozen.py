@@ -14,10 +14,11 @@ from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from jaxembed import encoders, mesh, model, pictures
+from jaxembed import encoders, model, pictures
 from jaxembed.core import files, options
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh
 from jaxembed.kernels import library, pairs, rows
 from jaxembed.pictures import Pixels
 from jaxembed.runs import encoder as encoder_file

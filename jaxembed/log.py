@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import jax
 from absl import logging
 
-from jaxembed import process
 from jaxembed.core.errors import Diverged
+from jaxembed.devices import processes
 from jaxembed.kernels.speed import Speed
 from jaxembed.progress import Progress
 from jaxembed.run import Run
@@ -70,11 +70,11 @@ class Log:
                 "%s: %d of the %d lines up to step %d are missing", self.file, missing, before + missing, step
             )
         self.count = len(lines)
-        if process.is_first():
+        if processes.is_first():
             metrics.write(self.file, lines)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
         self.together = {"together": together} if together > 1 else {}
-        self.board = _board(folder, step) if tensorboard and process.is_first() else None
+        self.board = _board(folder, step) if tensorboard and processes.is_first() else None
         self.progress = Progress(epochs=run.training.epochs, steps_per_epoch=run.steps_per_epoch, step=step)
         self.window: list[Scored] = []
         self.pending: list[Scored] = []
@@ -143,7 +143,7 @@ class Log:
         line = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": self.seconds} | self.together
         line |= values
         self.count += 1
-        if process.is_first():
+        if processes.is_first():
             metrics.append(self.file, line)
         if self.board:
             for name, value in values.items():

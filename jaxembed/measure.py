@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxembed import command
+from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.runs import diagnosis, identity, workdir
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     _check_folder(options.workdir, overwrite=options.overwrite)
 
-    from jaxembed import mesh  # here, because it imports jax
+    from jaxembed.devices import mesh  # here, because it imports jax
 
     mesh.check_devices()
     embedded = _transferred(options) if options.on else _given(options)
@@ -90,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
-    from jaxembed import doctor, evaluate, figures, protocol, result, sample, summary
+    from jaxembed import doctor, evaluate, figures, protocol, result, sample
+    from jaxembed.cli import summary
 
     dataset, config = embedded.dataset, embedded.config
     measured = protocol.make(identity.with_tuples(config["evaluate"]))

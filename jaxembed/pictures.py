@@ -1,5 +1,6 @@
 """Pictures: convert any file that Pillow can read to uint8 pixels of one size, identically for training and use."""
 
+import base64
 import contextlib
 import functools
 import io
@@ -160,3 +161,15 @@ def _allow_large_images() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         yield
+
+
+def as_webp(picture: Image.Image, *, quality: int) -> bytes:
+    """Write a picture as the content of a WebP file; `quality` is 0 to 100."""
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=quality)
+    return file.getvalue()
+
+
+def as_uri(picture: Image.Image, *, quality: int) -> str:
+    """Write a picture as the URI of a WebP file; `quality` is 0 to 100."""
+    return "data:image/webp;base64," + base64.b64encode(as_webp(picture, quality=quality)).decode()

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import math
-import os
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import jaxembed
 from jaxembed import collapse, evaluate
 from jaxembed.core.bounds import Section
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh
 from jaxembed.run import Run
 from jaxembed.runs import metrics, workdir
 from jaxembed.types import State
@@ -112,7 +112,7 @@ def of_embedding(
 def _measured(metrics: Mapping[str, float]) -> dict[str, Any]:
     """Gather what was measured, on what machine and with which packages."""
     return {
-        "device": device(),
+        "device": mesh.described(),
         "versions": {"jaxembed": jaxembed.__version__}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         # JSON has no infinity: null is a metric without a finite value, such as `cdnv` after a collapse.
@@ -123,10 +123,3 @@ def _measured(metrics: Mapping[str, float]) -> dict[str, Any]:
 def parameters(state: State) -> dict[str, int]:
     """Count the parameters of the encoder and of the head."""
     return {name: sum(leaf.size for leaf in jax.tree.leaves(tree)) for name, tree in sorted(state.params.items())}
-
-
-def device() -> str:
-    """Name the devices that a run uses: their kind and how many; for a CPU, the cores that it may use."""
-    first, count = jax.devices()[0], jax.device_count()
-    kind = f"CPU, {len(os.sched_getaffinity(0))} cores" if first.platform == "cpu" else first.device_kind
-    return kind if count == 1 else f"{count} × {kind}"

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from jaxembed import capacity, datasets, encoders, mesh, model, objectives, optim, probe, protocol
+from jaxembed import capacity, datasets, encoders, model, objectives, optim, probe, protocol
 from jaxembed.core import bounds, options
 from jaxembed.core.bounds import Count, Fraction, NonNegative, Positive, Section
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh
 from jaxembed.protocol import Protocol
 from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from jaxembed import evaluate, losses, mesh, model
+from jaxembed import evaluate, losses, model
 from jaxembed.core import keys
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh
 from jaxembed.evaluate import Evaluation
 from jaxembed.kernels import library, nearest, pairs, rows
 from jaxembed.measures import overlap, tsne

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from jaxembed import command, pictures, vectors
+from jaxembed import pictures, vectors
+from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.vectors import Vectors

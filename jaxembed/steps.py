@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import chunks, mesh, model
+from jaxembed import chunks, model
 from jaxembed.core import keys
 from jaxembed.core.keys import Key
+from jaxembed.devices import mesh
 from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, process, rehearsal, report, run
+from jaxembed import commands, rehearsal, report, run
 from jaxembed.commands import Job
 from jaxembed.core import files, options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
+from jaxembed.devices import processes
 from jaxembed.runs import finished, workdir
 
 REPORT = "report"
@@ -56,7 +57,7 @@ def train(
             print(f"{job.folder}: {_reason(error)}")
             failed[job.folder] = error
         jax.clear_caches()  # a run's compiled functions are of no use to the next, and keep its parts alive
-    if not process.is_first():
+    if not processes.is_first():
         return
     # One that lacks only figures has a result.
     ended = [job.folder for job in listed if isinstance(failed.get(job.folder), Incomplete | None)]
@@ -68,7 +69,7 @@ def train(
 
 def _train_side_by_side(listed: Sequence[Job]) -> None:
     """Train the seeds of each experiment that asks for it at the same time, where that can be faster."""
-    if jax.default_backend() == "cpu" or process.count() > 1:
+    if jax.default_backend() == "cpu" or processes.count() > 1:
         return
     for name in dict.fromkeys(job.name for job in listed):
         unfinished = [job for job in listed if job.name == name and job.together and not job.is_finished]
@@ -101,7 +102,7 @@ def _reason(error: Exception) -> str:
 
 def _is_its_own(error: Exception) -> bool:
     """Return whether an error is that of one run, after which the next can start, in all processes."""
-    alike = process.count() == 1 or isinstance(error, Diverged | OutOfMemory)
+    alike = processes.count() == 1 or isinstance(error, Diverged | OutOfMemory)
     return alike and not isinstance(error, Stopped | Lost)
 
 

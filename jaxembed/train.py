@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, UInt8
 
-from jaxembed import evaluate, feed, log, mesh, model, process, signals, steps
+from jaxembed import evaluate, feed, log, model, steps
 from jaxembed.checkpoint import Checkpoints, Saved
+from jaxembed.cli import signals
 from jaxembed.core import keys
 from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.core.keys import Key
 from jaxembed.datasets import Dataset
+from jaxembed.devices import mesh, processes
 from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
@@ -122,7 +124,7 @@ def side_by_side(
             alike = [each for each, call in waiting.items() if (call.step, call.count) == earliest]
             calls = [waiting.pop(each) for each in alike]
             results = dict(zip(alike, _advanced(run, calls), strict=True))
-    if received and process.count() == 1 and not any(isinstance(end, Stopped) for end in ends.values()):
+    if received and processes.count() == 1 and not any(isinstance(end, Stopped) for end in ends.values()):
         signal.raise_signal(received[0])  # it came during the last save, after the last look
     return [ends[each] for each in loops]
 
@@ -154,7 +156,7 @@ def loop(
             feed.opened(run, dataset.train) as images,
             log.Log(folder, run, step=step, notes=notes, tensorboard=tensorboard, together=together) as journal,
         ):
-            first, saved, agreed = step, step, process.Agreed(run.mesh)
+            first, saved, agreed = step, step, processes.Agreed(run.mesh)
             while True:
                 if number := agreed(received[0] if received else 0):
                     if step > saved:

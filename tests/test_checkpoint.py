@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed import checkpoint, mesh, train
+from jaxembed import checkpoint, train
 from jaxembed.checkpoint import Checkpoints
 from jaxembed.core.errors import InputError
+from jaxembed.devices import mesh
 
 NOTES = {"lines": 3}
 

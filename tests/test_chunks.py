@@ -7,8 +7,9 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
 import jaxembed.run
-from jaxembed import feed, mesh, steps, train
+from jaxembed import feed, steps, train
 from jaxembed.core.errors import InputError
+from jaxembed.devices import mesh
 
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
 

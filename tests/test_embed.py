@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxembed import command, datasets, embed, frozen, index, layout, search, vectors
+from jaxembed import datasets, embed, frozen, index, layout, search, vectors
+from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.explore import __main__ as explore
@@ -161,7 +162,9 @@ def test_bad_input_is_one_line_and_status_2(outputs, photos, tmp_path, capsys):
 
 
 def test_a_reader_that_has_read_enough_ends_a_command_in_silence():
-    code = "import sys; from jaxembed import command; sys.exit(command.run('x', lambda _: print('y\\n' * 10**6)))"
+    code = (
+        "import sys; from jaxembed.cli import command; sys.exit(command.run('x', lambda _: print('y\\n' * 10**6)))"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1) as process:
         process.stdout.readline()
         process.stdout.close()

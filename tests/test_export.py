@@ -7,7 +7,9 @@ import pytest
 from conftest import ENCODERS
 
 import jaxembed
-from jaxembed import command, encoders, export, mesh
+from jaxembed import encoders, export
+from jaxembed.cli import command
+from jaxembed.devices import mesh
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.pictures import Shape
 from jaxembed.runs import encoder as encoder_file

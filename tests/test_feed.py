@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import jaxembed.run
-from jaxembed import feed, mesh, steps, train
+from jaxembed import feed, steps, train
 from jaxembed.core.errors import Stopped
+from jaxembed.devices import mesh
 from jaxembed.runs import metrics
 from jaxembed.types import Batch, OnDisk
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import launch
-from jaxembed import checkpoint, mesh
+from jaxembed import checkpoint
 from jaxembed.core import errors
+from jaxembed.devices import mesh
 from jaxembed.runs import finished
 
 ROOT = Path(launch.__file__).parent
@@ -116,9 +117,8 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
 
 
 def test_a_thread_that_waits_for_ever_does_not_keep_the_process():
-    code = (
-        "import threading; from jaxembed import command; threading.Thread(target=threading.Event().wait).start(); "
-    )
+    code = "import threading; from jaxembed.cli import command; "
+    code += "threading.Thread(target=threading.Event().wait).start(); "
     code += "command.leave(3, within=0.2); raise SystemExit(1)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 3
 

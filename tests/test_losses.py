@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss, mean_absolute_error
 
-from jaxembed import losses, mesh
+from jaxembed import losses
+from jaxembed.devices import mesh
 
 RANDOM = np.random.default_rng(7)
 ROWS = RANDOM.normal(size=(10, 5)).astype(np.float32) * np.arange(1, 11, dtype=np.float32)[:, None]

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxembed import command, datasets, embed, given, measure, mesh, sample
+from jaxembed import datasets, embed, given, measure, sample
+from jaxembed.cli import command
+from jaxembed.devices import mesh
 from jaxembed.report import __main__ as reporting
 from jaxembed.runs import finished
 

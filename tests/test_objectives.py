@@ -7,9 +7,10 @@ import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
-from jaxembed import encoders, losses, mesh, model, objectives
+from jaxembed import encoders, losses, model, objectives
 from jaxembed.core import options
 from jaxembed.core.errors import InputError
+from jaxembed.devices import mesh
 from jaxembed.types import Batch, Outputs, Task
 
 NAMES = options.names(objectives)

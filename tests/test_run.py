@@ -5,8 +5,9 @@ from conftest import OBJECTIVES
 from ml_collections import ConfigDict
 
 from configs import protocols
-from jaxembed import mesh, run
+from jaxembed import run
 from jaxembed.core.errors import InputError, OutOfMemory
+from jaxembed.devices import mesh
 from jaxembed.measures import neighbours
 
 MLP = protocols.DIGITS["mlp"]

@@ -10,9 +10,10 @@ import pytest
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import commands, process, report, suite
+from jaxembed import commands, report, suite
 from jaxembed.core import options
 from jaxembed.core.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
+from jaxembed.devices import processes
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -116,7 +117,7 @@ def test_a_run_that_lacks_only_figures_has_failed_and_is_in_the_report(config, t
 
 
 def test_of_several_processes_only_what_fails_in_all_of_them_is_one_runs_failure(monkeypatch):
-    monkeypatch.setattr(process, "count", lambda: 2)
+    monkeypatch.setattr(processes, "count", lambda: 2)
     own = [suite._is_its_own(error) for error in (Diverged("nan"), OutOfMemory("x"), OSError(28, "full"))]
     assert own == [True, True, False]
 

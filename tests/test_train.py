@@ -16,8 +16,10 @@ from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
-from jaxembed import evaluate, feed, log, mesh, signals, steps, train
+from jaxembed import evaluate, feed, log, steps, train
+from jaxembed.cli import signals
 from jaxembed.core.errors import Diverged, InputError, Stopped
+from jaxembed.devices import mesh
 from jaxembed.kernels import winograd
 from jaxembed.runs import metrics
 

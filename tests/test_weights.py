@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import jaxembed
-from jaxembed import datasets, frozen, mesh
+from jaxembed import datasets, frozen
+from jaxembed.devices import mesh
 from jaxembed.measures import neighbours
 
 ROOT = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""What test_process.py starts twice: two processes with four devices each take steps of some runs.
+"""What devices/test_processes.py starts twice: two processes with four devices each take steps of some runs.
 
   python two_processes.py FOLDER PORT ID
 
@@ -16,8 +16,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxembed import checkpoint, feed, mesh, model, process, run, steps, train
+from jaxembed import checkpoint, feed, model, run, steps, train
 from jaxembed.core import keys
+from jaxembed.devices import mesh, processes
 from jaxembed.types import Batch, State
 
 STEPS = 20
@@ -61,14 +62,14 @@ def _views(parts: run.Run, state: State, images: Batch, order: jax.Array) -> jax
 
 def main(folder: Path, port: str, index: str) -> None:
     """Take the steps of every config in a folder."""
-    process.start(f"127.0.0.1:{port},2,{index}")
+    processes.start(f"127.0.0.1:{port},2,{index}")
     # As in conftest.py, so that the numbers can be compared.
     jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_disable_most_optimizations", True)
     for file in sorted(folder.glob("*.config")):
         taken = take(ConfigDict(ast.literal_eval(file.read_text())), file.with_suffix(".checkpoint"))
         taken = {name: np.asarray(array) for name, array in taken.items()}
-        if process.is_first():
+        if processes.is_first():
             np.savez(file.with_suffix(".npz"), **taken)
     jax.distributed.shutdown()
     os._exit(0)

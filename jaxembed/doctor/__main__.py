@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxembed import command
+from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.runs import diagnosis, identity

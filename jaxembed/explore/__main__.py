@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxembed import command, vectors
+from jaxembed import vectors
+from jaxembed.cli import command
 from jaxembed.core.errors import InputError
 from jaxembed.vectors import SUFFIXES, Spool, Vectors
 

@@ -20,7 +20,6 @@ from jaxembed.core.errors import JaxembedError
 from jaxembed.figures import style
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.index import Approximate, Exact, Neighbours
-from jaxembed.report import webp
 from jaxembed.vectors import Vectors
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -147,7 +146,7 @@ class Page:
             return f"<p><b>{name} cannot be read as an image:</b> {html.escape(str(error))}</p>", None
         neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
         small.thumbnail((320, 320))
-        uri = webp.data_uri(small, quality=85)
+        uri = pictures.as_uri(small, quality=85)
         captions = [
             f"{distance:.3f} {self.names[row]}"
             for row, distance in zip(neighbours.rows[0], neighbours.distances[0], strict=True)

@@ -15,12 +15,11 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
-from jaxembed import index
+from jaxembed import index, pictures
 from jaxembed.core.errors import InputError
 from jaxembed.explore.page import Page
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.originals import Originals
-from jaxembed.report import webp
 from jaxembed.vectors import Vectors
 
 ADDRESS = "127.0.0.1"
@@ -72,7 +71,7 @@ def make(
     def thumbnail(row: int) -> bytes:
         picture = originals.picture(embedded.names[row])
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        return webp.encode(picture, quality=85)
+        return pictures.as_webp(picture, quality=85)
 
     parameters = {"thumbnail": thumbnail, "count": len(embedded.names)}
     application = BokehTornado(

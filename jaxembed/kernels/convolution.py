@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
-from jaxembed import mesh
+from jaxembed.devices import mesh
 from jaxembed.kernels import library, winograd
 from jaxembed.kernels.fusion import once
 from jaxembed.kernels.winograd import Pads

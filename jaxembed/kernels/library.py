@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jaxlib.version
 
-from jaxembed import mesh
+from jaxembed.devices import mesh
 
 # XLA's choice since JAX 0.10 is YNNPACK, whose convolutions are 1.5 to 3 times slower in training than Eigen's. Its
 # matmuls are faster than Eigen's, but mixed with Eigen's convolutions they make a step slower.

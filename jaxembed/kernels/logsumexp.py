@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jaxembed import mesh
+from jaxembed.devices import mesh
 
 # exp(-2 / 0.025) = 2e-35 is still a normal float32.
 BOUNDED = 0.025

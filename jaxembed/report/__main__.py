@@ -12,7 +12,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxembed import command, report
+from jaxembed import report
+from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.report import experiments

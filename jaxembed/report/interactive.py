@@ -14,8 +14,8 @@ from bokeh.transform import linear_cmap
 from jaxtyping import Int, UInt8
 from PIL import Image
 
+from jaxembed import pictures
 from jaxembed.figures import names, style
-from jaxembed.report import webp
 from jaxembed.runs.finished import Finished
 from jaxembed.runs.sample import Sample
 
@@ -145,7 +145,7 @@ def labels_of(sample: Sample) -> Int[np.ndarray, " n"]:
 
 def data_uri(image: UInt8[np.ndarray, "h w c"]) -> str:
     """Write an image of 1 or 3 channels as the URI of a WebP file."""
-    return webp.data_uri(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), quality=80)
+    return pictures.as_uri(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), quality=80)
 
 
 def _legend(classes: list[str], colours: list[str]) -> models.CheckboxButtonGroup:

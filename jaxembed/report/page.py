@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from jaxembed import figures, summary
+from jaxembed import figures, pictures
+from jaxembed.cli import summary
 from jaxembed.core import files
 from jaxembed.figures import names
-from jaxembed.report import findings, interactive, suspects, tables, transfer, webp
+from jaxembed.report import findings, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.runs.finished import Finished
@@ -29,7 +30,7 @@ class Row(NamedTuple):
 
 
 def write(
-    datasets: Mapping[str, Sequence[Experiment]], pictures: Mapping[str, Sequence[Picture]], folder: Path
+    datasets: Mapping[str, Sequence[Experiment]], compared: Mapping[str, Sequence[Picture]], folder: Path
 ) -> Path:
     """Write the page into the folder, and return its file."""
     environment = jinja2.Environment(
@@ -49,7 +50,7 @@ def write(
         experiments=len(everything),
         split=splits(everything),
         runs=sum(len(each.runs) for each in everything),
-        pictures=pictures,
+        pictures=compared,
         suspects={dataset: suspects.listed(experiments) for dataset, experiments in datasets.items()},
         transfer=transfer.tables(datasets),
         thumbnail=interactive.data_uri,
@@ -101,7 +102,7 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
 def image(file: Path) -> str:
     """Encode an image file as a data URI."""
     with Image.open(file) as picture:
-        return webp.data_uri(picture.convert("RGB"), quality=QUALITY)
+        return pictures.as_uri(picture.convert("RGB"), quality=QUALITY)
 
 
 def shown(value: Any) -> Any:

@@ -6,7 +6,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from jaxembed import figures, summary
+from jaxembed import figures
+from jaxembed.cli import summary
 from jaxembed.figures import names
 from jaxembed.report import findings, methods, suspects, tables, transfer
 from jaxembed.report.comparison import Picture

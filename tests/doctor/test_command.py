@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxembed import command
+from jaxembed.cli import command
 from jaxembed.doctor import __main__ as doctor
 
 RANDOM = np.random.default_rng(0)

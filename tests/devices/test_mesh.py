@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxembed import mesh
+from jaxembed.devices import mesh
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,9 @@ import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
-from jaxembed import mesh, streams
+from jaxembed.cli import streams
 from jaxembed.core.errors import InputError, Lost
+from jaxembed.devices import mesh
 
 WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
 # Seconds: until all have come, without a sign of life, and until the first has written its figures.

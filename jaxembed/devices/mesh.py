@@ -131,3 +131,10 @@ def index() -> jax.Array:
 def to_next(tree: Tree, devices: int) -> Tree:
     """Inside `by_rows`: give arrays to the next device, and return those of the one before."""
     return jax.lax.ppermute(tree, "data", [(each, (each + 1) % devices) for each in range(devices)])
+
+
+def described() -> str:
+    """Name the devices that a run uses: their kind and how many; for a CPU, the cores that it may use."""
+    first, count = jax.devices()[0], jax.device_count()
+    kind = f"CPU, {len(os.sched_getaffinity(0))} cores" if first.platform == "cpu" else first.device_kind
+    return kind if count == 1 else f"{count} × {kind}"

@@ -18,11 +18,12 @@ from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
-from jaxembed import checkpoint, feed, mesh, process, run, steps, train
+from jaxembed import checkpoint, feed, run, steps, train
 from jaxembed.core import errors
+from jaxembed.devices import mesh, processes
 
 SLOW = pytest.mark.slow
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "configs" / "quickstart.py"
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
 # Every objective, and BatchNorm: both use the whole batch, over all processes.
@@ -107,7 +108,7 @@ def started(folder: Path) -> None:
         time.sleep(0.1)
 
 
-LOST = f"launch.py: {process.LOST}\n"
+LOST = f"launch.py: {processes.LOST}\n"
 
 
 @SLOW
@@ -177,7 +178,7 @@ def test_a_folder_in_use_ends_all_processes(tmp_path):
 )
 def test_a_way_that_makes_no_sense_is_refused(way, message):
     with pytest.raises(errors.InputError, match=message):
-        process.start(way)
+        processes.start(way)
 
 
 def test_without_a_cluster_is_one_line():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import logging
 
-from jaxembed import streams
+from jaxembed.cli import streams
 from jaxembed.core import errors, files
 from jaxembed.core.errors import InputError, JaxembedError
 

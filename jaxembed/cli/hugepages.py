@@ -8,7 +8,7 @@ TUNABLES, HUGE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb"
 SINCE = (2, 35)
 
 
-def huge() -> None:
+def ask() -> None:
     """Start this program once more in the same process, with huge pages, unless $GLIBC_TUNABLES says what it wants.
 
     glibc reads its settings before Python starts, so that nothing can change them later. Call this first: what was

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import sys, time
-from jaxembed import streams
+from jaxembed.cli import streams
 streams.prepare()
 streams.outlive()
 with open("file", "w", encoding="utf-8") as file:
