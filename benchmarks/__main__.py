@@ -33,9 +33,8 @@ import torch
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import datasets
 from jaxembed.core.errors import InputError
-from jaxembed.types import Batch
+from jaxembed.types import Batch, Dataset
 
 from . import machine, ours, peer, seeds_way, table
 
@@ -137,7 +136,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
     return peer.comparable(config)
 
 
-def draw(config: ConfigDict) -> datasets.Dataset:
+def draw(config: ConfigDict) -> Dataset:
     """Draw random images, of the same shape and number as those of a config's dataset."""
     random = np.random.default_rng(0)
     n, *shape = SHAPES[config.data.name]
@@ -147,7 +146,7 @@ def draw(config: ConfigDict) -> datasets.Dataset:
         return Batch(images, random.integers(0, 10, size, dtype=np.int32))
 
     held_out = split(config.data.validation)
-    return datasets.Dataset("random", tuple("0123456789"), split(n - len(held_out.labels)), held_out, held_out)
+    return Dataset("random", tuple("0123456789"), split(n - len(held_out.labels)), held_out, held_out)
 
 
 def race(contestants: dict[str, Any], config: ConfigDict, seconds: float, repeats: int) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import jax
 
 import jaxembed.run
 from jaxembed import feed, steps, train
-from jaxembed.datasets import Dataset
 from jaxembed.devices import mesh
+from jaxembed.types import Dataset
 
 
 class Trainer:

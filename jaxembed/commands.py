@@ -18,7 +18,6 @@ from jaxembed import train as training
 from jaxembed.cli import summary
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete, InputError, OutOfMemory, Stopped
-from jaxembed.datasets import Dataset
 from jaxembed.devices import mesh, processes
 from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
@@ -28,7 +27,7 @@ from jaxembed.runs import sample as samples
 from jaxembed.runs.diagnosis import Diagnosis
 from jaxembed.runs.encoder import SavedEncoder
 from jaxembed.runs.finished import Finished
-from jaxembed.types import State
+from jaxembed.types import Dataset, State
 
 
 class Job(NamedTuple):

@@ -14,13 +14,12 @@ from jaxembed import measures, model
 from jaxembed.core import keys
 from jaxembed.core.errors import Diverged
 from jaxembed.core.keys import Key
-from jaxembed.datasets import Dataset
 from jaxembed.devices import mesh
 from jaxembed.kernels import library, pairs, rows
 from jaxembed.measures import Rows, neighbours, rank
 from jaxembed.protocol import Protocol
 from jaxembed.run import Run
-from jaxembed.types import Batch, OnDisk, Outputs, Scores, State
+from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, State
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
 CHUNK = 1000

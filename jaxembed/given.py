@@ -10,9 +10,8 @@ from jaxtyping import Float, Int
 
 from jaxembed import arrays, datasets
 from jaxembed.core.errors import InputError
-from jaxembed.datasets import Dataset
 from jaxembed.kernels import pairs
-from jaxembed.types import Batch, Published
+from jaxembed.types import Batch, Dataset, Published
 from jaxembed.vectors import About
 
 MOST_CLASSES = 2**31 - 1

@@ -27,7 +27,7 @@ from jaxembed.runs import sample as samples
 from jaxembed.runs.finished import Finished
 
 if TYPE_CHECKING:
-    from jaxembed.datasets import Dataset
+    from jaxembed.types import Dataset
 
 # How embeddings are measured if nothing else is asked for.
 PROTOCOL = dict(

@@ -10,13 +10,13 @@ from typing import Any
 import jax
 
 import jaxembed
-from jaxembed import collapse, evaluate
+from jaxembed import evaluate
 from jaxembed.core.bounds import Section
-from jaxembed.datasets import Dataset
 from jaxembed.devices import mesh
+from jaxembed.losses import collapse
 from jaxembed.run import Run
 from jaxembed.runs import metrics, workdir
-from jaxembed.types import State
+from jaxembed.types import Dataset, State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 

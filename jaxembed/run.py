@@ -12,10 +12,9 @@ from jaxembed import capacity, datasets, encoders, model, objectives, optim, pro
 from jaxembed.core import bounds, options
 from jaxembed.core.bounds import Count, Fraction, NonNegative, Positive, Section
 from jaxembed.core.errors import InputError
-from jaxembed.datasets import Dataset
 from jaxembed.devices import mesh
 from jaxembed.protocol import Protocol
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
+from jaxembed.types import Batch, Dataset, Images, Objective, Outputs, Scores, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
 

@@ -18,13 +18,12 @@ from jaxembed.cli import signals
 from jaxembed.core import keys
 from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.core.keys import Key
-from jaxembed.datasets import Dataset
 from jaxembed.devices import mesh, processes
 from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
 from jaxembed.runs import workdir
-from jaxembed.types import Batch, State
+from jaxembed.types import Batch, Dataset, State
 
 # The note of a checkpoint that says which images it was trained on.
 DATA = "data"

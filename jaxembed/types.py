@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Shaped, UInt8
 
 from jaxembed.core.keys import Key
 
@@ -70,6 +70,50 @@ class Published(NamedTuple):
     sha256: str = ""
 
 
+class Dataset(NamedTuple):
+    """Images uint8 [n, h, w, c] and labels int32 [n] on the host, in up to three splits.
+
+    Only the images of train may be on disk (types.OnDisk) instead of in memory.
+
+    Attributes:
+      name: in reports.
+      classes: classes[label] is a label's name; empty if the images have no labels, which are all -1 then.
+      train: the images to learn from.
+      validation: those to choose settings by; None if nothing was held out.
+      test: those that are used once; None if there is no such split.
+      sha256: fingerprint of what was published (`fingerprint.of`): the same for each seed, and for each copy.
+      names: of the images, by split: as published, or `<split>/<row>` by the published split and the row in it.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Batch
+    validation: Batch | None
+    test: Batch | None
+    sha256: str = ""
+    names: Mapping[str, Shaped[np.ndarray, " n"]] = {}
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """The splits that a run does not learn from: some of validation and test."""
+        return tuple(name for name in ("validation", "test") if getattr(self, name) is not None)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The splits that an embedding is measured on: train only if there is no other."""
+        return self.held_out or ("train",)
+
+    def names_of(self, split: str) -> Sequence[str] | Shaped[np.ndarray, " n"]:
+        """Name the images of a split; where none are known, `<split>/<row>`."""
+        names = self.names.get(split)
+        return [f"{split}/{row}" for row in range(len(getattr(self, split).labels))] if names is None else names
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether measures can go by labels: each split that is measured has two classes, one with two images."""
+        return bool(self.held_out) and all(_is_labelled(getattr(self, split)) for split in self.held_out)
+
+
 class Outputs(NamedTuple):
     """The outputs of a model for n images; float32 whatever the compute type."""
 
@@ -116,3 +160,8 @@ class State(NamedTuple):
     params: Any
     stats: Any
     opt_state: Any
+
+
+def _is_labelled(split: Batch) -> bool:
+    counts = np.unique(split.labels[split.labels >= 0], return_counts=True)[1]
+    return len(counts) > 1 and bool(counts.max() > 1)

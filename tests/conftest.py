@@ -23,10 +23,10 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
 
 import jaxembed.run
-from jaxembed import datasets, encoders, objectives, train
+from jaxembed import encoders, objectives, train
 from jaxembed.core import options
 from jaxembed.kernels import speed
-from jaxembed.types import Batch
+from jaxembed.types import Batch, Dataset
 
 # As on a terminal, for the tests that send them: nohup and a shell's & have them ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,7 +40,7 @@ LINEAR = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay":
 
 
 @pytest.fixture(scope="session")
-def dataset() -> datasets.Dataset:
+def dataset() -> Dataset:
     """Three classes of 9×7 images, told apart by a bright row, in splits that no batch size divides."""
     random = np.random.default_rng(0)
 
@@ -50,7 +50,7 @@ def dataset() -> datasets.Dataset:
         images[np.arange(n), 2 * labels + 1] += 150
         return Batch(images.astype(np.uint8), labels)
 
-    return datasets.Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
+    return Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -120,7 +120,7 @@ def config() -> ConfigDict:
 
 
 @pytest.fixture
-def run(config: ConfigDict, dataset: datasets.Dataset) -> jaxembed.run.Run:
+def run(config: ConfigDict, dataset: Dataset) -> jaxembed.run.Run:
     """The parts of that classifier's run."""
     return jaxembed.run.build(config, dataset)
 

@@ -13,9 +13,9 @@ from PIL import Image
 from test_configs import CONFIGS, SHAPES, load
 
 import jaxembed.run
-from jaxembed import augment, datasets, model, train
+from jaxembed import augment, model, train
 from jaxembed.augment import colour, spatial
-from jaxembed.types import Batch
+from jaxembed.types import Batch, Dataset
 
 torch = pytest.importorskip("torch")
 
@@ -62,10 +62,10 @@ def without_chance(config):
     return config
 
 
-def noise(config, n: int) -> datasets.Dataset:
+def noise(config, n: int) -> Dataset:
     images = np.random.default_rng(0).integers(0, 256, (n, *SHAPES[config.data.name]), dtype=np.uint8)
     split = Batch(images, np.arange(n, dtype=np.int32) % 10)
-    return datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    return Dataset(config.data.name, tuple("0123456789"), split, split, split)
 
 
 def draw(shapes):
@@ -109,7 +109,7 @@ def test_the_networks_have_as_many_parameters(name):
     config = load(CONFIGS / f"{name}.py").get_config()
     shape = SHAPES[config.data.name]
     split = Batch(np.zeros((2000, *shape), np.uint8), np.arange(2000, dtype=np.int32) % 10)
-    dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    dataset = Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = jaxembed.run.build(config, dataset)
     image = np.zeros((1, *shape), np.uint8)
     params = jax.eval_shape(partial(train.start, run), jax.random.key(0), image).params

@@ -11,9 +11,9 @@ import pytest
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import datasets, steps, suite, train
+from jaxembed import steps, suite, train
 from jaxembed.core import options
-from jaxembed.types import Batch
+from jaxembed.types import Batch, Dataset
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SUITES = sorted(CONFIGS.glob("suite_*.py"))
@@ -50,7 +50,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     # Zeros of which no page is ever touched: only shapes count here.
     images = 1000 if config.data.name == "digits" else 45_000
     split = Batch(np.zeros((images, *shape), np.uint8), np.arange(images, dtype=np.int32) % 10)
-    dataset = datasets.Dataset(config.data.name, tuple("0123456789"), split, split, split)
+    dataset = Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = jaxembed.run.build(config, dataset)
     state = jax.eval_shape(partial(train.start, run), jax.random.key(0), np.zeros((1, *shape), np.uint8))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))

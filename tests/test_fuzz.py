@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import augment, capacity, datasets, encoders, feed, objectives, optim, probe, steps, train
+from jaxembed import augment, capacity, encoders, feed, objectives, optim, probe, steps, train
 from jaxembed.core import options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError, OutOfMemory
+from jaxembed.types import Dataset
 
 MORE = int(os.environ.get("FUZZ", "0"))
 # Seconds for an example; compiling takes most of them.
@@ -181,7 +182,7 @@ def limited(seconds: int):
         signal.signal(signal.SIGALRM, before)
 
 
-def attempt(config: dict[str, Any], dataset: datasets.Dataset, *, step: bool) -> str:
+def attempt(config: dict[str, Any], dataset: Dataset, *, step: bool) -> str:
     """Build a run, and let it take a step if it is small; return how far it came."""
     with limited(SECONDS):
         try:

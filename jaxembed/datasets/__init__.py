@@ -9,9 +9,9 @@ import hashlib
 import importlib
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -20,54 +20,10 @@ from jaxembed import datasets, fingerprint
 from jaxembed.core import options
 from jaxembed.core.bounds import Portion, Section
 from jaxembed.core.errors import InputError
-from jaxembed.types import Batch, OnDisk, Published
+from jaxembed.types import Batch, Dataset, OnDisk, Published
 
 # The source of every dataset that has no file of its own.
 OTHERS = "tfds"
-
-
-class Dataset(NamedTuple):
-    """Images uint8 [n, h, w, c] and labels int32 [n] on the host, in up to three splits.
-
-    Only the images of train may be on disk (types.OnDisk) instead of in memory.
-
-    Attributes:
-      name: in reports.
-      classes: classes[label] is a label's name; empty if the images have no labels, which are all -1 then.
-      train: the images to learn from.
-      validation: those to choose settings by; None if nothing was held out.
-      test: those that are used once; None if there is no such split.
-      sha256: fingerprint of what was published (`fingerprint.of`): the same for each seed, and for each copy.
-      names: of the images, by split: as published, or `<split>/<row>` by the published split and the row in it.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    train: Batch
-    validation: Batch | None
-    test: Batch | None
-    sha256: str = ""
-    names: Mapping[str, Shaped[np.ndarray, " n"]] = {}
-
-    @property
-    def held_out(self) -> tuple[str, ...]:
-        """The splits that a run does not learn from: some of validation and test."""
-        return tuple(name for name in ("validation", "test") if getattr(self, name) is not None)
-
-    @property
-    def measured(self) -> tuple[str, ...]:
-        """The splits that an embedding is measured on: train only if there is no other."""
-        return self.held_out or ("train",)
-
-    def names_of(self, split: str) -> Sequence[str] | Shaped[np.ndarray, " n"]:
-        """Name the images of a split; where none are known, `<split>/<row>`."""
-        names = self.names.get(split)
-        return [f"{split}/{row}" for row in range(len(getattr(self, split).labels))] if names is None else names
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether measures can go by labels: each split that is measured has two classes, one with two images."""
-        return bool(self.held_out) and all(_is_labelled(getattr(self, split)) for split in self.held_out)
 
 
 def load(section: Section, *, data_dir: str | None, seed: int, resident: float = float("inf")) -> Dataset:
@@ -110,7 +66,7 @@ def published(section: Section, *, data_dir: str | None, resident: float, what: 
 
 def source(name: str) -> ModuleType:
     """Import the source of the dataset that has this name."""
-    return importlib.import_module(f"{datasets.__name__}.{name if name in sources() else OTHERS}")
+    return importlib.import_module(f"{__name__}.{name if name in sources() else OTHERS}")
 
 
 def sources() -> tuple[str, ...]:
@@ -161,11 +117,6 @@ def _names(published: Published, split: str) -> Shaped[np.ndarray, " n"]:
     rows = range(0 if batch is None else len(batch.labels))
     # Not an array of texts, in which each takes as much memory as the longest.
     return np.array(published.names.get(split) or [f"{split}/{row}" for row in rows], object)
-
-
-def _is_labelled(split: Batch) -> bool:
-    counts = np.unique(split.labels[split.labels >= 0], return_counts=True)[1]
-    return len(counts) > 1 and bool(counts.max() > 1)
 
 
 def _kept(train: Batch, rows: np.ndarray | slice) -> Batch:

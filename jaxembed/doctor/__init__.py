@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from jaxembed.datasets import Dataset
 from jaxembed.doctor import duplicates, labels, outliers
 from jaxembed.kernels import nearest, pairs
 from jaxembed.runs.diagnosis import KINDS, Diagnosis, Table
-from jaxembed.types import Batch
+from jaxembed.types import Batch, Dataset
 
 # Rows of a table, and those whose images are kept with it.
 ROWS, SHOWN = 1000, 24

@@ -8,8 +8,9 @@ from functools import partial
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxembed import collapse, losses, model, objectives
+from jaxembed import losses, model, objectives
 from jaxembed.core.bounds import PositiveFloat, Section, Widths
+from jaxembed.losses import collapse
 from jaxembed.types import Batch, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(margin=1.0, projection=(), augmentation=dict(erase=dict(p=0.5, min_area=0.1, max_area=0.3)))

@@ -7,10 +7,11 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from jaxembed import augment, collapse, losses, model, objectives
+from jaxembed import augment, losses, model, objectives
 from jaxembed.core.bounds import Count, PositiveFloat, Section, Widths
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
+from jaxembed.losses import collapse
 from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(temperature=0.5, projection=(8, 4), augmentation=dict(crop=dict(min_area=0.5, max_area=1.0)))

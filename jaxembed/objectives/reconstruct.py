@@ -6,11 +6,12 @@ corrupted copy and reconstructs the clean image (a denoising autoencoder, Vincen
 import jax
 import jax.numpy as jnp
 
-from jaxembed import augment, collapse, encoders, losses, objectives
+from jaxembed import augment, encoders, losses, objectives
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
 from jaxembed.kernels.fusion import once
+from jaxembed.losses import collapse
 from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
 
 SMALLEST = dict(augmentation=dict(), corruption=dict(noise=dict(deviation=0.1)))

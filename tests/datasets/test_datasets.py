@@ -15,6 +15,7 @@ from jaxembed import cache, datasets
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import records
+from jaxembed.types import Dataset
 
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "unset").expanduser().resolve()
 IMAGE, KIND = tfds.features.Image(shape=(5, 7, 3)), tfds.features.ClassLabel(names=["ash", "beech", "cedar"])
@@ -61,7 +62,7 @@ def warnings(monkeypatch):
     return lines
 
 
-def load(data_dir: Path, name: str = "trees", *, validation: float = 2, seed: int = 0) -> datasets.Dataset:
+def load(data_dir: Path, name: str = "trees", *, validation: float = 2, seed: int = 0) -> Dataset:
     section = {"name": name, "validation": validation}
     return datasets.load(section, data_dir=str(data_dir), seed=seed)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxembed import datasets, fingerprint
 from jaxembed.datasets.prepared import lossless, records
-from jaxembed.types import Batch, OnDisk, Published
+from jaxembed.types import Batch, Dataset, OnDisk, Published
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def changed(split: str, part: str) -> Published:
     return whole
 
 
-def loaded(data_dir, *, seed: int = 0, **options) -> datasets.Dataset:
+def loaded(data_dir, *, seed: int = 0, **options) -> Dataset:
     return datasets.load({"name": "trees", "validation": 2}, data_dir=str(data_dir), seed=seed, **options)
 
 

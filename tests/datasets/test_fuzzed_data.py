@@ -25,7 +25,7 @@ from PIL import Image
 
 from jaxembed import datasets
 from jaxembed.core.errors import InputError
-from jaxembed.types import OnDisk
+from jaxembed.types import Dataset, OnDisk
 
 MORE = int(os.environ.get("FUZZ", "0"))
 FUZZ = settings(
@@ -125,7 +125,7 @@ def check(section: dict, data_dir: Path, **options) -> None:
     event(re.sub(r"/\S*", "…", found[0])[:60] if " " in found[0] else "loaded")
 
 
-def validate(dataset: datasets.Dataset) -> None:
+def validate(dataset: Dataset) -> None:
     """Check that a dataset is what its type says."""
     assert len(set(dataset.classes)) == len(dataset.classes)
     assert all(name.isprintable() for name in (dataset.name, *dataset.classes))

@@ -8,10 +8,9 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
 from jaxembed import doctor
-from jaxembed.datasets import Dataset
 from jaxembed.doctor import duplicates, labels, outliers
 from jaxembed.kernels import nearest
-from jaxembed.types import Batch
+from jaxembed.types import Batch, Dataset
 
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(size=(90, 4)).astype(np.float32)

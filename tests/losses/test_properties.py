@@ -10,8 +10,9 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 from scipy import special
 
-from jaxembed import collapse, encoders, losses, objectives
+from jaxembed import encoders, losses, objectives
 from jaxembed.core import options
+from jaxembed.losses import collapse
 from jaxembed.types import Batch, Outputs, Task
 
 N, D = 12, 5
