@@ -19,12 +19,12 @@ import numpy as np
 from PIL import Image
 
 from jaxembed import datasets, frozen, pictures
+from jaxembed.artifacts import identity
 from jaxembed.core import files
 from jaxembed.datasets import noisy_labels
 from jaxembed.devices import mesh
 from jaxembed.doctor import duplicates, labels
 from jaxembed.kernels import nearest, pairs
-from jaxembed.runs import identity
 from jaxembed.types import Published
 
 COPIES, SHARE, DRAWS, NEIGHBOURS = 200, 0.05, 3, 10

@@ -15,18 +15,17 @@ from ml_collections import ConfigDict
 from jaxembed import doctor, rehearsal, result, run, sample
 from jaxembed import evaluate as evaluation
 from jaxembed import train as training
-from jaxembed.cli import summary
+from jaxembed.artifacts import diagnosis, encoder_file, finished, history, identity, samples, workdir
+from jaxembed.artifacts.diagnosis import Diagnosis
+from jaxembed.artifacts.encoder_file import SavedEncoder
+from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete, InputError, OutOfMemory, Stopped
 from jaxembed.devices import mesh, processes
 from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
+from jaxembed.report import summary
 from jaxembed.run import Run
-from jaxembed.runs import diagnosis, encoder, finished, identity, metrics, workdir
-from jaxembed.runs import sample as samples
-from jaxembed.runs.diagnosis import Diagnosis
-from jaxembed.runs.encoder import SavedEncoder
-from jaxembed.runs.finished import Finished
 from jaxembed.types import Dataset, State
 
 
@@ -232,9 +231,9 @@ def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
         return
     record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
     samples.write(taken, job.folder)
-    encoder.write(_encoder(job, dataset, state), job.folder / encoder.FILE)
+    encoder_file.write(_encoder(job, dataset, state), job.folder / encoder_file.FILE)
     workdir.write_config(job.config, job.folder)
-    lines = metrics.read(job.folder / workdir.METRICS)
+    lines = history.read(job.folder / workdir.METRICS)
     diagnosis.remove(job.folder)
     # It marks the run as finished; what comes after it can be made again without training.
     files.write_json(job.folder / workdir.RESULT, record)

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _safetensors(encoder: "FrozenEncoder", file: Path) -> None:
-    from jaxembed.runs import encoder as encoder_file
+    from jaxembed.artifacts import encoder_file
 
     encoder_file.write(encoder.saved, file)
 

@@ -15,14 +15,13 @@ from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
 from jaxembed import encoders, model, pictures
+from jaxembed.artifacts import encoder_file, identity, workdir
+from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files, options
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.devices import mesh
 from jaxembed.kernels import library, pairs, rows
 from jaxembed.pictures import Pixels
-from jaxembed.runs import encoder as encoder_file
-from jaxembed.runs import identity, workdir
-from jaxembed.runs.encoder import SavedEncoder
 from jaxembed.types import Batch, Dataset
 
 # Images per batch.

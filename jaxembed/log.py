@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import jax
 from absl import logging
 
+from jaxembed.artifacts import history, workdir
 from jaxembed.core.errors import Diverged
 from jaxembed.devices import processes
 from jaxembed.kernels.speed import Speed
 from jaxembed.progress import Progress
 from jaxembed.run import Run
-from jaxembed.runs import metrics, workdir
 
 
 class Scored(NamedTuple):
@@ -62,16 +62,16 @@ class Log:
         """
         self.run, self.file = run, folder / workdir.METRICS
         self.speed: Speed | None = None
-        lines = [line for line in metrics.read(self.file) if line["step"] <= step]
+        lines = [line for line in history.read(self.file) if line["step"] <= step]
         # A validation at the step itself came after the state was saved.
-        before = sum(line["step"] < step or not metrics.is_validation(line) for line in lines)
+        before = sum(line["step"] < step or not history.is_validation(line) for line in lines)
         if (missing := notes.get("lines", 0) - before) > 0:
             logging.warning(
                 "%s: %d of the %d lines up to step %d are missing", self.file, missing, before + missing, step
             )
         self.count = len(lines)
         if processes.is_first():
-            metrics.write(self.file, lines)
+            history.write(self.file, lines)
         self.validated = {line["step"] for line in lines if "validation/loss" in line}
         self.together = {"together": together} if together > 1 else {}
         self.board = _board(folder, step) if tensorboard and processes.is_first() else None
@@ -144,7 +144,7 @@ class Log:
         line |= values
         self.count += 1
         if processes.is_first():
-            metrics.append(self.file, line)
+            history.append(self.file, line)
         if self.board:
             for name, value in values.items():
                 self.board.add_scalar(name, value, step)

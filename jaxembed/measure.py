@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxembed.artifacts import diagnosis, identity, samples, workdir
+from jaxembed.artifacts.finished import Finished
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.runs import diagnosis, identity, workdir
-from jaxembed.runs import sample as samples
-from jaxembed.runs.finished import Finished
 
 if TYPE_CHECKING:
     from jaxembed.types import Dataset
@@ -91,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
     from jaxembed import doctor, evaluate, figures, protocol, result, sample
-    from jaxembed.cli import summary
+    from jaxembed.report import summary
 
     dataset, config = embedded.dataset, embedded.config
     measured = protocol.make(identity.with_tuples(config["evaluate"]))

@@ -11,11 +11,11 @@ import jax
 
 import jaxembed
 from jaxembed import evaluate
+from jaxembed.artifacts import history, workdir
 from jaxembed.core.bounds import Section
 from jaxembed.devices import mesh
 from jaxembed.losses import collapse
 from jaxembed.run import Run
-from jaxembed.runs import metrics, workdir
 from jaxembed.types import Dataset, State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
@@ -43,7 +43,7 @@ def make(
       measured: the metrics of `evaluate` and `sample`.
       folder: of the run.
     """
-    lines = metrics.read(folder / workdir.METRICS)
+    lines = history.read(folder / workdir.METRICS)
     rates, shares = (
         [line[name] for line in lines if name in line] for name in ("images_per_second", "share_of_peak")
     )

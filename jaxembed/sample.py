@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
 from jaxembed import evaluate, losses, model
+from jaxembed.artifacts import samples
+from jaxembed.artifacts.samples import Sample
 from jaxembed.core import keys
 from jaxembed.devices import mesh
 from jaxembed.evaluate import Evaluation
 from jaxembed.kernels import library, nearest, pairs, rows
 from jaxembed.measures import overlap, tsne
 from jaxembed.run import Run
-from jaxembed.runs import sample as samples
-from jaxembed.runs.sample import Sample
 from jaxembed.types import Batch, Dataset, Images, State
 
 # Test images in the sample; the same ones in every run on a dataset, so that runs can be compared side by side.

@@ -9,12 +9,12 @@ import jax
 from ml_collections import ConfigDict
 
 from jaxembed import commands, rehearsal, report, run
+from jaxembed.artifacts import finished, workdir
 from jaxembed.commands import Job
 from jaxembed.core import files, options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.devices import processes
-from jaxembed.runs import finished, workdir
 
 REPORT = "report"
 

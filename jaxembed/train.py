@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, UInt8
 
 from jaxembed import evaluate, feed, log, model, steps
+from jaxembed.artifacts import workdir
 from jaxembed.checkpoint import Checkpoints, Saved
 from jaxembed.cli import signals
 from jaxembed.core import keys
@@ -22,7 +23,6 @@ from jaxembed.devices import mesh, processes
 from jaxembed.feed import Fed
 from jaxembed.kernels import library, speed
 from jaxembed.run import Run
-from jaxembed.runs import workdir
 from jaxembed.types import Batch, Dataset, State
 
 # The note of a checkpoint that says which images it was trained on.

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from jaxembed import sample
+from jaxembed.artifacts import diagnosis, finished, samples
+from jaxembed.artifacts.diagnosis import Diagnosis, Table
+from jaxembed.artifacts.finished import Finished
+from jaxembed.artifacts.samples import Sample
 from jaxembed.core import files
 from jaxembed.measures import overlap
-from jaxembed.runs import diagnosis, finished
-from jaxembed.runs import sample as samples
-from jaxembed.runs.diagnosis import Diagnosis, Table
-from jaxembed.runs.finished import Finished
-from jaxembed.runs.sample import Sample
 
 CLASSES = ("cat & <dog>", "sea", "sky")
 

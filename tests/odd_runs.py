@@ -7,9 +7,9 @@ import numpy as np
 from odd_names import NAMES
 
 from jaxembed import figures
+from jaxembed.artifacts import finished, samples
+from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.runs import finished, sample
-from jaxembed.runs.finished import Finished
 
 
 def make(folder: Path, *, classes: int = 10, experiments: int = 3, drawn: bool = True) -> list[Finished]:
@@ -23,14 +23,14 @@ def make(folder: Path, *, classes: int = 10, experiments: int = 3, drawn: bool =
         record = run.record | odd | {"versions": {each: each for each in NAMES}}
         record["metrics"] = record["metrics"] | {f"test/{each}": 0.5 for each in NAMES}
         files.write_json(run.folder / "result.json", record)
-        sample.write(_of_classes(run.sample, classes), run.folder)
+        samples.write(_of_classes(run.sample, classes), run.folder)
         runs.append(finished.read(run.folder))
         if drawn:
             figures.draw(runs[-1])
     return runs
 
 
-def _of_classes(shown: sample.Sample, classes: int) -> sample.Sample:
+def _of_classes(shown: samples.Sample, classes: int) -> samples.Sample:
     labels = np.arange(30) % classes
     return shown._replace(
         classes=np.array([NAMES[i % len(NAMES)] for i in range(classes)]),

@@ -8,11 +8,11 @@ from conftest import ENCODERS
 
 import jaxembed
 from jaxembed import encoders, export
+from jaxembed.artifacts import encoder_file
 from jaxembed.cli import command
 from jaxembed.devices import mesh
 from jaxembed.frozen import FrozenEncoder
 from jaxembed.pictures import Shape
-from jaxembed.runs import encoder as encoder_file
 
 # The last is wide enough for a convolution that has a kernel of its own in training.
 CNN = ENCODERS["cnn"]

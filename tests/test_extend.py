@@ -12,10 +12,10 @@ import pytest
 
 import jaxembed.run
 from jaxembed import datasets, encoders, evaluate, measures, objectives, train
+from jaxembed.artifacts.finished import Finished
 from jaxembed.core import errors, options
 from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
-from jaxembed.runs.finished import Finished
 from jaxembed.types import Batch
 
 TEXT = (Path(__file__).parents[1] / "docs" / "extend.md").read_text()

@@ -9,9 +9,9 @@ import pytest
 
 import jaxembed.run
 from jaxembed import feed, steps, train
+from jaxembed.artifacts import history
 from jaxembed.core.errors import Stopped
 from jaxembed.devices import mesh
-from jaxembed.runs import metrics
 from jaxembed.types import Batch, OnDisk
 
 
@@ -92,7 +92,7 @@ def test_a_streamed_run_ends_as_a_resident_one_also_when_it_is_stopped(config, d
         np.testing.assert_allclose(one, other, atol=1e-6)
         np.testing.assert_array_equal(other, third)
     losses = [
-        [line.get("train/loss") for line in metrics.read(tmp_path / name / "metrics.jsonl")]
+        [line.get("train/loss") for line in history.read(tmp_path / name / "metrics.jsonl")]
         for name in ("resident", "streamed")
     ]
     np.testing.assert_allclose(*(np.array(each, float) for each in losses), atol=1e-6)

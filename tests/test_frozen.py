@@ -12,9 +12,9 @@ from PIL import Image
 import jaxembed
 from jaxembed import commands, evaluate, pictures, train
 from jaxembed import run as runs
+from jaxembed.artifacts import encoder_file
 from jaxembed.commands import Job
 from jaxembed.core.errors import InputError
-from jaxembed.runs import encoder as encoder_file
 
 
 @pytest.fixture

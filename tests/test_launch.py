@@ -15,9 +15,9 @@ import pytest
 
 import launch
 from jaxembed import checkpoint
+from jaxembed.artifacts import finished
 from jaxembed.core import errors
 from jaxembed.devices import mesh
-from jaxembed.runs import finished
 
 ROOT = Path(launch.__file__).parent
 QUICKSTART = ROOT / "configs" / "quickstart.py"

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from jaxembed import datasets, embed, given, measure, sample
+from jaxembed.artifacts import finished
 from jaxembed.cli import command
 from jaxembed.devices import mesh
 from jaxembed.report import __main__ as reporting
-from jaxembed.runs import finished
 
 RANDOM = np.random.default_rng(0)
 N, M, CLASSES = 400, 200, 4

@@ -71,7 +71,7 @@ def test_what_the_readme_finds_is_what_its_table_shows():
 
 
 def test_every_result_file_can_be_read_by_the_report(tmp_path):
-    from jaxembed.runs import finished
+    from jaxembed.artifacts import finished
 
     files = sorted((ROOT / "docs" / "results").rglob("seed*.json"))
     assert len(files) > 50

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 
 import jaxembed.run
 from jaxembed import evaluate, sample, train
-from jaxembed.runs import sample as samples
+from jaxembed.artifacts import samples
 
 
 def taken(config, dataset):

@@ -14,9 +14,9 @@ from tensorflow_datasets.image_classification.cifar import Cifar10
 
 import jaxembed
 from jaxembed import cache, checkpoint, datasets, frozen, train, vectors
+from jaxembed.artifacts import encoder_file, finished, samples
 from jaxembed.core.errors import InputError
 from jaxembed.datasets.prepared import download
-from jaxembed.runs import encoder, finished, sample
 
 PACKAGE = Path(jaxembed.__file__).parent
 
@@ -46,7 +46,7 @@ def archive(file: Path, trace: Path) -> None:
     """Write an .npz whose every array is a pickled object."""
     array = np.empty((), object)
     array[()] = Malice(trace)
-    names = dict.fromkeys((*sample.Sample._fields, "embeddings", "names", "about"))
+    names = dict.fromkeys((*samples.Sample._fields, "embeddings", "names", "about"))
     with zipfile.ZipFile(file, "w") as opened:
         for name in names:
             content = io.BytesIO()
@@ -63,11 +63,11 @@ def plain(file: Path, trace: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        (sample.FILE, lambda file: sample.read(file.parent)),
+        (samples.FILE, lambda file: samples.read(file.parent)),
         ("vectors.npz", vectors.read),
         ("vectors.parquet", vectors.read),
-        (encoder.FILE, encoder.read),
-        (encoder.FILE, lambda file: frozen.load(file.parent)),
+        (encoder_file.FILE, encoder_file.read),
+        (encoder_file.FILE, lambda file: frozen.load(file.parent)),
     ],
     ids=["sample", "vectors.npz", "vectors.parquet", "encoder", "run"],
 )

@@ -17,11 +17,11 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 import jaxembed.run
 from jaxembed import evaluate, feed, log, steps, train
+from jaxembed.artifacts import history
 from jaxembed.cli import signals
 from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.devices import mesh
 from jaxembed.kernels import winograd
-from jaxembed.runs import metrics
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -49,7 +49,7 @@ def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
 ):
     monkeypatch.setattr(train, "_speed", lambda *_: None)
     train.fit(run, dataset, tmp_path, seed=3)
-    rated = [line for line in metrics.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
+    rated = [line for line in history.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
     assert rated
     assert all("share_of_peak" not in line for line in rated)
     assert re.search(r"step 12/12: loss \d\.\d{4}, [\d,]+ images/s, 0 s left", capsys.readouterr().out)
@@ -256,7 +256,7 @@ def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, data
     file = tmp_path / "stopped" / "metrics.jsonl"
     change, warning = DAMAGES[damage]
     file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
-    readable = [json.dumps(line) for line in metrics.read(file)]
+    readable = [json.dumps(line) for line in history.read(file)]
     caplog.clear()
     assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
     texts = file.read_text().splitlines()
@@ -274,10 +274,10 @@ def test_a_log_that_is_lost_does_not_set_the_clock_back(config, dataset, tmp_pat
     config.train.checkpoint_every = 4
     run = jaxembed.run.build(config, dataset)
     stopped_at_8(run, dataset, tmp_path)
-    before = metrics.read(tmp_path / "metrics.jsonl")[-2]["seconds"]  # when the state was saved
+    before = history.read(tmp_path / "metrics.jsonl")[-2]["seconds"]  # when the state was saved
     (tmp_path / "metrics.jsonl").unlink()
     train.fit(run, dataset, tmp_path, seed=3)
-    assert metrics.read(tmp_path / "metrics.jsonl")[0]["seconds"] >= round(before, 3) > 0
+    assert history.read(tmp_path / "metrics.jsonl")[0]["seconds"] >= round(before, 3) > 0
 
 
 def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
@@ -382,7 +382,7 @@ def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
     with log.Log(tmp_path, run, step=0, notes={}, tensorboard=False) as journal:
         for step in (1, 2, 3, 4):
             journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
-    lines = metrics.read(tmp_path / "metrics.jsonl")
+    lines = history.read(tmp_path / "metrics.jsonl")
     assert [(line["step"], line["train/loss"]) for line in lines] == [(2, 1.5), (4, 3.5)]
 
 
@@ -538,7 +538,7 @@ def test_early_views_are_smaller_and_keep_their_shape(early, dataset, tmp_path, 
     assert set(seen) == {(32, 6, 5, 1), (32, 9, 7, 1)}
     assert early.early_steps == 7
     assert {6, 7, 8} <= set(lines(tmp_path))
-    rated = [line["step"] for line in metrics.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
+    rated = [line["step"] for line in history.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
     assert 7 in rated
     assert 8 not in rated  # it compiled
 

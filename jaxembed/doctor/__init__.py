@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
 from jaxembed.doctor import duplicates, labels, outliers
 from jaxembed.kernels import nearest, pairs
-from jaxembed.runs.diagnosis import KINDS, Diagnosis, Table
 from jaxembed.types import Batch, Dataset
 
 # Rows of a table, and those whose images are kept with it.

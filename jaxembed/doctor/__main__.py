@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxembed.artifacts import diagnosis, identity
+from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.runs import diagnosis, identity
-from jaxembed.runs.diagnosis import KINDS, Diagnosis
 
 # Rows of a table that are printed.
 SHOWN = 5

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from jaxembed.artifacts import history
+from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete
 from jaxembed.figures import findings, names, plots, style
 from jaxembed.measures import few
-from jaxembed.runs import metrics
-from jaxembed.runs.finished import Finished
 
 FOLDER = "figures"
 # What the axis of distances shows, by the distance of a run.
@@ -87,7 +87,7 @@ def _damage(file: Path) -> str:
 
 def loss(run: Finished) -> Figure | None:
     """Draw the loss on train, smoothed over raw, and on validation; next to it the kNN accuracy, or RankMe."""
-    epochs, losses = metrics.series(run.lines, "train/loss")
+    epochs, losses = history.series(run.lines, "train/loss")
     if not len(epochs):  # the log is lost, or nothing was trained
         return None
     figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
@@ -118,7 +118,7 @@ def quality(axes: Axes, run: Finished, **line: Any) -> None:
 
 def validation(run: Finished, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return a validation series, its end included, which is in the result rather than among the lines."""
-    epochs, values = metrics.series(run.lines, f"validation/{name}")
+    epochs, values = history.series(run.lines, f"validation/{name}")
     if f"validation/{name}" not in run.record["metrics"]:
         return epochs, values
     return np.append(epochs, run.record["epochs"]), np.append(values, run.measured(f"validation/{name}"))

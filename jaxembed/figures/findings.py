@@ -2,9 +2,9 @@
 
 from matplotlib.figure import Figure
 
+from jaxembed.artifacts import diagnosis
+from jaxembed.artifacts.diagnosis import Diagnosis
 from jaxembed.figures import names, plots, style
-from jaxembed.runs import diagnosis
-from jaxembed.runs.diagnosis import Diagnosis
 
 
 def draw(found: Diagnosis, title: str, *, rows: int) -> Figure | None:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from jaxembed.artifacts.finished import Finished
 from jaxembed.core.errors import InputError
-from jaxembed.runs.finished import Finished
 
 
 def write(runs: Iterable[Finished], folder: Path) -> list[Path]:

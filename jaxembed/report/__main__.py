@@ -13,12 +13,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxembed import report
+from jaxembed.artifacts import finished
+from jaxembed.artifacts.finished import Finished
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.report import experiments
-from jaxembed.runs import finished
-from jaxembed.runs.finished import Finished
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,10 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxembed import figures
+from jaxembed.artifacts import history
 from jaxembed.figures import names, plots, style
 from jaxembed.measures import few
 from jaxembed.report.experiments import Experiment, splits
-from jaxembed.runs import metrics
 
 # Okabe & Ito 2008: distinct for any colour vision, and different from the colours of the classes.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -142,7 +142,7 @@ def curves(experiments: Sequence[Experiment]) -> Figure | None:
         colour, dashes = COLOURS[position], DASHES[repeated % len(DASHES)]
         for run in experiment.runs:
             figures.quality(left, run, linestyle=dashes, marker="o", color=colour, markersize=3)
-            epochs, losses = metrics.series(run.lines, "train/loss")
+            epochs, losses = history.series(run.lines, "train/loss")
             relative = losses / (losses[0] or 1)
             line = right.plot(epochs / run.record["epochs"], relative, dashes, color=colour, linewidth=0.8)
         entries.append((line[0], titles[index]))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed.runs import identity
-from jaxembed.runs.finished import Finished
+from jaxembed.artifacts import identity
+from jaxembed.artifacts.finished import Finished
 
 
 class Value(NamedTuple):

@@ -15,9 +15,9 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from jaxembed import pictures
+from jaxembed.artifacts.finished import Finished
+from jaxembed.artifacts.samples import Sample
 from jaxembed.figures import names, style
-from jaxembed.runs.finished import Finished
-from jaxembed.runs.sample import Sample
 
 # Points of a run that are drawn: more make the page slow, and hide each other.
 LIMIT = 1000

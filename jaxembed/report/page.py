@@ -9,13 +9,13 @@ import jinja2
 from PIL import Image
 
 from jaxembed import figures, pictures
-from jaxembed.cli import summary
+from jaxembed.artifacts import finished
+from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.figures import names
 from jaxembed.report import findings, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
-from jaxembed.runs.finished import Finished
 
 FILE = "report.html"
 # Of a WebP: the text in a figure stays sharp, at a third of the PNG's size.
@@ -84,7 +84,7 @@ def facts(run: Finished) -> list[str]:
         f"{record['dataset']} × {record['encoder']} × {record['objective']}",
         f"parameters: {parameters}",
         f"{record['epochs']} epochs, {record['steps']:,} steps",
-        f"{record['train_seconds']:,.0f} s{summary.together(record)} on {record['device']}",
+        f"{record['train_seconds']:,.0f} s{finished.together(record)} on {record['device']}",
     ]
 
 

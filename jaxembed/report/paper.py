@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jaxembed import figures
-from jaxembed.cli import summary
+from jaxembed.artifacts import finished
+from jaxembed.artifacts.finished import Finished
 from jaxembed.figures import names
 from jaxembed.report import findings, methods, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.report.typeset import MONO, Story, markup
-from jaxembed.runs.finished import Finished
 
 FILE = "report.pdf"
 EVALUATION = (
@@ -112,7 +112,7 @@ def _trained(experiment: Experiment) -> list[str]:
         f"{records[0]['parameters'].get('head', 0):,}",
         str(records[0]["epochs"]),
         str(experiment.runs[0].config["train"]["batch_size"]),
-        f"{sum(record['train_seconds'] for record in records) / len(records):,.1f}{summary.together(records[0])}",
+        f"{sum(record['train_seconds'] for record in records) / len(records):,.1f}{finished.together(records[0])}",
         ", ".join(str(record["seed"]) for record in records),
     )
     return list(map(markup, cells))

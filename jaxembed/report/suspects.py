@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from jaxembed.artifacts import diagnosis
+from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.report.experiments import Experiment
-from jaxembed.runs import diagnosis
-from jaxembed.runs.diagnosis import KINDS, Diagnosis
 
 # Of each kind.
 SHOWN = 10

@@ -155,7 +155,7 @@ def test_the_first_process_ends_when_another_is_lost(number, tmp_path):
 
 
 def test_a_folder_in_use_ends_all_processes(tmp_path):
-    from jaxembed.runs import workdir
+    from jaxembed.artifacts import workdir
 
     port = free_port()
     with workdir.opened(tmp_path):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed.runs import encoder
+from jaxembed.artifacts import encoder_file
 
 ROOT = Path(__file__).parents[2]
 STEPS, EVERY = 190, 19
@@ -80,7 +80,7 @@ def check_same(folder: Path, whole: Path) -> None:
     assert _names(folder) == _names(whole)
     assert record(folder / "result.json") == record(whole / "result.json")
     assert _lines(folder) == _lines(whole)
-    ours, theirs = (encoder.read(each / encoder.FILE) for each in (folder, whole))
+    ours, theirs = (encoder_file.read(each / encoder_file.FILE) for each in (folder, whole))
     np.testing.assert_equal(ours._asdict(), theirs._asdict())
     for name in ("config.json", *(f"figures/{file.name}" for file in _figures(whole))):
         assert (folder / name).read_bytes() == (whole / name).read_bytes(), name

@@ -73,4 +73,4 @@ def test_measures_import_nothing_of_a_run_and_no_jax():
     code = "import sys; from jaxembed import measures; measures.columns(); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())
-    assert not {"jax", "jaxembed.run", "jaxembed.runs", "jaxembed.train", "jaxembed.evaluate"} & imported
+    assert not {"jax", "jaxembed.run", "jaxembed.artifacts", "jaxembed.train", "jaxembed.evaluate"} & imported

@@ -22,10 +22,10 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from jaxembed.artifacts import finished
+from jaxembed.artifacts.samples import FILE, Sample
 from jaxembed.core.errors import InputError
 from jaxembed.report import __main__ as command
-from jaxembed.runs import finished
-from jaxembed.runs.sample import FILE, Sample
 
 EXAMPLES = int(os.environ.get("JAXEMBED_EXAMPLES", "100"))
 JSON = ("result.json", "config.json")

@@ -11,10 +11,10 @@ import pytest
 from bokeh.models import PlainText
 from PIL import Image
 
+from jaxembed.artifacts.finished import Finished
+from jaxembed.artifacts.samples import Sample
 from jaxembed.figures import style
 from jaxembed.report import interactive
-from jaxembed.runs.finished import Finished
-from jaxembed.runs.sample import Sample
 
 REPORT = Path(__file__).parents[2] / "docs" / "results" / "report_mnist" / "report.html"
 CLASSES = ('</script><b onclick="x">', "$$x$$ & 'y'", "@image{safe}")

@@ -7,10 +7,10 @@ import finished_runs
 import numpy as np
 import pytest
 
+from jaxembed.artifacts import finished
+from jaxembed.artifacts.diagnosis import Table
 from jaxembed.report import __main__ as command
 from jaxembed.report import experiments, suspects, transfer
-from jaxembed.runs import finished
-from jaxembed.runs.diagnosis import Table
 
 
 def run(folder, name, **options):

@@ -9,8 +9,8 @@ import pytest
 
 from configs import classifier_fashion_mnist
 from jaxembed import augment
+from jaxembed.artifacts import finished, identity
 from jaxembed.report import experiments
-from jaxembed.runs import finished, identity
 
 # Of seed 0, whose result in docs/results was made before `mirrored`, `shifted` and `views`.
 BEFORE = json.loads((Path(__file__).parent / "classifier_fashion_mnist_before.json").read_text())

@@ -1,53 +1,54 @@
 """A finished run, read from its folder: neither its model nor its dataset is needed to look at it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxembed.artifacts import diagnosis, history, identity, samples, schema, workdir
+from jaxembed.artifacts.diagnosis import Diagnosis
+from jaxembed.artifacts.history import Line
+from jaxembed.artifacts.samples import Sample
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.runs import diagnosis, identity, kinds, metrics, sample, workdir
-from jaxembed.runs.diagnosis import Diagnosis
-from jaxembed.runs.metrics import Line
-from jaxembed.runs.sample import Sample
 
 # What figures and reports need of a result.json, which result.make writes; "metrics" has null where a metric has no
 # finite value. TRAINED are missing for embeddings that were only measured.
 RECORD = {
-    "experiment": kinds.TEXT,
-    "command": kinds.TEXT,
-    "dataset": kinds.TEXT,
-    "split": kinds.one_of("test", "validation", "train"),
-    "encoder": kinds.TEXT,
-    "objective": kinds.TEXT,
-    "seed": kinds.INTEGER,
-    "distance": kinds.TEXT,
-    "trained_on": kinds.or_null(kinds.TEXT),
-    "steps": kinds.COUNT,
-    "epochs": kinds.POSITIVE,
-    "device": kinds.TEXT,
-    "parameters": kinds.by_name(kinds.COUNT),
-    "parameters.encoder": kinds.COUNT,
-    "train_seconds": kinds.NUMBER,
-    "together": kinds.COUNT,
-    "images_per_second": kinds.or_null(kinds.NUMBER),
-    "share_of_peak": kinds.or_null(kinds.NUMBER),
-    "versions": kinds.by_name(kinds.TEXT),
-    "encoder_sha256": kinds.TEXT,
-    "collapsed": kinds.FLAG,
-    "metrics": kinds.by_name(kinds.or_null(kinds.NUMBER)),
+    "experiment": schema.TEXT,
+    "command": schema.TEXT,
+    "dataset": schema.TEXT,
+    "split": schema.one_of("test", "validation", "train"),
+    "encoder": schema.TEXT,
+    "objective": schema.TEXT,
+    "seed": schema.INTEGER,
+    "distance": schema.TEXT,
+    "trained_on": schema.or_null(schema.TEXT),
+    "steps": schema.COUNT,
+    "epochs": schema.POSITIVE,
+    "device": schema.TEXT,
+    "parameters": schema.by_name(schema.COUNT),
+    "parameters.encoder": schema.COUNT,
+    "train_seconds": schema.NUMBER,
+    "together": schema.COUNT,
+    "images_per_second": schema.or_null(schema.NUMBER),
+    "share_of_peak": schema.or_null(schema.NUMBER),
+    "versions": schema.by_name(schema.TEXT),
+    "encoder_sha256": schema.TEXT,
+    "collapsed": schema.FLAG,
+    "metrics": schema.by_name(schema.or_null(schema.NUMBER)),
 }
 TRAINED = ("steps", "epochs", "parameters", "parameters.encoder", "train_seconds", "images_per_second")
 OPTIONAL = ("split", "together", "share_of_peak", "trained_on")
 # And of a config.json.
 CONFIG = {
-    **dict.fromkeys(("data", "encoder", "objective", "train", "evaluate"), kinds.OBJECT),
-    "train.batch_size": kinds.COUNT,
-    "evaluate.neighbours": kinds.COUNT,
-    "evaluate.distance": kinds.TEXT,
-    "evaluate.views": kinds.COUNT,
-    "evaluate.augmentation": kinds.by_name(kinds.OBJECT),
-    "evaluate.linear": kinds.OBJECT,
-    "evaluate.mlp": kinds.OBJECT,
+    **dict.fromkeys(("data", "encoder", "objective", "train", "evaluate"), schema.OBJECT),
+    "train.batch_size": schema.COUNT,
+    "evaluate.neighbours": schema.COUNT,
+    "evaluate.distance": schema.TEXT,
+    "evaluate.views": schema.COUNT,
+    "evaluate.augmentation": schema.by_name(schema.OBJECT),
+    "evaluate.linear": schema.OBJECT,
+    "evaluate.mlp": schema.OBJECT,
 }
 
 
@@ -118,14 +119,14 @@ def read(folder: Path) -> Finished:
         raise InputError(f"{folder} holds an unfinished run: it has no {workdir.RESULT}")
     try:
         config, record = identity.current(files.read_json(file)), result(folder)
-        lines = _finite(metrics.read(folder / workdir.METRICS))
+        lines = _finite(history.read(folder / workdir.METRICS))
     except (OSError, RecursionError) as error:
         raise InputError(f"{folder} cannot be read: {error}") from error
     trained = "epochs" in record
-    kinds.check(file, config, CONFIG, optional=() if trained else ("train.batch_size",))
+    schema.check(file, config, CONFIG, optional=() if trained else ("train.batch_size",))
     if trained and not any("train/loss" in line for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
-    return Finished(folder, config, record, lines, sample.read(folder), diagnosis.read(folder))
+    return Finished(folder, config, record, lines, samples.read(folder), diagnosis.read(folder))
 
 
 def result(folder: Path) -> dict[str, Any]:
@@ -133,10 +134,16 @@ def result(folder: Path) -> dict[str, Any]:
     file = folder / workdir.RESULT
     record = files.read_json(file)
     missing = () if any(name in record for name in TRAINED) else TRAINED
-    kinds.check(file, record, RECORD, optional=(*OPTIONAL, *missing))
+    schema.check(file, record, RECORD, optional=(*OPTIONAL, *missing))
     return record
 
 
 def _finite(lines: list[Line]) -> list[Line]:
-    finite = ({name: value for name, value in line.items() if kinds.is_number(value)} for line in lines)
-    return [line for line in finite if line.keys() >= set(metrics.ALWAYS)]
+    finite = ({name: value for name, value in line.items() if schema.is_number(value)} for line in lines)
+    return [line for line in finite if line.keys() >= set(history.ALWAYS)]
+
+
+def together(record: Mapping[str, Any]) -> str:
+    """Say how many runs a result's seconds are those of; nothing where it is one."""
+    count = record.get("together", 1)
+    return f" for {count} seeds side by side" if count > 1 else ""

@@ -9,9 +9,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from jaxembed.artifacts import identity
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.runs import identity
 
 CONFIG, METRICS, RESULT, CHECKPOINT = "config.json", "metrics.jsonl", "result.json", "checkpoint"
 

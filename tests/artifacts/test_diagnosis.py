@@ -6,8 +6,8 @@ import finished_runs
 import numpy as np
 import pytest
 
+from jaxembed.artifacts import diagnosis, finished
 from jaxembed.core.errors import InputError
-from jaxembed.runs import diagnosis, finished
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, 9, 7, 1), np.uint8)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxembed.artifacts import history
 from jaxembed.core import files
-from jaxembed.runs import metrics
 
 
 def line(step, **values):
@@ -24,25 +24,25 @@ def written(file, lines):
 
 def test_what_is_appended_is_read(tmp_path):
     file = tmp_path / "metrics.jsonl"
-    metrics.write(file, WHOLE[:3])
-    metrics.append(file, WHOLE[3])
-    assert metrics.read(file) == WHOLE
+    history.write(file, WHOLE[:3])
+    history.append(file, WHOLE[3])
+    assert history.read(file) == WHOLE
 
 
 def test_a_missing_file_is_empty(tmp_path):
-    assert metrics.read(tmp_path / "metrics.jsonl") == []
+    assert history.read(tmp_path / "metrics.jsonl") == []
 
 
 def test_a_last_line_that_a_kill_cut_off_is_left_out_without_a_warning(tmp_path, caplog):
     file = written(tmp_path / "metrics.jsonl", WHOLE)
     with file.open("a") as stream:
         stream.write('{"step": 8, "epo')
-    assert (metrics.read(file), caplog.text) == (WHOLE, "")
+    assert (history.read(file), caplog.text) == (WHOLE, "")
 
 
 def test_a_number_that_is_not_finite_is_read(tmp_path):
     file = written(tmp_path / "metrics.jsonl", [line(2, **{"train/loss": np.nan}), line(4, **{"a": -np.inf})])
-    assert [np.isnan(metrics.read(file)[0]["train/loss"]), metrics.read(file)[1]["a"]] == [True, -np.inf]
+    assert [np.isnan(history.read(file)[0]["train/loss"]), history.read(file)[1]["a"]] == [True, -np.inf]
 
 
 BAD = {
@@ -64,7 +64,7 @@ BAD = {
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_a_line_that_cannot_be_used_costs_no_other(text, tmp_path, caplog):
     file = written(tmp_path / "metrics.jsonl", [WHOLE[0], text, *WHOLE[1:]])
-    assert metrics.read(file) == WHOLE
+    assert history.read(file) == WHOLE
     assert f"{file}: 1 of 5 lines are damaged or repeated, and left out: 2" in caplog.text
 
 
@@ -74,18 +74,18 @@ def test_bytes_that_are_no_text_cost_one_line(tmp_path):
     for byte in (b"\xff", b"\x00", b"\x85", b"\r"):
         at = content.index(b'"train/loss"', 10)
         file.write_bytes(content[:at] + byte + content[at:])
-        assert metrics.read(file) in (WHOLE[1:], WHOLE)
+        assert history.read(file) in (WHOLE[1:], WHOLE)
 
 
 def test_many_damaged_lines_are_one_short_warning(tmp_path, caplog):
     file = written(tmp_path / "metrics.jsonl", 3000 * ["x"])
-    assert metrics.read(file) == []
+    assert history.read(file) == []
     assert caplog.text.endswith("3000 of 3000 lines are damaged or repeated, and left out: 1, 2, 3, 4, 5, …\n")
 
 
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
     with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
-        metrics.append(Path("/dev/full"), line(2))
+        history.append(Path("/dev/full"), line(2))
     with (
         pytest.raises(OSError, match=r"No space left on device: '.*/sample\.npz'"),
         files.replacing(tmp_path / "sample.npz"),

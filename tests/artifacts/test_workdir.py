@@ -7,8 +7,8 @@ import os
 import pytest
 from ml_collections import ConfigDict
 
+from jaxembed.artifacts import workdir
 from jaxembed.core.errors import InputError
-from jaxembed.runs import workdir
 
 CONFIG = ConfigDict({"seed": 0, "encoder": {"latent": 16}, "train": {"epochs": 2, "log_every": 5}})
 

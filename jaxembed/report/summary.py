@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxembed.artifacts import finished
 from jaxembed.core import files
 
 
@@ -11,17 +12,11 @@ def show(record: dict[str, Any], folder: Path) -> None:
     """Print the result of a run, and where its files are."""
     if "steps" in record:
         rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
-        print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{together(record)}{rate}")
+        print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{finished.together(record)}{rate}")
     table(record["metrics"])
     if record["collapsed"]:
         print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
     print(f"Files: {files.printable(folder)}/")
-
-
-def together(record: Mapping[str, Any]) -> str:
-    """Say how many runs a result's seconds are those of; nothing where it is one."""
-    count = record.get("together", 1)
-    return f" for {count} seeds side by side" if count > 1 else ""
 
 
 def table(measured: Mapping[str, float | None]) -> None:

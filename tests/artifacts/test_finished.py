@@ -10,15 +10,15 @@ import finished_runs
 import numpy as np
 import pytest
 
+from jaxembed.artifacts import finished, history, samples
 from jaxembed.core.errors import InputError
-from jaxembed.runs import finished, metrics, sample
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def test_a_run_and_a_report_on_it_are_read_without_jax(tmp_path):
     finished_runs.make(tmp_path / "run")
-    code = "import sys\nimport jaxembed.runs.finished\nassert 'jax' not in sys.modules\n"
+    code = "import sys\nimport jaxembed.artifacts.finished\nassert 'jax' not in sys.modules\n"
     code += f"from jaxembed.report import __main__\n__main__.main([{str(tmp_path / 'run')!r}, '--output=report'])\n"
     code += "print([name for name in ('jax', 'flax', 'optax', 'orbax') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
@@ -27,15 +27,15 @@ def test_a_run_and_a_report_on_it_are_read_without_jax(tmp_path):
 
 def test_no_sample_and_a_damaged_one_are_named(tmp_path):
     with pytest.raises(InputError, match=r"has no sample\.npz; launch.py --evaluate writes it"):
-        sample.read(tmp_path)
-    (tmp_path / sample.FILE).write_bytes(b"PK\x03\x04 cut off")
+        samples.read(tmp_path)
+    (tmp_path / samples.FILE).write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match=r"sample.npz is damaged"):
-        sample.read(tmp_path)
+        samples.read(tmp_path)
 
 
 def test_a_series_is_taken_from_the_lines_that_have_it(tmp_path):
     lines = [{"step": 1, "epoch": 0.5, "seconds": 1, "a": 2.0}, {"step": 2, "epoch": 1, "seconds": 2}]
-    epochs, values = metrics.series(lines, "a")
+    epochs, values = history.series(lines, "a")
     assert (epochs.tolist(), values.tolist()) == ([0.5], [2.0])
 
 
@@ -122,19 +122,19 @@ def test_a_value_of_the_wrong_kind_is_named(file, path, value, message, tmp_path
 )
 def test_arrays_that_do_not_fit_together_are_named(changes, message, tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    sample.write(run.sample._replace(**changes), tmp_path / "run")
-    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'run' / sample.FILE} is damaged")) as error:
+    samples.write(run.sample._replace(**changes), tmp_path / "run")
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'run' / samples.FILE} is damaged")) as error:
         finished.read(tmp_path / "run")
     assert message in str(error.value)
 
 
 def test_a_sample_without_labels_and_one_without_a_confusion_matrix_are_read(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    none = dict.fromkeys(sample.BY_LABEL)
+    none = dict.fromkeys(samples.BY_LABEL)
     for changes in ({"confusion": None}, none | {"classes": np.array((), str)}):
-        sample.write(run.sample._replace(**changes), tmp_path / "run")
+        samples.write(run.sample._replace(**changes), tmp_path / "run")
         read = finished.read(tmp_path / "run").sample
-        assert {name for name in sample.OPTIONAL if getattr(read, name) is None} == changes.keys() - {"classes"}
+        assert {name for name in samples.OPTIONAL if getattr(read, name) is None} == changes.keys() - {"classes"}
 
 
 def test_the_results_in_the_repository_are_read(tmp_path):
