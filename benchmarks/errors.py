@@ -24,7 +24,7 @@ from jaxembed.core import files
 from jaxembed.datasets import noisy_labels
 from jaxembed.devices import mesh
 from jaxembed.doctor import duplicates, labels
-from jaxembed.kernels import nearest, pairs
+from jaxembed.kernels import nearest, space
 from jaxembed.types import Published
 
 COPIES, SHARE, DRAWS, NEIGHBOURS = 200, 0.05, 3, 10
@@ -90,7 +90,7 @@ def copies(published: Published, embed: Embed, *, distance: str) -> dict[str, di
             copied = change(train[chosen], np.random.default_rng(draw))
             pairings.append((kind, chosen, copied))
             parts.append(embed(copied))
-    points = pairs.space(np.concatenate(parts), distance=distance)
+    points = space.of(np.concatenate(parts), distance=distance)
     images = np.concatenate([train, test, *(copied for *_, copied in pairings)])
     # What is from the test split is the same for all.
     tested = _across(points[:n], points[n : n + m])
@@ -125,7 +125,7 @@ def wrong_labels(
     """Measure how well the labels with the least support are the wrong ones: kind -> average precision by draw."""
     if kind is None and name not in (*UNLABELLED, "pixels"):
         return {}
-    points = pairs.space(embed(published.train.images), distance=distance)
+    points = space.of(embed(published.train.images), distance=distance)
     found, _ = nearest.others(points, neighbours=NEIGHBOURS)
     measured: dict[str, list[float]] = {}
     for each, becomes in {"any": (), "similar": SIMILAR[dataset]}.items():

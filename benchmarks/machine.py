@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import torch
 
-from jaxembed.kernels import speed
+from jaxembed.kernels import flops
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "torch", "numpy", "pillow")
 
@@ -56,7 +56,7 @@ def peak(dtype: str, device: torch.device) -> float:
             torch.cuda.synchronize()
 
     # Without the cache that a run uses: here the peak is measured repeatedly.
-    return max(speed.peak.__wrapped__(dtype), 2 * size**3 / speed.fastest(multiply))
+    return max(flops.peak.__wrapped__(dtype), 2 * size**3 / flops.fastest(multiply))
 
 
 def _processor() -> str:

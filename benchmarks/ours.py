@@ -45,4 +45,4 @@ class Trainer:
 
     def flops(self) -> float:
         """Count the floating-point operations of one step, augmentation and optimizer included."""
-        return steps.flops(self.run.at(self.step), self.state, self.images, self.order)
+        return steps.operations(self.run.at(self.step), self.state, self.images, self.order)

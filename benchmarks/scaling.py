@@ -33,7 +33,7 @@ import jax
 import jaxembed.run
 from jaxembed import steps
 from jaxembed.devices import processes
-from jaxembed.kernels import convolution, library
+from jaxembed.kernels import compiler, convolution
 
 from . import ours
 
@@ -157,7 +157,7 @@ def program(name: str, widths: str | None, tile: int, defined: bool) -> dict[str
         "batch_size": trained.run.training.batch_size,
         "parameters": trained.parameters(),
         "flops_per_step": trained.flops(),
-        "moved": moved(lowered.compile(library.EIGEN).as_text()),
+        "moved": moved(lowered.compile(compiler.EIGEN).as_text()),
     }
 
 

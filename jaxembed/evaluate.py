@@ -1,4 +1,4 @@
-"""Evaluation: a frozen encoder's embedding, measured by everything in measures/."""
+"""Evaluation: a frozen encoder's embedding, measured by everything in metrics/."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxembed import measures, model
+from jaxembed import metrics, model
 from jaxembed.core import keys
 from jaxembed.core.errors import Diverged
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
-from jaxembed.kernels import library, pairs, rows
-from jaxembed.measures import Rows, neighbours, rank
+from jaxembed.kernels import chunked, compiler, space
+from jaxembed.metrics import Rows, neighbours, rank
 from jaxembed.protocol import Protocol
 from jaxembed.run import Run
 from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, State
@@ -43,7 +43,7 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
     """Measure the frozen embedding on some splits, by default on all that are held out; the others are not used.
 
     Classifiers learn from the train split only, the probes from views of its images as well if the protocol has
-    any. The encoder's parameters are hashed before and after. The metrics are those of measures/, without labels
+    any. The encoder's parameters are hashed before and after. The metrics are those of metrics/, without labels
     those that need none; the objective's reports (`accuracy`, `l1`); and on validation its other scores.
 
     Raises:
@@ -60,12 +60,12 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
         augmented=lambda: _augmented(run, state, dataset, embeddings["train"]),
         pair=lambda name: _pair(run, state, getattr(dataset, name)),
     )
-    metrics = _objective_scores(run, state, dataset) | measured.metrics
+    numbers = _objective_scores(run, state, dataset) | measured.metrics
     for name in splits:
-        metrics |= reports(run, state, getattr(dataset, name), name)
+        numbers |= reports(run, state, getattr(dataset, name), name)
     if fingerprint(state) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
-    return measured._replace(metrics=metrics)
+    return measured._replace(metrics=numbers)
 
 
 def of_embeddings(
@@ -76,7 +76,7 @@ def of_embeddings(
     augmented: Callable[[], Float[np.ndarray, "m d"] | None] = lambda: None,
     pair: Callable[[str], tuple[Float[np.ndarray, "n d"], ...] | None] = lambda split: None,
 ) -> Evaluation:
-    """Measure embeddings, wherever they are from, by everything in measures/.
+    """Measure embeddings, wherever they are from, by everything in metrics/.
 
     Args:
       dataset: that was embedded; of it the labels count.
@@ -88,14 +88,14 @@ def of_embeddings(
       pair: function from a split to the embeddings of two views of each image, or None.
     """
     train = _rows(embeddings["train"], dataset.train, dataset)._replace(augmented=augmented())
-    measure = measures.fit_all(train, protocol, labelled=dataset.is_labelled)
+    measure = metrics.fit_all(train, protocol, labelled=dataset.is_labelled)
     del train  # with its views, which take memory
-    metrics, predictions = {}, {}
+    numbers, predictions = {}, {}
     for name in [name for name in embeddings if name != "train"] or ["train"]:
         rows = _rows(embeddings[name], getattr(dataset, name), dataset)._replace(pair=pair(name))
-        numbers, predictions[name] = measure(rows)
-        metrics |= {f"{name}/{metric}": number for metric, number in numbers.items()}
-    return Evaluation(metrics, embeddings, predictions)
+        measured, predictions[name] = measure(rows)
+        numbers |= {f"{name}/{metric}": number for metric, number in measured.items()}
+    return Evaluation(numbers, embeddings, predictions)
 
 
 def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -104,11 +104,11 @@ def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
     Without labels, RankMe takes the place of kNN.
     """
     train = _rows(embed(run, state, dataset.train.images), dataset.train, dataset)
-    measure = measures.fit(neighbours if dataset.is_labelled else rank, train, run.protocol)
-    metrics = _objective_scores(run, state, dataset)
-    metrics |= reports(run, state, dataset.validation, "validation")
-    numbers, _ = measure(_rows(embed(run, state, dataset.validation.images), dataset.validation, dataset))
-    return metrics | {f"validation/{metric}": number for metric, number in numbers.items()}
+    measure = metrics.fit(neighbours if dataset.is_labelled else rank, train, run.protocol)
+    numbers = _objective_scores(run, state, dataset)
+    numbers |= reports(run, state, dataset.validation, "validation")
+    measured, _ = measure(_rows(embed(run, state, dataset.validation.images), dataset.validation, dataset))
+    return numbers | {f"validation/{metric}": number for metric, number in measured.items()}
 
 
 def embed(
@@ -123,10 +123,10 @@ def embed(
     """
     view_keys = None if key is None else jax.random.split(key, len(images))
     function = partial(_embed, run, state.params, state.stats)
-    embeddings = rows.chunked(function, (images, view_keys), size=chunk(run, len(images)))
-    if not (usable := pairs.is_usable(embeddings)).all():
+    embeddings = chunked.apply(function, (images, view_keys), size=chunk(run, len(images)))
+    if not (usable := space.is_usable(embeddings)).all():
         lost = f"{np.sum(~usable)} of {len(images)} images"
-        raise Diverged(f"the embeddings of {lost} are not finite, or beyond {pairs.LARGEST:g}")
+        raise Diverged(f"the embeddings of {lost} are not finite, or beyond {space.LARGEST:g}")
     return embeddings
 
 
@@ -134,7 +134,7 @@ def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]
     """Average the objective's reports over a whole split, with its test-time variants: `<name>/<score>` -> mean."""
     if not run.objective.reports:
         return {}
-    scores = rows.chunked(
+    scores = chunked.apply(
         partial(_reports, run, state.params, state.stats), split, size=chunk(run, len(split.labels))
     )
     return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
@@ -194,7 +194,7 @@ def _objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, flo
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
-@partial(library.compiled, static_argnums=0)
+@partial(compiler.compiled, static_argnums=0)
 def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
     raw, view_keys = given
     images = mesh.split(run.mesh, model.pixels(raw))
@@ -203,7 +203,7 @@ def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None
     return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
 
 
-@partial(library.compiled, static_argnums=0)
+@partial(compiler.compiled, static_argnums=0)
 def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     shown = jnp.stack([batch.images, *run.objective.variants(batch.images)])
@@ -214,7 +214,7 @@ def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
-@partial(library.compiled, static_argnums=0)
+@partial(compiler.compiled, static_argnums=0)
 def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)

@@ -20,7 +20,7 @@ from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files, options
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.devices import mesh
-from jaxembed.kernels import library, pairs, rows
+from jaxembed.kernels import chunked, compiler, space
 from jaxembed.pictures import Pixels
 from jaxembed.types import Batch, Dataset
 
@@ -84,10 +84,10 @@ class FrozenEncoder:
         # Powers of two, so that only a few batch sizes are ever compiled.
         size = min(CHUNK, 1 << (len(images) - 1).bit_length())
         size = -(-size // self.devices.size) * self.devices.size
-        embeddings = rows.chunked(partial(_embed, *self._parts), images, size=size)
-        if not pairs.is_usable(embeddings).all():
+        embeddings = chunked.apply(partial(_embed, *self._parts), images, size=size)
+        if not space.is_usable(embeddings).all():
             raise Diverged(
-                f"{self.name} produced embeddings that are not finite or exceed {pairs.LARGEST:g} in magnitude"
+                f"{self.name} produced embeddings that are not finite or exceed {space.LARGEST:g} in magnitude"
             )
         return embeddings
 
@@ -183,4 +183,4 @@ def _apply(module: nn.Module, dtype: str, devices: Any, weights: Any, raw: Array
     return mesh.whole(devices, embeddings.astype(jnp.float32))
 
 
-_embed = library.compiled(_apply, static_argnums=(0, 1, 2))
+_embed = compiler.compiled(_apply, static_argnums=(0, 1, 2))

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from jaxembed import arrays, datasets
 from jaxembed.core.errors import InputError
-from jaxembed.kernels import pairs
+from jaxembed.kernels import space
 from jaxembed.types import Batch, Dataset, Published
 from jaxembed.vectors import About
 
@@ -99,12 +99,12 @@ def _points(source: Path, split: str, array: np.ndarray) -> Float[np.ndarray, "n
         )
     with np.errstate(over="ignore"):
         points = np.ascontiguousarray(array, np.float32)
-    usable = pairs.is_usable(points)
+    usable = space.is_usable(points)
     if not usable.all():
         row = int(np.argmin(usable))
-        bad = np.abs(points[~usable]) <= pairs.LARGEST
+        bad = np.abs(points[~usable]) <= space.LARGEST
         raise InputError(
-            f"{source}: {split} must be finite and within {pairs.LARGEST:g}; {np.sum(~bad)} numbers in "
+            f"{source}: {split} must be finite and within {space.LARGEST:g}; {np.sum(~bad)} numbers in "
             f"{np.sum(~usable)} of {len(points)} rows are not, the first one in row {row}"
         )
     return points

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxembed.core.errors import InputError
-from jaxembed.kernels import pairs
+from jaxembed.kernels import space
 
 # Above this many rows, an approximate index is used.
 MAX_EXACT_ROWS = 1_000_000
@@ -128,7 +128,7 @@ def neighbours_of_all(index: Exact | Approximate, k: int) -> Neighbours:
         queries = np.asarray(index.points[start : start + _QUERIES])
         neighbours = index.search(queries, k + 1)
         block = slice(start, start + len(queries))
-        other = pairs.others(neighbours.rows, np.arange(start, start + len(queries)))
+        other = space.others(neighbours.rows, np.arange(start, start + len(queries)))
         rows[block], distances[block] = (each[other].reshape(-1, k) for each in neighbours)
     return Neighbours(rows, distances)
 

@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxembed.index import Exact, Neighbours
-from jaxembed.kernels import pairs
-from jaxembed.measures import tsne
+from jaxembed.kernels import space
+from jaxembed.metrics import tsne
 
 # t-SNE embeds this many landmarks; all other points are interpolated between their nearest landmarks.
 LANDMARKS = 4000
@@ -24,11 +24,11 @@ def project(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.
         return np.stack([np.linspace(-1, 1, n), np.zeros(n)], axis=1) if n > 1 else np.zeros((n, 2))
     chosen = np.sort(np.random.default_rng(0).permutation(n)[:LANDMARKS])
     landmarks = np.asarray(embeddings[chosen])
-    projected, _ = tsne.project(pairs.space(landmarks, distance=distance))
+    projected, _ = tsne.project(space.of(landmarks, distance=distance))
     projected = projected.astype(np.float64)
     low, high = projected.min(axis=0), projected.max(axis=0)
     # A picture of one point remains one.
-    projected = (projected - (low + high) / 2) / max((high - low).max() / 2, pairs.SMALLEST)
+    projected = (projected - (low + high) / 2) / max((high - low).max() / 2, space.SMALLEST)
     positions = np.empty((n, 2))
     positions[chosen] = projected
     rest = np.setdiff1d(np.arange(n), chosen)

@@ -13,7 +13,7 @@ from absl import logging
 from jaxembed.artifacts import history, workdir
 from jaxembed.core.errors import Diverged
 from jaxembed.devices import processes
-from jaxembed.kernels.speed import Speed
+from jaxembed.kernels.flops import Speed
 from jaxembed.progress import Progress
 from jaxembed.run import Run
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from jaxembed import augment, measures, probe
+from jaxembed import augment, metrics
 from jaxembed.core import options
 from jaxembed.core.bounds import Count, Positive
 from jaxembed.core.errors import InputError
+from jaxembed.metrics import probe
 from jaxembed.types import Augment
 
 
@@ -36,8 +37,8 @@ class Protocol:
 def make(section: Any) -> Protocol:
     """Make the protocol that config.evaluate describes; InputError at what does not fit."""
     what = "config.evaluate"
-    for module in measures.modules():
-        for option in measures.wanted(module):
+    for module in metrics.modules():
+        for option in metrics.wanted(module):
             if option not in Protocol.__dataclass_fields__:
                 raise InputError(f"{module.__name__} asks for {what}.{option}, which is not in the protocol")
     given = options.section(section, what=what)

@@ -22,7 +22,7 @@ def figures() -> None:
         from sklearn.metrics import confusion_matrix  # noqa: F401 (imported at the end)
 
         from jaxembed.figures import plots, style
-        from jaxembed.measures import tsne
+        from jaxembed.metrics import tsne
 
         picture, _ = tsne.project(np.eye(5, dtype=np.float32))
         with style.style():

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from jaxembed import capacity, datasets, encoders, model, objectives, optim, probe, protocol
+from jaxembed import capacity, datasets, encoders, model, objectives, optim, protocol
 from jaxembed.core import bounds, options
 from jaxembed.core.bounds import Count, Fraction, NonNegative, Positive, Section
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
+from jaxembed.metrics import probe
 from jaxembed.protocol import Protocol
 from jaxembed.types import Batch, Dataset, Images, Objective, Outputs, Scores, Task
 

@@ -14,8 +14,8 @@ from jaxembed.artifacts.samples import Sample
 from jaxembed.core import keys
 from jaxembed.devices import mesh
 from jaxembed.evaluate import Evaluation
-from jaxembed.kernels import library, nearest, pairs, rows
-from jaxembed.measures import overlap, tsne
+from jaxembed.kernels import chunked, compiler, nearest, space
+from jaxembed.metrics import overlap, tsne
 from jaxembed.run import Run
 from jaxembed.types import Batch, Dataset, Images, State
 
@@ -51,9 +51,9 @@ def of_embedding(dataset: Dataset, evaluated: Evaluation, *, distance: str) -> t
     name = dataset.measured[-1]
     split = getattr(dataset, name)
     chosen = np.random.default_rng(0).permutation(len(split.labels))[:SIZE]
-    points = pairs.space(evaluated.embeddings[name][chosen], distance=distance)
+    points = space.of(evaluated.embeddings[name][chosen], distance=distance)
     picture, trust = tsne.project(points)
-    squared = np.concatenate([chunk for _, chunk in pairs.squared_distances(points)])
+    squared = np.concatenate([chunk for _, chunk in space.squared_distances(points)])
     queries = _queries(split, chosen, labelled=dataset.is_labelled)
     found = _found(dataset, evaluated, queries, distance=distance)
     by_label, measured = dict.fromkeys(samples.BY_LABEL), {"trustworthiness": trust}
@@ -148,7 +148,7 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
     parts = run, state.params, state.stats
     if jax.eval_shape(partial(_prediction, *parts), images[:1]).shape[1:] != images.shape[1:]:
         return {}
-    made = rows.chunked(partial(_predict, *parts), images, size=evaluate.chunk(run, len(images)))
+    made = chunked.apply(partial(_predict, *parts), images, size=evaluate.chunk(run, len(images)))
     errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
     order, across = np.argsort(errors), min(ACROSS, len(errors))
     middle = (len(order) - across) // 2
@@ -161,7 +161,7 @@ def _prediction(run: Run, params: Any, stats: Any, images: Array) -> Float[Array
     return mesh.whole(run.mesh, run.apply(params, stats, images, train=False).prediction)
 
 
-_predict = library.compiled(_prediction, static_argnums=0)
+_predict = compiler.compiled(_prediction, static_argnums=0)
 
 
 def _uint8(images: Images | np.ndarray) -> UInt8[np.ndarray, "..."]:

@@ -15,12 +15,12 @@ from jaxembed.core import keys
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.feed import Fed
-from jaxembed.kernels import library, speed
+from jaxembed.kernels import compiler, flops
 from jaxembed.run import Run
 from jaxembed.types import Batch, Images, Outputs, State
 
 
-@partial(library.compiled, static_argnums=0, donate_argnums=1)
+@partial(compiler.compiled, static_argnums=0, donate_argnums=1)
 def advance(
     run: Run, state: State, images: Batch, order: Int[Array, "*n"], count: Int[ArrayLike, ""]
 ) -> tuple[State, dict[str, Array]]:
@@ -31,7 +31,7 @@ def advance(
     return _steps(run, count, state, Fed(images, order))
 
 
-@partial(library.compiled, static_argnums=0, donate_argnums=1)
+@partial(compiler.compiled, static_argnums=0, donate_argnums=1)
 def advance_all(
     run: Run, states: Sequence[State], fed: Sequence[Fed], count: Int[ArrayLike, ""]
 ) -> list[tuple[State, dict[str, Array]]]:
@@ -114,7 +114,7 @@ def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -
     return gradients, scores, stats
 
 
-def flops(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> float | None:
+def operations(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> float | None:
     """Count the floating-point operations of one step, augmentation and optimizer included, as `speed.flops`."""
     run = run._replace(mesh=mesh.make([mesh.host()]))
-    return speed.flops(partial(train_step, run), state, images, order)
+    return flops.count(partial(train_step, run), state, images, order)

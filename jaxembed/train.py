@@ -21,7 +21,7 @@ from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh, processes
 from jaxembed.feed import Fed
-from jaxembed.kernels import library, speed
+from jaxembed.kernels import compiler, flops
 from jaxembed.run import Run
 from jaxembed.types import Batch, Dataset, State
 
@@ -219,7 +219,7 @@ def init(run: Run, dataset: Dataset, *, seed: int) -> State:
         rows = np.linspace(0, n - 1, min(n, SEEN)).astype(int)  # of all classes, where they are in order
         images = jnp.asarray(dataset.train.images[rows])
         # Run once: optimising the program would take longer than running it.
-        state = jax.jit(start, static_argnums=0, compiler_options=library.unoptimised())(run, key, images)
+        state = jax.jit(start, static_argnums=0, compiler_options=compiler.unoptimised())(run, key, images)
     return mesh.replicate(run.mesh, state)
 
 
@@ -245,14 +245,14 @@ def steps_to_next_event(run: Run, step: int) -> int:
     return min(end - step, *(every - step % every for every in events))
 
 
-def _speed(run: Run, state: State, dataset: Dataset) -> speed.Speed | None:
+def _speed(run: Run, state: State, dataset: Dataset) -> flops.Speed | None:
     n = len(dataset.train.labels)
     images, labels, order = (
         jax.ShapeDtypeStruct((n, *shape), dtype)
         for shape, dtype in ((dataset.train.images.shape[1:], jnp.uint8), ((), jnp.int32), ((), jnp.int32))
     )
-    count = steps.flops(run, state, Batch(images, labels), order)
-    return count and speed.Speed(count / run.training.batch_size, speed.peak(run.training.dtype))
+    count = steps.operations(run, state, Batch(images, labels), order)
+    return count and flops.Speed(count / run.training.batch_size, flops.peak(run.training.dtype))
 
 
 def _validation_is_due(run: Run, dataset: Dataset, step: int) -> bool:

@@ -25,7 +25,7 @@ install_import_hook("jaxembed", "beartype.beartype").__enter__()
 import jaxembed.run
 from jaxembed import encoders, objectives, train
 from jaxembed.core import options
-from jaxembed.kernels import speed
+from jaxembed.kernels import flops
 from jaxembed.types import Batch, Dataset
 
 # As on a terminal, for the tests that send them: nohup and a shell's & have them ignored.
@@ -80,7 +80,7 @@ def warnings_are_logged():
 @pytest.fixture(autouse=True)
 def no_stopwatch(monkeypatch):
     """Runs do not count their operations, which takes longer than the runs; the commands that tests start do."""
-    monkeypatch.setattr(train, "_speed", lambda *_: speed.Speed(flops=1e6, peak=1e12))
+    monkeypatch.setattr(train, "_speed", lambda *_: flops.Speed(flops=1e6, peak=1e12))
 
 
 @pytest.fixture(autouse=True)

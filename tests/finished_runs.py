@@ -11,7 +11,7 @@ from jaxembed.artifacts.diagnosis import Diagnosis, Table
 from jaxembed.artifacts.finished import Finished
 from jaxembed.artifacts.samples import Sample
 from jaxembed.core import files
-from jaxembed.measures import overlap
+from jaxembed.metrics import overlap
 
 CLASSES = ("cat & <dog>", "sea", "sky")
 

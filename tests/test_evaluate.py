@@ -13,10 +13,10 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import jaxembed.run
-from jaxembed import evaluate, probe, train
+from jaxembed import evaluate, train
 from jaxembed.core.errors import Diverged
-from jaxembed.kernels import nearest, rows
-from jaxembed.measures import neighbours
+from jaxembed.kernels import chunked, nearest
+from jaxembed.metrics import neighbours, probe
 
 RANDOM = np.random.default_rng(1)
 
@@ -135,7 +135,7 @@ def test_chunks_lose_no_row_and_add_none(size):
         seen.append(len(chunk["x"]))
         return {"y": jnp.asarray(chunk["x"]) * 2}
 
-    np.testing.assert_array_equal(rows.chunked(double, {"x": array}, size=size)["y"], array * 2)
+    np.testing.assert_array_equal(chunked.apply(double, {"x": array}, size=size)["y"], array * 2)
     assert set(seen) == {size}
 
 

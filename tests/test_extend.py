@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxembed.run
-from jaxembed import datasets, encoders, evaluate, measures, objectives, train
+from jaxembed import datasets, encoders, evaluate, metrics, objectives, train
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import errors, options
 from jaxembed.report import tables
@@ -56,8 +56,8 @@ def test_an_objective_is_one_file(add, config, dataset, tmp_path):
     square = [split._replace(images=split.images[:, :7]) for split in dataset[2:5]]
     dataset = dataset._replace(train=square[0], validation=square[1], test=square[2])
     run = jaxembed.run.build(config, dataset)
-    metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path / "run", seed=0), dataset).metrics
-    assert np.isfinite(metrics["validation/loss"])
+    numbers = evaluate.evaluate(run, train.fit(run, dataset, tmp_path / "run", seed=0), dataset).metrics
+    assert np.isfinite(numbers["validation/loss"])
     batch = Batch(jnp.arange(8.0).reshape(2, 2, 2, 1) / 8, jnp.array([0, 1]))
     images, target = run.objective.views(jax.random.key(0), batch)
     np.testing.assert_array_equal(images[2:4], np.rot90(batch.images, axes=(1, 2)))
@@ -65,11 +65,11 @@ def test_an_objective_is_one_file(add, config, dataset, tmp_path):
 
 
 def test_a_measure_is_one_file_with_its_column_in_the_report(add, run, dataset):
-    add(measures, "norms", "length_variation")
+    add(metrics, "norms", "length_variation")
     state = train.init(run, dataset, seed=0)
-    metrics = evaluate.evaluate(run, state, dataset).metrics
+    numbers = evaluate.evaluate(run, state, dataset).metrics
     lengths = np.linalg.norm(evaluate.embed(run, state, dataset.test.images), axis=1)
-    assert metrics["test/length_variation"] == pytest.approx(lengths.std() / lengths.mean(), rel=1e-4)
+    assert numbers["test/length_variation"] == pytest.approx(lengths.std() / lengths.mean(), rel=1e-4)
     record = {"metrics": {"test/length_variation": 0.25}}
     shown = tables.make([Experiment("one", (Finished(Path(), {}, record, [], None),))])
     assert [[tables.head(column) for column in table.columns] for table in shown] == [["lengths"]]

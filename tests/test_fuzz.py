@@ -23,10 +23,11 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 import jaxembed.run
-from jaxembed import augment, capacity, encoders, feed, objectives, optim, probe, steps, train
+from jaxembed import augment, capacity, encoders, feed, objectives, optim, steps, train
 from jaxembed.core import options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError, OutOfMemory
+from jaxembed.metrics import probe
 from jaxembed.types import Dataset
 
 MORE = int(os.environ.get("FUZZ", "0"))

@@ -8,7 +8,7 @@ from configs import protocols
 from jaxembed import run
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.devices import mesh
-from jaxembed.measures import neighbours
+from jaxembed.metrics import neighbours
 
 MLP = protocols.DIGITS["mlp"]
 
@@ -153,9 +153,7 @@ def test_a_layer_whose_output_memory_cannot_hold_is_refused(config, monkeypatch)
 
 def test_a_measure_that_asks_for_what_the_protocol_lacks_is_refused_before_training(config, monkeypatch):
     monkeypatch.setattr(neighbours, "fit", lambda train, *, neighbors: None)
-    with pytest.raises(
-        InputError, match=r"measures\.neighbours asks for config\.evaluate\.neighbors, which is not"
-    ):
+    with pytest.raises(InputError, match=r"metrics\.neighbours asks for config\.evaluate\.neighbors, which is not"):
         build(config)
 
 

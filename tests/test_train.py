@@ -37,11 +37,11 @@ def equal(first, second) -> bool:
 
 def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, monkeypatch):
     state, order = train.init(run, dataset, seed=3), jnp.arange(75)
-    count = steps.flops(run, state, mesh.replicate(run.mesh, dataset.train), order)
+    count = steps.operations(run, state, mesh.replicate(run.mesh, dataset.train), order)
     # The kernels alone, of which two have a gradient by what they were given; 16 images.
     assert count > 16 * 2 * (2 * 63 * 16 + 3 * (16 * 6 + 6 * 8 + 8 * 3))
     monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda _: None)  # as for a GPU
-    assert steps.flops(run, state, dataset.train, order) is None
+    assert steps.operations(run, state, dataset.train, order) is None
 
 
 def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(

@@ -11,7 +11,7 @@ import pytest
 import jaxembed
 from jaxembed import datasets, frozen
 from jaxembed.devices import mesh
-from jaxembed.measures import neighbours
+from jaxembed.metrics import neighbours
 
 ROOT = Path(__file__).parents[1]
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped
 
 from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
 from jaxembed.doctor import duplicates, labels, outliers
-from jaxembed.kernels import nearest, pairs
+from jaxembed.kernels import nearest, space
 from jaxembed.types import Batch, Dataset
 
 # Rows of a table, and those whose images are kept with it.
@@ -81,7 +81,7 @@ class _Pool(NamedTuple):
             chosen = np.sort(np.random.default_rng(0).choice(len(rows), MOST, replace=False))
             parts, rows, points, labels = (array[chosen] for array in (parts, rows, points, labels))
         names = tuple(dataset.names_of(name) for name in embeddings)
-        return cls(splits, names, parts, rows, pairs.space(points, distance=distance), labels)
+        return cls(splits, names, parts, rows, space.of(points, distance=distance), labels)
 
     def table(
         self,

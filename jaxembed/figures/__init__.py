@@ -14,7 +14,7 @@ from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete
 from jaxembed.figures import findings, names, plots, style
-from jaxembed.measures import few
+from jaxembed.metrics import few_labels
 
 FOLDER = "figures"
 # What the axis of distances shows, by the distance of a run.
@@ -186,15 +186,15 @@ def confusion(run: Finished) -> Figure | None:
     return figure
 
 
-def few_labels(run: Finished) -> Figure | None:
+def with_few_labels(run: Finished) -> Figure | None:
     """Draw the accuracies with few labels a class, next to those with all."""
     figure, [[axes]] = style.figure(6.6, 3.2)
-    for number, classifier in enumerate(few.CLASSIFIERS):
+    for number, classifier in enumerate(few_labels.CLASSIFIERS):
         counts, means, deviations = accuracies(run, classifier)
         if not counts:
             return None
         colour, all_labels = style.PALETTE[number], 100 * run.evaluated(f"{classifier}_accuracy")
-        label = few.CLASSIFIERS[classifier][0]
+        label = few_labels.CLASSIFIERS[classifier][0]
         plots.few(axes, counts, means, deviations, color=colour, label=label)
         axes.axhline(all_labels, color=colour, linewidth=0.8, linestyle=":")
     plots.to_100(axes)
@@ -205,7 +205,7 @@ def few_labels(run: Finished) -> Figure | None:
 
 def accuracies(run: Finished, classifier: str) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Return (numbers of labels a class, mean accuracies with them, standard deviations); empty if not measured."""
-    names = {count: few.metric(classifier, count) for count in few.COUNTS}
+    names = {count: few_labels.metric(classifier, count) for count in few_labels.COUNTS}
     counts = [count for count, name in names.items() if not np.isnan(run.evaluated(name))]
     values = ([run.evaluated(f"{names[count]}{end}") for count in counts] for end in ("", "_sd"))
     return counts, *map(np.array, values)
@@ -258,7 +258,7 @@ FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
     "distances": distances,
     "neighbours": neighbours,
     "confusion": confusion,
-    "few_labels": few_labels,
+    "few_labels": with_few_labels,
     "reconstructions": reconstructions,
     "views": views,
     "doctor": doctor,

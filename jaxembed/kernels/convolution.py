@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxembed.devices import mesh
-from jaxembed.kernels import library, winograd
+from jaxembed.kernels import compiler, winograd
 from jaxembed.kernels.fusion import once
 from jaxembed.kernels.winograd import Pads
 
@@ -161,7 +161,7 @@ def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads,
 def _is_for_matmuls(kernel: Array, dtype: Any) -> bool:
     # oneDNN has no kernel gradient that XLA could call. With few outputs, matmuls in float32 are too narrow.
     few = kernel.shape[3] < FEW and dtype == jnp.float32
-    return kernel.shape[:2] == (1, 1) or (library.calls_onednn() and not few)
+    return kernel.shape[:2] == (1, 1) or (compiler.calls_onednn() and not few)
 
 
 def _by_weight(

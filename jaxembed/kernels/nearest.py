@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxembed.kernels import pairs, rows
+from jaxembed.kernels import chunked, space
 
 # Queries compared at a time, at most and at least, and similarities: 12 MB. On a CPU, larger buffers are mapped
 # afresh on every call, and the page faults take longer than the search.
@@ -30,12 +30,12 @@ def find(
     Returns:
       [n, k] int, indices into train.
     """
-    space = DISTANCES[distance](jax.device_put(train))
+    target = DISTANCES[distance](jax.device_put(train))
 
     def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
-        return _search(space, chunk, neighbours)
+        return _search(target, chunk, neighbours)
 
-    return rows.chunked(search, queries, size=min(MOST, max(LEAST, HELD // len(train)), len(queries)))
+    return chunked.apply(search, queries, size=min(MOST, max(LEAST, HELD // len(train)), len(queries)))
 
 
 def others(points: Float[np.ndarray, "n d"], *, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +50,7 @@ def others(points: Float[np.ndarray, "n d"], *, neighbours: int) -> tuple[np.nda
     """
     each = np.arange(len(points))
     found = find(points, points, neighbours=neighbours + 1, distance="euclidean")
-    found = found[pairs.others(found, each)].reshape(len(points), neighbours)
+    found = found[space.others(found, each)].reshape(len(points), neighbours)
     return ordered(points, each, found)
 
 
@@ -105,10 +105,10 @@ DISTANCES = {"cosine": _cosine, "euclidean": _euclidean}
 
 
 @partial(jax.jit, static_argnums=2)
-def _search(space: _Space, queries: Float[Array, "n d"], neighbours: int) -> Int[Array, "n k"]:
+def _search(target: _Space, queries: Float[Array, "n d"], neighbours: int) -> Int[Array, "n k"]:
     # Full float32: TF32 or bfloat16 would reorder near neighbours on a GPU or a TPU.
-    products = jnp.matmul(queries - space.centre, space.points.T, precision="highest")
-    return _largest(products - space.heights[None, :], neighbours)
+    products = jnp.matmul(queries - target.centre, target.points.T, precision="highest")
+    return _largest(products - target.heights[None, :], neighbours)
 
 
 def _largest(rows: Float[Array, "n p"], k: int) -> Int[Array, "n k"]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from jaxembed import figures
 from jaxembed.artifacts import history
 from jaxembed.figures import names, plots, style
-from jaxembed.measures import few
+from jaxembed.metrics import few_labels
 from jaxembed.report.experiments import Experiment, splits
 
 # Okabe & Ito 2008: distinct for any colour vision, and different from the colours of the classes.
@@ -92,14 +92,14 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
     return figure
 
 
-def few_labels(experiments: Sequence[Experiment]) -> Figure | None:
+def with_few_labels(experiments: Sequence[Experiment]) -> Figure | None:
     """Draw each experiment's accuracy with few labels a class, of its first seed."""
     experiments = [each for each in experiments if figures.accuracies(each.runs[0], "knn")[0]]
     if not experiments:
         return None
     titles = [_wrapped(experiment, 34) for experiment in experiments]
     figure, [axes] = style.figure(9, max(3.2, LINE * _lines(titles) * len(titles) + 0.4), columns=2)
-    for axis, (classifier, (label, _)) in zip(axes, few.CLASSIFIERS.items(), strict=True):
+    for axis, (classifier, (label, _)) in zip(axes, few_labels.CLASSIFIERS.items(), strict=True):
         for index, experiment in enumerate(experiments):
             values = figures.accuracies(experiment.runs[0], classifier)
             repeated, position = divmod(index, len(COLOURS))
@@ -197,7 +197,7 @@ COMPARISONS = {
         "are separated.",
     ),
     "few_label_comparison": (
-        few_labels,
+        with_few_labels,
         len(COLOURS) * len(DASHES),
         "accuracy with few labels",
         "Accuracy on {images} of classifiers that learn from 1, 10 and 100 train images a class: mean and standard "

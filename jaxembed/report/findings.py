@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxembed import measures
+from jaxembed import metrics
 from jaxembed.figures import names
-from jaxembed.measures import Column
+from jaxembed.metrics import Column
 from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
 
@@ -24,7 +24,7 @@ GEOMETRY = {
 
 def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
     """Say which experiment is best on a dataset by each kind of measure, and whether that is significant."""
-    columns = {column.name: column for column in measures.columns()}
+    columns = {column.name: column for column in metrics.columns()}
     found = []
     for name, words in RANKED.items():
         rivals = [each for each in experiments if not math.isnan(each.value(name).mean)]

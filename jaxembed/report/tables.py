@@ -1,11 +1,11 @@
-"""Tables: what a report shows of the measurements, in the columns that measures/ defines."""
+"""Tables: what a report shows of the measurements, in the columns that metrics/ defines."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxembed import measures
-from jaxembed.measures import Column
+from jaxembed import metrics
+from jaxembed.metrics import Column
 from jaxembed.report.experiments import Experiment, Value
 
 # The tables of a report, in order: a column says which one it is in.
@@ -51,7 +51,7 @@ def shown(experiments: Sequence[Experiment]) -> list[Column]:
 
     A metric that no measure defines, of a new objective for example, is shown by its name.
     """
-    known = {column.name: column for column in measures.columns()}
+    known = {column.name: column for column in metrics.columns()}
     runs = [run for each in experiments for run in each.runs]
     found = [
         metric.partition("/") for run in runs for metric in run.record["metrics"] if metric.startswith(run.split)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from jaxembed import measures
+from jaxembed import metrics
 from jaxembed.report import tables as shown
 from jaxembed.report.experiments import Experiment, Value
 
@@ -42,7 +42,7 @@ def tables(datasets: Mapping[str, Sequence[Experiment]]) -> list[Transfer]:
         if any(each.runs[0].record["dataset"] != key[1] for each in measured.values())
     }
     columns = [dataset for dataset in datasets if any(dataset in measured for measured in moved.values())]
-    known = {column.name: column for column in measures.columns()}
+    known = {column.name: column for column in metrics.columns()}
     made = []
     for name in MEASURES:
         rows = []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxembed.kernels import convolution, library, winograd
+from jaxembed.kernels import compiler, convolution, winograd
 
 LAYOUT = convolution.LAYOUT
 PLAIN = {
@@ -32,7 +32,7 @@ def value_and_gradients(convolve, images, kernel, strides, padding, **options):
 @pytest.fixture(params=[False, True], ids=["convolution", "matmuls"], autouse=True)
 def kernel_gradients(request, monkeypatch):
     """By a convolution or, as where there is oneDNN, by matmuls."""
-    monkeypatch.setattr(library, "calls_onednn", lambda: request.param)
+    monkeypatch.setattr(compiler, "calls_onednn", lambda: request.param)
 
 
 def assert_as_xla(images, kernel, strides, padding, *, rtol, **options):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from reportlab.pdfbase import pdfmetrics
 
-from jaxembed import figures, measures
+from jaxembed import figures, metrics
 from jaxembed.report import experiments, methods, paper, typeset
 from jaxembed.report.comparison import Picture
 
@@ -103,7 +103,7 @@ def test_the_paper_says_what_was_run_and_what_came_out(reader):
 
 def test_measures_are_defined_where_a_run_has_them(reader):
     said = text(reader)
-    meanings = {column.name: column.meaning in said for column in measures.columns() if column.table}
+    meanings = {column.name: column.meaning in said for column in metrics.columns() if column.table}
     assert meanings["knn_accuracy"]
     assert meanings["l1"]
     assert not meanings["accuracy"]
@@ -184,7 +184,7 @@ def test_odd_names_are_shown_as_they_are(tmp_path):
 
 @pytest.mark.parametrize("length", [60, 300])
 def test_no_text_lies_over_another_or_leaves_the_page(length, tmp_path):
-    columns = [column for column in measures.columns() if column.table]
+    columns = [column for column in metrics.columns() if column.table]
     everything = {column.name: 0.123456 for column in columns}
     name = "n" * length
     runs = [

@@ -13,10 +13,10 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from jaxembed import measures, report
+from jaxembed import metrics, report
 from jaxembed.core import files
 from jaxembed.figures import style
-from jaxembed.measures import Column
+from jaxembed.metrics import Column
 from jaxembed.report import __main__ as command
 from jaxembed.report import comparison, experiments, findings, markdown, page, paper, tables
 
@@ -70,7 +70,7 @@ def test_the_best_is_marked_as_the_measure_says(better, best, tmp_path):
 
 def test_values_are_shown_with_their_deviation_or_as_a_dash(runs):
     one, two = grouped(runs)["rows"]
-    columns = {column.name: column for column in measures.columns()}
+    columns = {column.name: column for column in metrics.columns()}
     assert tables.show(columns["knn_accuracy"], one.value("knn_accuracy")) == "83.00 ± 3.00"
     assert tables.show(columns["knn_accuracy"], two.value("knn_accuracy")) == "80.00"
     assert tables.show(columns["cdnv"], two.value("cdnv")) == "–"
@@ -323,7 +323,7 @@ def test_each_measure_has_its_direction_and_unit():
     down = {"distance_ratio", "distance_overlap", "cdnv", "l1"}
     neither = {"alignment", "alpha", "uniformity", "rankme", "dimension_spread", "trustworthiness"}
     neither |= {"view_alignment", "view_agreement"} | few
-    shown = {column.name: column for column in measures.columns() if column.table}
+    shown = {column.name: column for column in metrics.columns() if column.table}
     directions = {name: column.better for name, column in shown.items()}
     assert directions == dict.fromkeys(up, 1) | dict.fromkeys(down, -1) | dict.fromkeys(neither, 0)
     assert {name for name, column in shown.items() if column.percent} == (up - {"silhouette", "nmi"}) | few | {
@@ -377,7 +377,7 @@ def test_few_labels_shows_all_experiments_whatever_the_first_one_reaches(tmp_pat
         finished_runs.make(tmp_path / "high", experiment="two", metrics=high),
     ]
     experiments = grouped(runs)["rows"]
-    for axes in comparison.few_labels(experiments).axes:
+    for axes in comparison.with_few_labels(experiments).axes:
         bottom, top = axes.get_ylim()
         values = [y for line, *_ in axes.containers for y in line.get_ydata()]
         assert max(values) == pytest.approx(97)
