@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Int
 
 from jaxembed.core import keys
 from jaxembed.core.keys import Key
-from jaxembed.datasets.prepared import ahead
+from jaxembed.datasets.storage import ahead
 from jaxembed.devices import mesh
 from jaxembed.run import Run
 from jaxembed.types import Batch, OnDisk

@@ -13,10 +13,10 @@ import pytest
 from tensorflow_datasets.image_classification.cifar import Cifar10
 
 import jaxembed
-from jaxembed import cache, checkpoint, datasets, frozen, train, vectors
+from jaxembed import checkpoint, datasets, frozen, train, vectors
 from jaxembed.artifacts import encoder_file, finished, samples
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared import download
+from jaxembed.datasets.storage import cache, download
 
 PACKAGE = Path(jaxembed.__file__).parent
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from jaxembed import datasets, fingerprint
+from jaxembed import datasets
 from jaxembed.core import options
 from jaxembed.core.bounds import Portion, Section
 from jaxembed.core.errors import InputError
+from jaxembed.datasets.storage import fingerprint
 from jaxembed.types import Batch, Dataset, OnDisk, Published
 
 # The source of every dataset that has no file of its own.

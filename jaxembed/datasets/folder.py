@@ -11,11 +11,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tqdm
 
-from jaxembed import cache, datasets, pictures
+from jaxembed import datasets, pictures
 from jaxembed.core import files, npz
 from jaxembed.core.bounds import Portion, Positive
 from jaxembed.core.errors import InputError
 from jaxembed.core.npz import Arrays
+from jaxembed.datasets.storage import cache
 from jaxembed.pictures import Shape, Unreadable
 from jaxembed.types import Batch, Published
 

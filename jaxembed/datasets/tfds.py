@@ -7,7 +7,7 @@ from pathlib import Path
 from jaxembed import datasets
 from jaxembed.core import files, options
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared import description, records
+from jaxembed.datasets.storage import description, records
 from jaxembed.types import Published
 
 
@@ -34,7 +34,7 @@ def _find(name: str, root: Path) -> Path:
     # Imported here because TFDS takes most of a second, and a cached dataset does without it.
     import tensorflow_datasets as tfds
 
-    from jaxembed.datasets.prepared import download
+    from jaxembed.datasets.storage import download
 
     known = dict.fromkeys((*datasets.sources(), *download.SOURCES, *prepared))
     if name not in known and name.split("/")[0] in tfds.list_builders(with_community_datasets=False):

@@ -1,8 +1,8 @@
 """Metrics of an embedding, one kind a file: arrays in, numbers out; they know no run.
 
 A file has `COLUMNS`, its metrics and what they mean, and `POSITION`, which orders the columns of all files in a
-report. Most have `fit(train, *, <options>)`: it takes the train split's embedding and the options of config.evaluate
-that its signature names, and returns a function of a split's embedding, which measures that split. A metric that is
+report. Most have `fit(train, *, <options>)`: it takes the embedding of the train split and the options that its
+signature names, of config.evaluate, and returns a function that measures the embedding of a split. A metric that is
 measured elsewhere has no `fit` in its file, only its columns. A file whose `fit` goes by labels says
 `LABELLED = True`: without labels it is not used. Importing a file does not import jax, because reports read the
 columns without it.

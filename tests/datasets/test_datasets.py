@@ -11,10 +11,10 @@ import tensorflow_datasets as tfds
 from absl import logging
 from sklearn.datasets import load_digits
 
-from jaxembed import cache, datasets
+from jaxembed import datasets
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared import records
+from jaxembed.datasets.storage import cache, records
 from jaxembed.types import Dataset
 
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "unset").expanduser().resolve()

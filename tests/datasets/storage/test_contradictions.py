@@ -11,7 +11,7 @@ from absl import logging
 from PIL import Image
 
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared import records
+from jaxembed.datasets.storage import records
 from jaxembed.types import OnDisk
 
 LIMITS = {"memory": float("inf"), "disk": 0.0}

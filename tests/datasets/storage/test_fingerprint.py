@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxembed import datasets, fingerprint
-from jaxembed.datasets.prepared import lossless, records
+from jaxembed import datasets
+from jaxembed.datasets.storage import decode, fingerprint, records
 from jaxembed.types import Batch, Dataset, OnDisk, Published
 
 
@@ -110,7 +110,7 @@ def test_images_on_disk_have_the_fingerprint_of_those_in_memory_and_are_decoded_
     disk = loaded(data_dir, resident=0.0)
     assert isinstance(disk.train.images, OnDisk)
     assert disk.sha256 == memory.sha256
-    monkeypatch.setattr(lossless, "decode", lambda *_: pytest.fail("an image was decoded"))
+    monkeypatch.setattr(decode, "decode", lambda *_: pytest.fail("an image was decoded"))
     assert records.load("trees", data_dir / "trees" / "1.2.0", resident=0.0).sha256 == memory.sha256
 
 

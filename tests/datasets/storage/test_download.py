@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from jaxembed import datasets
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared import download
+from jaxembed.datasets.storage import download
 
 CLASSES = {
     "mnist": tuple("0123456789"),

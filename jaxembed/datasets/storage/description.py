@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared.examples import Examples
+from jaxembed.datasets.storage.examples import Examples
 from jaxembed.pictures import MODES
 
 SPLITS = ("train", "test")

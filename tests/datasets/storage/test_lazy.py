@@ -9,7 +9,7 @@ import pytest
 
 from jaxembed import datasets
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared import ahead, lossless, records
+from jaxembed.datasets.storage import ahead, decode, records
 from jaxembed.types import Batch, OnDisk, Published
 
 
@@ -96,7 +96,7 @@ def test_a_row_that_is_not_there_is_an_index_error(images):
 
 def test_a_subset_counts_its_own_rows_and_reads_nothing(images, whole, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(lossless, "decode", lambda *_: pytest.fail("an image was decoded"))
+        patched.setattr(decode, "decode", lambda *_: pytest.fail("an image was decoded"))
         some = images.subset(np.array([4, 1, 5])).subset(slice(1, None))
     assert some.shape == (2, 5, 7, 3)
     np.testing.assert_array_equal(some[:], whole.train.images[[1, 5]])

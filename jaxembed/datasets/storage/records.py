@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import tqdm
 
-from jaxembed import cache, fingerprint
 from jaxembed.core import npz
 from jaxembed.core.npz import Arrays
-from jaxembed.datasets.prepared import description, stored
-from jaxembed.datasets.prepared.description import SPLITS, Description
-from jaxembed.datasets.prepared.examples import Example, Examples
-from jaxembed.datasets.prepared.stored import Stored
+from jaxembed.datasets.storage import cache, description, fingerprint, lazy
+from jaxembed.datasets.storage.description import SPLITS, Description
+from jaxembed.datasets.storage.examples import Example, Examples
+from jaxembed.datasets.storage.lazy import Stored
 from jaxembed.pictures import MODES
 from jaxembed.types import Batch, Published
 
@@ -57,7 +56,7 @@ def decode(name: str, folder: Path) -> Published:
     Raises:
       InputError: as `load`.
     """
-    with stored.naming(name, folder):
+    with lazy.naming(name, folder):
         described = description.read(name, folder)
         train, test = (_decode_split(split, described) for split in (described.train, described.test))
         return Published(described.classes, train, test)
@@ -65,7 +64,7 @@ def decode(name: str, folder: Path) -> Published:
 
 def _in_records(name: str, folder: Path, key: str) -> Published:
     """Leave the train images in their records; read what else there is from a cache, or decode it all once."""
-    with stored.naming(name, folder):
+    with lazy.naming(name, folder):
         described = description.read(name, folder)
         shape, classes = described.shape, described.classes
         images = Stored(described.train, shape, np.arange(len(described.train)), name=name, folder=folder)
@@ -135,7 +134,7 @@ def _check_labels(arrays: Arrays, classes: int) -> None:
 
 def _size(name: str, folder: Path) -> int:
     """Return the size of the decoded train images, in bytes."""
-    with stored.naming(name, folder):
+    with lazy.naming(name, folder):
         described = description.read(name, folder)
         return len(described.train) * math.prod(described.shape)
 

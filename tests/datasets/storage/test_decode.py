@@ -7,7 +7,7 @@ import pytest
 from archives import encode, png16
 from PIL import Image
 
-from jaxembed.datasets.prepared import lossless
+from jaxembed.datasets.storage import decode
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (5, 7), dtype=np.uint8)
@@ -86,7 +86,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", KEPT)
 def test_what_loses_nothing_is_converted_exactly(case):
     encoded, pixels = KEPT[case]
-    decoded = lossless.decode(encoded, pixels.shape)
+    decoded = decode.decode(encoded, pixels.shape)
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, pixels)
 
@@ -95,15 +95,15 @@ def test_what_loses_nothing_is_converted_exactly(case):
 def test_what_would_lose_something_is_refused(case):
     encoded, channels, text = REFUSED[case]
     with pytest.raises(ValueError, match=text):
-        lossless.decode(encoded, (5, 7, channels))
+        decode.decode(encoded, (5, 7, channels))
 
 
 @pytest.mark.parametrize("shape", [(7, 5, 3), (1, 7, 3), (5, 1, 3), (1, 1, 3)])
 def test_an_image_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"must be .*, got 5×7"):
-        lossless.decode(encode(image(COLOUR)), shape)
+        decode.decode(encode(image(COLOUR)), shape)
 
 
 def test_a_jpeg_is_what_pillow_decodes():
     encoded = encode(image(COLOUR), "JPEG")
-    np.testing.assert_array_equal(lossless.decode(encoded, (5, 7, 3)), np.asarray(Image.open(io.BytesIO(encoded))))
+    np.testing.assert_array_equal(decode.decode(encoded, (5, 7, 3)), np.asarray(Image.open(io.BytesIO(encoded))))

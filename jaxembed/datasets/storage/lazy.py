@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.prepared.examples import Examples
+from jaxembed.datasets.storage.examples import Examples
 
 # Records that a thread reads at a time: a read has a fixed cost, but one batch should have work for all cores.
 _READ_AT_ONCE = 32

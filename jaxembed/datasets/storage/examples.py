@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxembed.datasets.prepared import lossless
+from jaxembed.datasets.storage import decode
 from jaxembed.pictures import Pixels
 
 
@@ -53,7 +53,7 @@ class Examples:
     def decode(self, row: int, encoded: bytes, shape: tuple[int, ...]) -> Pixels:
         """Decode a record's image with `lossless.decode`; ValueError names the record if that is not possible."""
         try:
-            return lossless.decode(encoded, shape)
+            return decode.decode(encoded, shape)
         except MemoryError:
             raise
         except Exception as error:  # a damaged image can raise anything

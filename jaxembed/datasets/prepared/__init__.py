@@ -1,1 +1,0 @@
-"""TFDS folders: downloaded, prepared and decoded without TensorFlow."""

@@ -1,0 +1,1 @@
+"""What is stored on disk, and read: TFDS folders, their records, caches and fingerprints."""
