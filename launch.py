@@ -71,12 +71,13 @@ def main(_: Sequence[str]) -> None:
 
 
 def _run() -> None:
-    from jaxembed import commands, run
+    from jaxembed import commands
+    from jaxembed.run import build
 
     file, config = _file(), FLAGS.config
     if FLAGS.seed is not None:
         config = ConfigDict({**config, "seed": FLAGS.seed})
-    run.check_sections(config)  # before its seed is used
+    build.check(config)  # before its seed is used
     overrides = config_flags.get_override_values(FLAGS["config"])
     line = commands.command(file, overrides, config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem

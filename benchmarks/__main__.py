@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from ml_collections import ConfigDict
 
-import jaxembed.run
 from jaxembed.core.errors import InputError
+from jaxembed.run import build
 from jaxembed.types import Batch, Dataset
 
 from . import machine, ours, peer, seeds_way, table
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         smaller = ON_A_CPU.get(name, ()) if device.type == "cpu" else ()
         config = load(name, (*smaller, *options.override))
         try:
-            dataset = draw(config) if options.random else jaxembed.run.load(config, data_dir=None)
+            dataset = draw(config) if options.random else build.dataset(config, data_dir=None)
         except InputError as error:
             raise SystemExit(f"benchmarks: {error}; or use random images with --random") from None
         contestants = {

@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 
-import jaxembed.run
 from jaxembed import feed, steps, train
 from jaxembed.devices import mesh
+from jaxembed.run import build
 from jaxembed.types import Dataset
 
 
@@ -16,7 +16,7 @@ class Trainer:
 
     def __init__(self, config: Any, dataset: Dataset) -> None:
         """Put the dataset and the state on the devices."""
-        self.run = jaxembed.run.build(config, dataset)
+        self.run = build.run(config, dataset)
         self.state = train.init(self.run, dataset, seed=config.seed)
         self.images = mesh.replicate(self.run.mesh, dataset.train)
         self.step, self.order = 0, feed.permute(self.state.key, 0, len(dataset.train.labels))

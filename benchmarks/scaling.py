@@ -30,10 +30,10 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 
 import jax
 
-import jaxembed.run
 from jaxembed import steps
 from jaxembed.devices import processes
 from jaxembed.kernels import compiler, convolution
+from jaxembed.run import build
 
 from . import ours
 
@@ -139,7 +139,7 @@ def trainer(name: str, widths: str | None = None, tile: int = 0) -> ours.Trainer
     config.objective.tile = tile
     if widths:
         config.encoder.widths = WIDTHS[widths]
-    return ours.Trainer(config, jaxembed.run.load(config, data_dir=None))
+    return ours.Trainer(config, build.dataset(config, data_dir=None))
 
 
 def program(name: str, widths: str | None, tile: int, defined: bool) -> dict[str, Any]:

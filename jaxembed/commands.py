@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import doctor, rehearsal, result, run, sample
+from jaxembed import doctor, rehearsal, result, sample
 from jaxembed import evaluate as evaluation
 from jaxembed import train as training
 from jaxembed.artifacts import diagnosis, encoder_file, finished, history, identity, samples, workdir
@@ -20,12 +20,13 @@ from jaxembed.artifacts.diagnosis import Diagnosis
 from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.core.errors import Incomplete, InputError, OutOfMemory, Stopped
+from jaxembed.core.errors import Incomplete, InputError, Stopped
 from jaxembed.devices import mesh, processes
 from jaxembed.evaluate import Evaluation
 from jaxembed.pictures import Shape
 from jaxembed.report import summary
-from jaxembed.run import Run
+from jaxembed.run import build, memory
+from jaxembed.run.run import Run
 from jaxembed.types import Dataset, State
 
 
@@ -97,7 +98,7 @@ def train_side_by_side(jobs: Sequence[Job]) -> None:
         dataset, parts = _built(jobs[0])
         starts = []
         for number, job in enumerate(jobs):
-            own = run.load(job.config, data_dir=job.data_dir) if number else dataset
+            own = build.dataset(job.config, data_dir=job.data_dir) if number else dataset
             workdir.write_config(job.config, job.folder)
             options = {"seed": job.config.seed, "tensorboard": job.tensorboard, "together": len(jobs)}
             starts.append(partial(training.loop, parts, own, job.folder, **options))
@@ -169,8 +170,8 @@ def command(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
 @contextlib.contextmanager
 def _held(job: Job) -> Iterator[None]:
     """Check the config against the run's folder, and hold that for this process."""
-    run.check_sections(job.config)
-    with contextlib.ExitStack() as held, _in_memory():
+    build.check(job.config)
+    with contextlib.ExitStack() as held, memory.enough():
         with processes.first_goes_ahead():
             if processes.is_first():
                 held.enter_context(workdir.opened(job.folder))
@@ -180,8 +181,8 @@ def _held(job: Job) -> Iterator[None]:
 
 def _built(job: Job) -> tuple[Dataset, Run]:
     with processes.first_goes_ahead():  # and prepares the dataset
-        dataset = run.load(job.config, data_dir=job.data_dir)
-    parts = run.build(job.config, dataset)
+        dataset = build.dataset(job.config, data_dir=job.data_dir)
+    parts = build.run(job.config, dataset)
     names = " × ".join((dataset.name, job.config.encoder.name, job.config.objective.name))
     print(f"{job.name}: {names}, on {mesh.described()}")
     print(_described(dataset))
@@ -271,16 +272,3 @@ def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:
     shape = Shape(*dataset.train.images.shape[1:])
     config, sha256 = json.loads(job.config.to_json()), evaluation.fingerprint(state)
     return SavedEncoder(job.name, config, shape, sha256, params, stats, dataset.name)
-
-
-@contextlib.contextmanager
-def _in_memory() -> Iterator[None]:
-    """Turn the errors of a device, or this machine, without enough memory into OutOfMemory."""
-    try:
-        yield
-    except (MemoryError, jax.errors.JaxRuntimeError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".") or "MemoryError"
-        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in reason:
-            raise
-        smaller = "try a smaller config.train.batch_size or config.encoder, with a different --workdir"
-        raise OutOfMemory(f"out of memory on {mesh.described()}: {reason}; {smaller}") from error

@@ -17,8 +17,8 @@ from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.kernels import chunked, compiler, space
 from jaxembed.metrics import Rows, neighbours, rank
-from jaxembed.protocol import Protocol
-from jaxembed.run import Run
+from jaxembed.run.protocol import Protocol
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, State
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.

@@ -16,7 +16,7 @@ from jaxembed.core import keys
 from jaxembed.core.keys import Key
 from jaxembed.datasets.storage import ahead
 from jaxembed.devices import mesh
-from jaxembed.run import Run
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, OnDisk
 
 # Bytes of the batches that go to the devices for one call.

@@ -15,7 +15,7 @@ from jaxembed.core.errors import Diverged
 from jaxembed.devices import processes
 from jaxembed.kernels.flops import Speed
 from jaxembed.progress import Progress
-from jaxembed.run import Run
+from jaxembed.run.run import Run
 
 
 class Scored(NamedTuple):

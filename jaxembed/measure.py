@@ -89,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
-    from jaxembed import doctor, evaluate, figures, protocol, result, sample
+    from jaxembed import doctor, evaluate, figures, result, sample
     from jaxembed.report import summary
+    from jaxembed.run import protocol
 
     dataset, config = embedded.dataset, embedded.config
     measured = protocol.make(identity.with_tuples(config["evaluate"]))

@@ -15,7 +15,7 @@ from jaxembed.artifacts import history, workdir
 from jaxembed.core.bounds import Section
 from jaxembed.devices import mesh
 from jaxembed.losses import collapse
-from jaxembed.run import Run
+from jaxembed.run.run import Run
 from jaxembed.types import Dataset, State
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")

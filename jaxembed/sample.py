@@ -16,7 +16,7 @@ from jaxembed.devices import mesh
 from jaxembed.evaluate import Evaluation
 from jaxembed.kernels import chunked, compiler, nearest, space
 from jaxembed.metrics import overlap, tsne
-from jaxembed.run import Run
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset, Images, State
 
 # Test images in the sample; the same ones in every run on a dataset, so that runs can be compared side by side.

@@ -16,7 +16,7 @@ from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.feed import Fed
 from jaxembed.kernels import compiler, flops
-from jaxembed.run import Run
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, Images, Outputs, State
 
 

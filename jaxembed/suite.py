@@ -8,13 +8,14 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, rehearsal, report, run
+from jaxembed import commands, rehearsal, report
 from jaxembed.artifacts import finished, workdir
 from jaxembed.commands import Job
 from jaxembed.core import files, options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.devices import processes
+from jaxembed.run import build
 
 REPORT = "report"
 
@@ -43,7 +44,7 @@ def train(
         if job.is_finished and not again:
             workdir.check_protocol(job.config, job.folder)
     for job in {job.name: job for job in listed}.values():
-        run.build(job.config, run.load(job.config, data_dir=data_dir))
+        build.run(job.config, build.dataset(job.config, data_dir=data_dir))
     rehearsal.reports()
     _train_side_by_side(listed)
     failed: dict[Path, Exception] = {}
@@ -135,7 +136,7 @@ def jobs(
         options.choose(name, known, what="config.experiments")
         for seed in dict.fromkeys(seeds):
             config = ConfigDict({**_config(configs / f"{name}.py"), "seed": seed})
-            run.check_sections(config)
+            build.check(config)
             _override(config, overrides, what="config.overrides")
             command = commands.command(configs / f"{name}.py", overrides, seed)
             where = folder / name / f"seed{seed}"

@@ -22,7 +22,7 @@ from jaxembed.core.keys import Key
 from jaxembed.devices import mesh, processes
 from jaxembed.feed import Fed
 from jaxembed.kernels import compiler, flops
-from jaxembed.run import Run
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset, State
 
 # The note of a checkpoint that says which images it was trained on.

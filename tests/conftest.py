@@ -22,10 +22,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
 
-import jaxembed.run
 from jaxembed import encoders, objectives, train
 from jaxembed.core import options
 from jaxembed.kernels import flops
+from jaxembed.run import build
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset
 
 # As on a terminal, for the tests that send them: nohup and a shell's & have them ignored.
@@ -120,9 +121,9 @@ def config() -> ConfigDict:
 
 
 @pytest.fixture
-def run(config: ConfigDict, dataset: Dataset) -> jaxembed.run.Run:
+def run(config: ConfigDict, dataset: Dataset) -> Run:
     """The parts of that classifier's run."""
-    return jaxembed.run.build(config, dataset)
+    return build.run(config, dataset)
 
 
 @pytest.fixture

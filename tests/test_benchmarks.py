@@ -12,9 +12,9 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from test_configs import CONFIGS, SHAPES, load
 
-import jaxembed.run
 from jaxembed import augment, model, train
 from jaxembed.augment import colour, spatial
+from jaxembed.run import build
 from jaxembed.types import Batch, Dataset
 
 torch = pytest.importorskip("torch")
@@ -110,7 +110,7 @@ def test_the_networks_have_as_many_parameters(name):
     shape = SHAPES[config.data.name]
     split = Batch(np.zeros((2000, *shape), np.uint8), np.arange(2000, dtype=np.int32) % 10)
     dataset = Dataset(config.data.name, tuple("0123456789"), split, split, split)
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     image = np.zeros((1, *shape), np.uint8)
     params = jax.eval_shape(partial(train.start, run), jax.random.key(0), image).params
     with torch.device("meta"):
@@ -122,7 +122,7 @@ def test_the_networks_have_as_many_parameters(name):
 def test_from_our_weights_the_peer_has_our_loss(name):
     config = without_chance(narrow(name))
     dataset = noise(config, 16)
-    run, theirs = jaxembed.run.build(config, dataset), peer.Trainer(config, dataset, CPU, mode="eager")
+    run, theirs = build.run(config, dataset), peer.Trainer(config, dataset, CPU, mode="eager")
     batch = Batch(model.pixels(jnp.asarray(dataset.train.images)), jnp.asarray(dataset.train.labels))
     shapes = jax.eval_shape(partial(run.model.init, train=False), jax.random.key(0), batch.images)
     params = draw(shapes["params"])

@@ -6,10 +6,10 @@ import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
-import jaxembed.run
 from jaxembed import feed, steps, train
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
+from jaxembed.run import build
 
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
 
@@ -20,7 +20,7 @@ def three_steps(config, dataset, devices, monkeypatch, **options) -> list[np.nda
     config.train.update(options)
     some = mesh.make(jax.devices()[:devices])
     monkeypatch.setattr(mesh, "make", lambda *_: some)
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=3)
     images, order = mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)
     state, scores = steps.advance(run, state, images, order, 3)
@@ -61,4 +61,4 @@ def test_chunks_that_make_no_sense_are_refused(encoder, options, message, config
     config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES["ntxent"]
     config.train.update(options)
     with pytest.raises(InputError, match=message):
-        jaxembed.run.build(config, dataset)
+        build.run(config, dataset)

@@ -8,12 +8,12 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-import jaxembed.run
 from configs import quickstart
 from jaxembed import commands, evaluate, figures, sample, train
 from jaxembed.commands import Job
 from jaxembed.core.errors import Diverged, Incomplete, InputError, OutOfMemory
 from jaxembed.figures import style
+from jaxembed.run import build
 
 pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run
 
@@ -209,9 +209,9 @@ def test_a_different_config_is_refused_and_the_folder_left_as_it_was(config, fol
 
 def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config, tmp_path, capsys, monkeypatch):
     with monkeypatch.context() as patch:
-        dataset = jaxembed.run.load(config, data_dir=None)
+        dataset = build.dataset(config, data_dir=None)
         unseen = dataset._replace(test=dataset.test._replace(images=None))
-        patch.setattr(jaxembed.run, "load", lambda *_, **__: unseen)
+        patch.setattr(build, "dataset", lambda *_, **__: unseen)
         commands.tune(make(config, tmp_path))
     shown = capsys.readouterr().out
     tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))

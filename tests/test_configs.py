@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-import jaxembed.run
 from jaxembed import steps, suite, train
 from jaxembed.core import options
+from jaxembed.run import build
 from jaxembed.types import Batch, Dataset
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -51,7 +51,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     images = 1000 if config.data.name == "digits" else 45_000
     split = Batch(np.zeros((images, *shape), np.uint8), np.arange(images, dtype=np.int32) % 10)
     dataset = Dataset(config.data.name, tuple("0123456789"), split, split, split)
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = jax.eval_shape(partial(train.start, run), jax.random.key(0), np.zeros((1, *shape), np.uint8))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
     order = jax.ShapeDtypeStruct((len(split.images),), np.int32)

@@ -12,11 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-import jaxembed.run
 from jaxembed import evaluate, train
 from jaxembed.core.errors import Diverged
 from jaxembed.kernels import chunked, nearest
 from jaxembed.metrics import neighbours, probe
+from jaxembed.run import build
 
 RANDOM = np.random.default_rng(1)
 
@@ -142,7 +142,7 @@ def test_chunks_lose_no_row_and_add_none(size):
 @pytest.mark.parametrize("encoder", ["cnn", "fc"])
 def test_embedding_is_exact_over_a_ragged_last_chunk(encoder, config, dataset, monkeypatch):
     config.encoder = ENCODERS[encoder]
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=0)
     whole = evaluate.embed(run, state, dataset.train.images)
     monkeypatch.setattr(evaluate, "CHUNK", 16)
@@ -165,7 +165,7 @@ def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, datase
 )
 def test_every_objective_is_measured_by_the_same_protocol(objective, own, config, dataset):
     config.objective = OBJECTIVES[objective]
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=0)
     before = evaluate.fingerprint(state)
     metrics, embeddings, predictions = evaluate.evaluate(run, state, dataset)
@@ -186,7 +186,7 @@ def varied(request, config, dataset):
     config.objective.update(request.param)
     steps = range(-request.param.get("shifted", 0), request.param.get("shifted", 0) + 1)
     signs = (1, -1) if "mirrored" in request.param else (1,)
-    return jaxembed.run.build(config, dataset), list(itertools.product(signs, steps, steps))
+    return build.run(config, dataset), list(itertools.product(signs, steps, steps))
 
 
 def test_reports_see_the_mean_over_an_images_variants_and_the_embedding_is_the_images_own(run, varied, dataset):
@@ -221,7 +221,7 @@ def test_the_validation_loss_has_no_variants_as_the_train_loss_has_none(run, var
 
 def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset, monkeypatch):
     config.evaluate.update({"views": 2, "augmentation": {"flip": {"p": 1}}})
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=0)
     seen = []
     fit = probe.fit
@@ -237,7 +237,7 @@ def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset,
 
 def test_no_two_views_are_alike(config, dataset):
     config.evaluate.update({"views": 2, "augmentation": {"noise": {"deviation": 0.1}}})
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=0)
     rows = evaluate._augmented(run, state, dataset, evaluate.embed(run, state, dataset.train.images))
     assert len(np.unique(rows.round(6), axis=0)) == 3 * len(np.unique(dataset.train.images, axis=0))
@@ -245,7 +245,7 @@ def test_no_two_views_are_alike(config, dataset):
 
 def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, dataset):
     config.encoder = ENCODERS["cnn"]
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=0)
     other = state._replace(stats=jax.tree.map(lambda leaf: leaf + 1e-3, state.stats))
     third = state._replace(params=jax.tree.map(lambda leaf: leaf + 1e-3, state.params))

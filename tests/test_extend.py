@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jaxembed.run
 from jaxembed import datasets, encoders, evaluate, metrics, objectives, train
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import errors, options
 from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
+from jaxembed.run import build
 from jaxembed.types import Batch
 
 TEXT = (Path(__file__).parents[1] / "docs" / "extend.md").read_text()
@@ -41,12 +41,12 @@ def test_an_encoder_is_one_file_whatever_its_class_is_called(add, config, datase
     module = add(encoders, "pooled", "class Pooled")
     assert encoders.with_decoder() == ("conv", "fc")
     config.encoder = {"name": "pooled"} | module.SMALLEST
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.fit(run, dataset, tmp_path / "run", seed=0)
     assert evaluate.embed(run, state, dataset.test.images).shape == (21, 6)
     config.objective = {"name": "reconstruct", "augmentation": {}, "corruption": {}}
     with pytest.raises(errors.InputError, match="needs an encoder with a decoder, one of conv, fc; got 'pooled'"):
-        jaxembed.run.build(config, dataset)
+        build.run(config, dataset)
 
 
 def test_an_objective_is_one_file(add, config, dataset, tmp_path):
@@ -55,7 +55,7 @@ def test_an_objective_is_one_file(add, config, dataset, tmp_path):
     # Rotated images have their sides swapped, so these are square.
     square = [split._replace(images=split.images[:, :7]) for split in dataset[2:5]]
     dataset = dataset._replace(train=square[0], validation=square[1], test=square[2])
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     numbers = evaluate.evaluate(run, train.fit(run, dataset, tmp_path / "run", seed=0), dataset).metrics
     assert np.isfinite(numbers["validation/loss"])
     batch = Batch(jnp.arange(8.0).reshape(2, 2, 2, 1) / 8, jnp.array([0, 1]))

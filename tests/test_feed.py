@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jaxembed.run
 from jaxembed import feed, steps, train
 from jaxembed.artifacts import history
 from jaxembed.core.errors import Stopped
 from jaxembed.devices import mesh
+from jaxembed.run import build
 from jaxembed.types import Batch, OnDisk
 
 
@@ -71,7 +71,7 @@ def test_a_resumed_run_reads_on_at_the_exact_record(run, stored):
 
 
 def test_a_streamed_run_ends_as_a_resident_one_also_when_it_is_stopped(config, dataset, stored, tmp_path):
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     resident = train.fit(run, dataset, tmp_path / "resident", seed=3)
     streamed = train.fit(run, stored, tmp_path / "streamed", seed=3)
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 import jaxembed
 from jaxembed import commands, evaluate, pictures, train
-from jaxembed import run as runs
 from jaxembed.artifacts import encoder_file
 from jaxembed.commands import Job
 from jaxembed.core.errors import InputError
+from jaxembed.run import build
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def made(config, tmp_path):
 
     def make(name):
         config.encoder = ENCODERS[name]
-        dataset = runs.load(config, data_dir=None)
+        dataset = build.dataset(config, data_dir=None)
         if name != "fc":  # a feature map must be left after all halvings
             big = lambda batch: batch._replace(images=np.tile(batch.images, (1, 4, 4, 1)))  # noqa: E731
             dataset = dataset._replace(
                 train=big(dataset.train), validation=big(dataset.validation), test=big(dataset.test)
             )
-        run = runs.build(config, dataset)
+        run = build.run(config, dataset)
         state = train.init(run, dataset, seed=5)
         job = Job(name, config, tmp_path, "", None)
         encoder_file.write(commands._encoder(job, dataset, state), tmp_path / encoder_file.FILE)

@@ -22,12 +22,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-import jaxembed.run
-from jaxembed import augment, capacity, encoders, feed, objectives, optim, steps, train
+from jaxembed import augment, encoders, feed, objectives, optim, steps, train
 from jaxembed.core import options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.metrics import probe
+from jaxembed.run import build, memory
+from jaxembed.run.training import Training
 from jaxembed.types import Dataset
 
 MORE = int(os.environ.get("FUZZ", "0"))
@@ -133,7 +134,7 @@ def fitting() -> st.SearchStrategy:
             "encoder": registered(encoders, ENCODERS),
             "objective": registered(objectives, OBJECTIVES),
             "optimizer": optimizers(),
-            "train": st.one_of(st.just(training), section(jaxembed.run.Training, training)),
+            "train": st.one_of(st.just(training), section(Training, training)),
             "evaluate": st.builds(
                 lambda made, **parts: made | parts, st.just(evaluation), augmentation=augmentations(), **probes
             ),
@@ -188,11 +189,11 @@ def attempt(config: dict[str, Any], dataset: Dataset, *, step: bool) -> str:
     with limited(SECONDS):
         try:
             section = ConfigDict(config)
-            jaxembed.run.check_sections(section)
-            run = jaxembed.run.build(section, dataset)
+            build.check(section)
+            run = build.run(section, dataset)
         except (InputError, OutOfMemory) as error:
             return refused(str(error))
-        params = jax.tree.leaves(capacity.shapes(run.model, jnp.zeros((1, *dataset.train.images.shape[1:]))).params)
+        params = jax.tree.leaves(memory.shapes(run.model, jnp.zeros((1, *dataset.train.images.shape[1:]))).params)
         if not step or len(params) > 70 or sum(leaf.size for leaf in params) > 1e6:
             return "built"
         state = train.init(run, dataset, seed=section.seed)

@@ -5,13 +5,13 @@ import pytest
 from conftest import OBJECTIVES
 from scipy.spatial.distance import cdist
 
-import jaxembed.run
 from jaxembed import evaluate, sample, train
 from jaxembed.artifacts import samples
+from jaxembed.run import build
 
 
 def taken(config, dataset):
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=0)
     evaluated = evaluate.evaluate(run, state, dataset)
     return evaluated, *sample.take(run, state, dataset, evaluated)
@@ -67,7 +67,7 @@ def test_a_confusion_matrix_of_too_many_classes_is_left_out(config, dataset, mon
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_views_are_shown_where_training_changes_the_image(objective, config, dataset):
     config.objective = OBJECTIVES[objective]
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     seen = sample._seen(run, train.init(run, dataset, seed=0), dataset)
     assert seen.shape == (1 + sample.VIEWS, sample.ACROSS, 9, 7, 1)
     np.testing.assert_array_equal(seen[0], dataset.train.images[: sample.ACROSS])
@@ -76,7 +76,7 @@ def test_views_are_shown_where_training_changes_the_image(objective, config, dat
 
 def test_without_augmentation_there_are_no_views_to_show(config, dataset):
     config.objective.augmentation = {}
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     assert sample._seen(run, train.init(run, dataset, seed=0), dataset) is None
 
 

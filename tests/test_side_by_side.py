@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-import jaxembed.run
 from jaxembed import log, train
 from jaxembed.core.errors import Diverged, Stopped
+from jaxembed.run import build
 
 SEEDS = (3, 4)
 
@@ -49,7 +49,7 @@ def test_each_ends_as_if_it_were_alone(run, dataset, tmp_path, calls):
 
 def test_a_signal_saves_all_and_one_that_is_behind_catches_up(config, dataset, tmp_path, calls, monkeypatch):
     config.train.log_every = 1
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     add = log.Log.add
 
     def add_and_signal(self, step, count, scores):

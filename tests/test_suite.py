@@ -9,11 +9,11 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-import jaxembed.run
 from jaxembed import commands, report, suite
 from jaxembed.core import options
 from jaxembed.core.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
 from jaxembed.devices import processes
+from jaxembed.run import build
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -152,7 +152,7 @@ def test_seeds_train_side_by_side_where_they_are_asked_to_and_there_is_an_accele
     monkeypatch.setattr(commands, "train_side_by_side", lambda group: ahead.append([job.folder for job in group]))
     monkeypatch.setattr(commands, "redraw", lambda job: None)
     monkeypatch.setattr(report, "write", lambda runs, folder: [folder])
-    monkeypatch.setattr(jaxembed.run, "build", lambda *_: None)
+    monkeypatch.setattr(build, "run", lambda *_: None)
     monkeypatch.setattr(commands, "train", lambda job: alone.append(job.folder) or done(job))
 
     def done(job):

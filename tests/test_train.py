@@ -15,13 +15,13 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-import jaxembed.run
 from jaxembed import evaluate, feed, log, steps, train
 from jaxembed.artifacts import history
 from jaxembed.cli import signals
 from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.devices import mesh
 from jaxembed.kernels import winograd
+from jaxembed.run import build
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -74,7 +74,7 @@ def resident(dataset, run):
 
 def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.train.checkpoint_every = 40, 0, 1000
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset).metrics
     assert metrics["test/accuracy"] > 0.9
     assert metrics["test/knn_accuracy"] > 0.8
@@ -112,7 +112,7 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
     # Every step a line, so that a stop falls on the end of one.
     config.train.log_every = 1
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
     for stop, number in ((3, signal.SIGHUP), (8, signal.SIGUSR1)):
         with pytest.MonkeyPatch.context() as patch:
@@ -124,7 +124,7 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
 
 
 def test_a_second_signal_has_its_usual_effect(config, dataset, tmp_path, monkeypatch, capfd):
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     add = log.Log.add
 
     def add_and_stop_twice(self, step, count, scores):
@@ -163,13 +163,13 @@ def test_a_signal_that_is_ignored_from_the_start_stays_ignored():
 
 def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_path, monkeypatch):
     config.optimizer = SGD | {"learning_rate": 0.05}
-    whole = train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "eight", seed=3)
+    whole = train.fit(build.run(config, dataset), dataset, tmp_path / "eight", seed=3)
     with monkeypatch.context() as patch:
         interrupt(patch, 6, signal.SIGTERM)
         with pytest.raises(Stopped):
-            train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "begun", seed=3)
+            train.fit(build.run(config, dataset), dataset, tmp_path / "begun", seed=3)
     monkeypatch.setattr(mesh, "make", lambda: jax.sharding.Mesh(jax.devices()[:1], "data"))
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     assert run.mesh.size == 1
     resumed = train.fit(run, dataset, tmp_path / "begun", seed=3)
     assert int(resumed.step) == 12
@@ -180,7 +180,7 @@ def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_pat
 
 
 def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     init = train.init
 
     def init_and_stop(*arguments, **options):
@@ -195,7 +195,7 @@ def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config,
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
     config.train.checkpoint_every = 4
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
 
     class Killed(BaseException):
@@ -250,7 +250,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, dataset, tmp_path, caplog):
     config.train.checkpoint_every = 4
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
     stopped_at_8(run, dataset, tmp_path / "stopped")
     file = tmp_path / "stopped" / "metrics.jsonl"
@@ -272,7 +272,7 @@ def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, data
 
 def test_a_log_that_is_lost_does_not_set_the_clock_back(config, dataset, tmp_path):
     config.train.checkpoint_every = 4
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     stopped_at_8(run, dataset, tmp_path)
     before = history.read(tmp_path / "metrics.jsonl")[-2]["seconds"]  # when the state was saved
     (tmp_path / "metrics.jsonl").unlink()
@@ -281,7 +281,7 @@ def test_a_log_that_is_lost_does_not_set_the_clock_back(config, dataset, tmp_pat
 
 
 def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     train.fit(run, dataset._replace(sha256="a"), tmp_path, seed=3)
     with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
         train.fit(run, dataset._replace(sha256="b"), tmp_path, seed=3)
@@ -292,7 +292,7 @@ def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
 
 def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_path, monkeypatch):
     config.train.checkpoint_every = 4
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     with monkeypatch.context() as patch:
         patch.setattr(evaluate, "validate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -305,8 +305,8 @@ def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_pat
     config.train.log_every, config.train.validate_every = 4, 0
     each = config.copy_and_resolve_references()
     each.train.log_every = 1
-    train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path / "four", seed=3)
-    train.fit(jaxembed.run.build(each, dataset), dataset, tmp_path / "one", seed=3)
+    train.fit(build.run(config, dataset), dataset, tmp_path / "four", seed=3)
+    train.fit(build.run(each, dataset), dataset, tmp_path / "one", seed=3)
     # A checkpoint every 5 steps writes what there is.
     four, one = lines(tmp_path / "four"), lines(tmp_path / "one")
     assert sorted(four) == [4, 5, 8, 10, 12]
@@ -327,7 +327,7 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
     config.optimizer = SGD
 
     def two_steps():
-        run = jaxembed.run.build(config, dataset)
+        run = build.run(config, dataset)
         state = train.init(run, dataset, seed=3)
         images = mesh.replicate(run.mesh, dataset.train)
         for _ in range(2):
@@ -347,7 +347,7 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
 
 def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
     config.objective = OBJECTIVES["ntxent"] | {"tile": 3}
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=3)
     step = jax.jit(partial(steps.train_step, run))
     text = step.lower(state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)).as_text()
@@ -358,7 +358,7 @@ def test_a_wide_convolution_is_divided_among_the_devices(config, dataset, monkey
     monkeypatch.setattr(winograd, "CHUNK_BYTES", 1)  # a loop over chunks of few images, as in a large batch
     monkeypatch.setattr(winograd, "CHUNK_TILES", 1)
     config.encoder = ENCODERS["cnn"] | {"widths": (64,), "depth": 2, "dropout": 0.0}
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=3)
     arguments = (state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
     text = jax.jit(partial(steps.train_step, run)).lower(*arguments).compile().as_text()
@@ -396,7 +396,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_each_epoch_in_another_order
 
 def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
     # Two orders that agree in the first batch take the same first step; a third does not.
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     resident = mesh.replicate(run.mesh, dataset.train)
     order = jnp.arange(75)
     tail = jnp.concatenate([order[:16], order[16:][::-1]])
@@ -433,7 +433,7 @@ def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     config.encoder = {"name": "fc", "widths": (), "latent": 4, "dropout": 0.0}
     config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     config.optimizer = SGD
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     before = train.init(run, dataset, seed=3)
     w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
     order = feed.permute(before.key, 0, 75)
@@ -462,7 +462,7 @@ def parameters(state):
 
 def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
     config.encoder = ENCODERS["cnn"]
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.init(run, dataset, seed=3)
     before = jax.device_get(state.stats)
     order = feed.permute(state.key, 0, 75)
@@ -476,7 +476,7 @@ def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
     config.train.update({"dtype": "bfloat16", "epochs": 1, "validate_every": 0})
     config.optimizer.warmup_epochs = 0.0
     config.encoder = ENCODERS["cnn"]
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     state = train.fit(run, dataset, tmp_path, seed=3)
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.stats))} == {jnp.dtype("float32")}
     assert all(np.isfinite(leaf).all() for leaf in leaves(state))
@@ -486,7 +486,7 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
     config.optimizer.learning_rate = 1e9
     # A checkpoint of every step, and nothing else that would look at the loss.
     config.train.checkpoint_every, config.train.log_every, config.train.validate_every = 1, 50, 0
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     # And again: nothing of it is saved as if it could be resumed.
     for _ in range(2):
         with pytest.raises(
@@ -497,12 +497,12 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
 
 def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.optimizer.warmup_epochs = 1, 0, 0.0
-    train.fit(jaxembed.run.build(config, dataset), dataset, tmp_path, seed=3, tensorboard=True)
+    train.fit(build.run(config, dataset), dataset, tmp_path, seed=3, tensorboard=True)
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
-    run = jaxembed.run.build(config, dataset)
+    run = build.run(config, dataset)
     with log.Log(tmp_path, run, step=4, notes={}, tensorboard=True):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")
@@ -522,7 +522,7 @@ def early(config, dataset):
     """A run of 12 steps, in the first 7 of which the views of 9×7 images are 6×5."""
     config.encoder, config.objective = ENCODERS["cnn"], OBJECTIVES["ntxent"]
     config.train.early_side, config.train.early_share = 5, 0.6
-    return jaxembed.run.build(config, dataset)
+    return build.run(config, dataset)
 
 
 def test_early_views_are_smaller_and_keep_their_shape(early, dataset, tmp_path, monkeypatch):
@@ -567,4 +567,4 @@ def test_early_views_that_cannot_be_are_refused(encoder, side, share, message, c
     config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES["ntxent"]
     config.train.early_side, config.train.early_share = side, share
     with pytest.raises(InputError, match=message):
-        jaxembed.run.build(config, dataset)
+        build.run(config, dataset)

@@ -16,9 +16,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxembed import checkpoint, feed, model, run, steps, train
+from jaxembed import checkpoint, feed, model, steps, train
 from jaxembed.core import keys
 from jaxembed.devices import mesh, processes
+from jaxembed.run import build
+from jaxembed.run.run import Run
 from jaxembed.types import Batch, State
 
 STEPS = 20
@@ -26,8 +28,8 @@ STEPS = 20
 
 def take(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
     """Take steps from a checkpoint in a folder, or from the start: the state's arrays, and what led to them."""
-    dataset = run.load(config, data_dir=None)
-    parts = run.build(config, dataset)
+    dataset = build.dataset(config, data_dir=None)
+    parts = build.run(config, dataset)
     with checkpoint.Checkpoints(folder) as checkpoints:
         state = train.init(parts, dataset, seed=config.seed)
         saved = checkpoints.restore(state)
@@ -50,7 +52,7 @@ def arrays(state: State) -> dict[str, np.ndarray]:
     return {f"leaf{number}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
 
 
-def _views(parts: run.Run, state: State, images: Batch, order: jax.Array) -> jax.Array:
+def _views(parts: Run, state: State, images: Batch, order: jax.Array) -> jax.Array:
     def views(state: State, images: Batch, order: jax.Array) -> jax.Array:
         rows = order[: parts.training.batch_size]
         batch = Batch(model.pixels(images.images[rows]), images.labels[rows])

@@ -18,9 +18,10 @@ from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
-from jaxembed import checkpoint, feed, run, steps, train
+from jaxembed import checkpoint, feed, steps, train
 from jaxembed.core import errors
 from jaxembed.devices import mesh, processes
+from jaxembed.run import build
 
 SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -76,8 +77,8 @@ def test_two_processes_take_the_steps_of_one_device_and_of_eight(name, config, t
 @SLOW
 def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
     config = config_of(config, "tiled")
-    dataset = run.load(config, data_dir=None)
-    parts = run.build(config, dataset)
+    dataset = build.dataset(config, data_dir=None)
+    parts = build.run(config, dataset)
     state = train.init(parts, dataset, seed=3)
     images, order = (
         mesh.replicate(parts.mesh, dataset.train),

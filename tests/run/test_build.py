@@ -5,10 +5,11 @@ from conftest import OBJECTIVES
 from ml_collections import ConfigDict
 
 from configs import protocols
-from jaxembed import run
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.devices import mesh
 from jaxembed.metrics import neighbours
+from jaxembed.run import build
+from jaxembed.run.run import Run
 
 MLP = protocols.DIGITS["mlp"]
 
@@ -21,9 +22,9 @@ def config() -> ConfigDict:
     return quickstart.get_config()
 
 
-def build(config: ConfigDict) -> run.Run:
-    run.check_sections(config)
-    return run.build(config, run.load(config, data_dir=None))
+def built(config: ConfigDict) -> Run:
+    build.check(config)
+    return build.run(config, build.dataset(config, data_dir=None))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_config_that_makes_no_sense_is_refused_in_one_line(section, key, value
         config.objective = {"name": "ntxent", "projection": (8,), "augmentation": {}, "temperature": 0.5}
     config[section][key] = value
     with pytest.raises(InputError) as error:
-        build(config)
+        built(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -112,7 +113,7 @@ def test_a_number_that_the_machine_does_not_have_is_refused_in_one_line(section,
     # ConfigDict itself would convert a whole number to a float.
     config[section] = config[section].to_dict() | change
     with pytest.raises(InputError) as error:
-        build(config)
+        built(config)
     assert message in str(error.value)
 
 
@@ -120,7 +121,7 @@ def test_a_number_that_the_machine_does_not_have_is_refused_in_one_line(section,
 def test_a_depth_that_would_never_be_compiled_is_refused(depth, config):
     config.encoder = {"name": "conv", "widths": (4,), "depth": depth, "latent": 8, "decoder_widths": (4,)}
     with pytest.raises(InputError, match=r"config\.encoder\.depth must be <= 64, got"):
-        build(config)
+        built(config)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_what_memory_cannot_hold_is_refused_in_one_line(section, change, message
     monkeypatch.setattr(mesh, "memory", lambda: 10e9)
     config[section].update(change)
     with pytest.raises(OutOfMemory, match=message) as error:
-        build(config)
+        built(config)
     assert "\n" not in str(error.value)
 
 
@@ -148,36 +149,36 @@ def test_a_layer_whose_output_memory_cannot_hold_is_refused(config, monkeypatch)
     config.encoder = {"name": "conv", "widths": (2048,), "depth": 1, "latent": 1, "decoder_widths": (1,)}
     config.train.batch_size = 1024
     with pytest.raises(OutOfMemory, match=r"config.encoder has a layer whose output for the 128 images of a step"):
-        build(config)
+        built(config)
 
 
 def test_a_measure_that_asks_for_what_the_protocol_lacks_is_refused_before_training(config, monkeypatch):
     monkeypatch.setattr(neighbours, "fit", lambda train, *, neighbors: None)
     with pytest.raises(InputError, match=r"metrics\.neighbours asks for config\.evaluate\.neighbors, which is not"):
-        build(config)
+        built(config)
 
 
 def test_reconstruct_with_an_encoder_that_has_no_decoder_is_refused(config):
     config.encoder = {"name": "resnet", "depth": 18, "width": 8}
     with pytest.raises(InputError, match="needs an encoder with a decoder, one of conv, fc; got 'resnet'"):
-        build(config)
+        built(config)
 
 
 def test_a_config_that_lacks_a_section_or_has_one_too_many_is_refused(config):
     config.unlock()
     config.sede = 1
     with pytest.raises(InputError, match=r"got 'sede' \(did you mean 'seed'\?\)"):
-        build(config)
+        built(config)
     del config.sede, config.seed
     with pytest.raises(InputError, match="the config lacks seed"):
-        build(config)
+        built(config)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 10**5000, True], ids=["-1", "2**32", "10**5000", "True"])
 def test_a_seed_that_jax_would_map_to_another_is_refused(seed, config):
     config.seed = seed
     with pytest.raises(InputError, match=r"config.seed must be a whole number from 0 to 2\*\*32 - 1"):
-        build(config)
+        built(config)
 
 
 def test_more_blocks_than_the_image_can_be_halved_is_refused(config):
@@ -191,4 +192,4 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config):
     }
     config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     with pytest.raises(InputError, match=r"config.encoder.widths has more blocks than the image can be halved"):
-        build(config)
+        built(config)

@@ -1,5 +1,7 @@
-"""Capacity: whether the memory that there is, and counters of 32 bits, are enough for a run."""
+"""Memory: whether there is enough of it, and whether counters of 32 bits are enough, for a run."""
 
+import contextlib
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,6 +70,19 @@ def check_steps(epochs: int, steps_per_epoch: int, *, what: str) -> None:
     if epochs * steps_per_epoch > MOST_STEPS:
         most = MOST_STEPS // steps_per_epoch
         raise InputError(f"{what} must be at most {most}, with {steps_per_epoch} steps an epoch; got {epochs}")
+
+
+@contextlib.contextmanager
+def enough() -> Iterator[None]:
+    """Turn the errors of a device, or this machine, without enough memory into OutOfMemory."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".") or "MemoryError"
+        if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in reason:
+            raise
+        smaller = "try a smaller config.train.batch_size or config.encoder, with a different --workdir"
+        raise OutOfMemory(f"out of memory on {mesh.described()}: {reason}; {smaller}") from error
 
 
 def _bytes(tree: Any) -> int:

@@ -1,0 +1,1 @@
+"""A run: dataset × encoder × objective, as a config says, checked before anything starts."""

@@ -1,0 +1,75 @@
+"""Building a run: one config made into its parts, everything in it checked before anything starts."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxembed import datasets, encoders, model, objectives, optim
+from jaxembed.core import bounds, options
+from jaxembed.core.bounds import Section
+from jaxembed.core.errors import InputError
+from jaxembed.devices import mesh
+from jaxembed.run import checks, memory, protocol
+from jaxembed.run.run import Run
+from jaxembed.run.training import Training
+from jaxembed.types import Batch, Dataset, Task
+
+SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
+
+
+def check(config: Section) -> None:
+    """Raise an InputError unless the config has exactly the sections of a run."""
+    for name in config:
+        options.choose(name, SECTIONS, what="a section of the config")
+    if missing := [name for name in SECTIONS if name not in config]:
+        raise InputError(f"the config lacks {', '.join(missing)}; it needs {', '.join(SECTIONS)}")
+    seed = config["seed"]
+    # JAX would map a larger seed to a smaller one.
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {bounds.shown(seed)}")
+
+
+def dataset(config: Section, *, data_dir: str | None) -> Dataset:
+    """Load the dataset that config.data describes."""
+    resident = options.call(Training, config["train"], what="config.train").resident
+    return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"], resident=resident)
+
+
+def run(config: Section, dataset: Dataset) -> Run:
+    """Make the parts of a run; InputError at anything in the config that does not fit."""
+    training = options.call(Training, config["train"], what="config.train")
+    measured = protocol.make(config["evaluate"])
+    devices = mesh.make()
+    checks.check_counts(training, measured, dataset, devices.size)
+    encoder = encoders.make(config["encoder"])
+    image_shape = dataset.train.images.shape[1:]
+    objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
+    embedder = model.Embedder(encoder, objective.head)
+    # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
+    key, image = jax.random.key(0), jnp.zeros(image_shape)
+    shapes = memory.shapes(embedder, image[None])
+    views, _ = jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
+    rows = len(views) * training.batch_size
+    checks.check_chunk(training, rows, devices.size, shapes.has_statistics)
+    if measured.augmentation is not None:
+        jax.eval_shape(measured.augmentation, key, image)
+    steps_per_epoch = len(dataset.train.labels) // training.batch_size
+    memory.check_steps(training.epochs, steps_per_epoch, what="config.train.epochs")
+    total_steps = training.epochs * steps_per_epoch
+    resized = checks.resized(training, embedder, shapes, image_shape)
+    optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
+    rows = (training.chunk or rows) // devices.size
+    itemsize = jnp.dtype(training.dtype).itemsize
+    memory.check_memory(shapes, optimizer, rows=rows, itemsize=itemsize, what="config.encoder")
+    checks.check_probes(measured, dataset, shapes.outputs.embedding)
+    return Run(
+        model=embedder,
+        objective=objective,
+        optimizer=optimizer,
+        schedule=schedule,
+        mesh=devices,
+        training=training,
+        protocol=measured,
+        steps_per_epoch=steps_per_epoch,
+        total_steps=total_steps,
+        resized=resized,
+    )

@@ -1,0 +1,86 @@
+"""Checks of what only several parts of a run together can say."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxembed import model
+from jaxembed.core.errors import InputError
+from jaxembed.metrics import probe
+from jaxembed.run import memory
+from jaxembed.run.protocol import Protocol
+from jaxembed.run.training import Training
+from jaxembed.types import Dataset
+
+
+def resized(
+    training: Training, embedder: model.Embedder, shapes: memory.Shapes, image_shape: tuple[int, ...]
+) -> tuple[int, int] | None:
+    """Return the height and width of early views; InputError unless the same parameters can take them."""
+    side, share = training.early_side, training.early_share
+    if (side > 0) != (share > 0):
+        raise InputError(
+            "config.train.early_side and early_share go together: both must be above 0, or neither, got "
+            f"{side} and {share}"
+        )
+    if not side:
+        return None
+    height, width, channels = image_shape
+    if side >= (shorter := min(height, width)):
+        raise InputError(f"config.train.early_side must be below the images' {shorter} pixels, got {side}")
+    resized = round(height * side / shorter), round(width * side / shorter)
+    early = memory.shapes(embedder, jnp.zeros((1, *resized, channels)))
+    if (early.params, early.outputs) != (shapes.params, shapes.outputs):
+        raise InputError(
+            f"config.train.early_side={side} needs an encoder and an objective for images of any size, such as "
+            "encoder.name='cnn' or 'resnet' with objective.name='ntxent'"
+        )
+    return resized
+
+
+def check_chunk(training: Training, views: int, devices: int, has_statistics: bool) -> None:
+    """Raise an InputError unless the views of a batch can be divided into the chunks that the config asks for."""
+    chunk = training.chunk
+    if chunk and (views % chunk or chunk % devices):
+        raise InputError(
+            f"config.train.chunk must divide the {views} views of a batch, and be a multiple of the {devices} "
+            f"devices, got {chunk}"
+        )
+    if chunk and has_statistics and training.statistics == "batch":
+        raise InputError(
+            "config.train.chunk changes the statistics of this encoder's BatchNorm, which become those of a chunk; "
+            "ask for that by config.train.statistics='chunk'"
+        )
+    if not chunk and training.statistics == "chunk":
+        raise InputError("config.train.statistics='chunk' needs config.train.chunk, got 0")
+
+
+def check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:
+    """Raise an OutOfMemory or an InputError if the probes certainly cannot be trained on these embeddings."""
+    if not dataset.is_labelled:  # then there are none
+        return
+    rows = len(dataset.train.labels) * (1 + protocol.views)
+    memory.check_rows(rows, embedding.shape[1], what="config.evaluate.views")
+    for name, settings in (("linear", protocol.linear), ("mlp", protocol.mlp)):
+        what, batch_size = f"config.evaluate.{name}", min(settings.batch_size, rows)
+        memory.check_steps(settings.epochs, rows // batch_size, what=f"{what}.epochs")
+        network = memory.shapes(probe.network(settings, len(dataset.classes)), jnp.zeros(embedding.shape))
+        memory.check_memory(network, optax.adam(0.0), rows=batch_size, itemsize=4, what=what)
+
+
+def check_counts(training: Training, protocol: Protocol, dataset: Dataset, devices: int) -> None:
+    """Raise an InputError unless the dataset has enough images for a batch, for the metrics and for the devices."""
+    images = len(dataset.train.labels)
+    batch_size = training.batch_size
+    if batch_size % devices:
+        raise InputError(f"config.train.batch_size must be a multiple of the {devices} devices, got {batch_size}")
+    for name, count in (("train.batch_size", batch_size), ("evaluate.neighbours", protocol.neighbours)):
+        if count > images:
+            raise InputError(
+                f"config.{name} must be at most the {images} train images of {dataset.name}, got {count}"
+            )
+    for split in dataset.measured:
+        if (count := len(getattr(dataset, split).labels)) < 2:
+            raise InputError(f"the {split} split of {dataset.name} must have at least 2 images, got {count}")
+    if dataset.validation is not None and (count := len(dataset.validation.labels)) < devices:
+        raise InputError(f"config.data.validation must be 0 or at least the {devices} devices, got {count}")
