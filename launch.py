@@ -50,10 +50,10 @@ flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed import checkpoint
     from jaxembed.cli import signals
     from jaxembed.core import errors
     from jaxembed.devices import mesh, processes
+    from jaxembed.train import checkpoint
 
     checkpoint.hush()
     try:

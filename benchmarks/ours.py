@@ -5,9 +5,9 @@ from typing import Any
 
 import jax
 
-from jaxembed import feed, steps, train
 from jaxembed.devices import mesh
 from jaxembed.run import build
+from jaxembed.train import feed, loop, start, steps
 from jaxembed.types import Dataset
 
 
@@ -17,7 +17,7 @@ class Trainer:
     def __init__(self, config: Any, dataset: Dataset) -> None:
         """Put the dataset and the state on the devices."""
         self.run = build.run(config, dataset)
-        self.state = train.init(self.run, dataset, seed=config.seed)
+        self.state = start.initial(self.run, dataset, seed=config.seed)
         self.images = mesh.replicate(self.run.mesh, dataset.train)
         self.step, self.order = 0, feed.permute(self.state.key, 0, len(dataset.train.labels))
 
@@ -28,7 +28,7 @@ class Trainer:
             if self.step and self.step % self.run.steps_per_epoch == 0:
                 epoch = self.step // self.run.steps_per_epoch
                 self.order = feed.permute(self.state.key, epoch, len(self.images.labels))
-            chunk = min(train.steps_to_next_event(self.run, self.step), end - self.step)
+            chunk = min(loop.steps_to_next_event(self.run, self.step), end - self.step)
             self.state, scores = steps.advance(self.run.at(self.step), self.state, self.images, self.order, chunk)
             self.step += chunk
             losses.append((chunk, scores["loss"]))

@@ -30,10 +30,10 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 
 import jax
 
-from jaxembed import steps
 from jaxembed.devices import processes
 from jaxembed.kernels import compiler, convolution
 from jaxembed.run import build
+from jaxembed.train import steps
 
 from . import ours
 

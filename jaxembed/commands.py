@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import doctor, rehearsal, result, sample
-from jaxembed import evaluate as evaluation
-from jaxembed import train as training
+from jaxembed import doctor, rehearsal
 from jaxembed.artifacts import diagnosis, encoder_file, finished, history, identity, samples, workdir
 from jaxembed.artifacts.diagnosis import Diagnosis
 from jaxembed.artifacts.encoder_file import SavedEncoder
@@ -22,11 +20,14 @@ from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete, InputError, Stopped
 from jaxembed.devices import mesh, processes
-from jaxembed.evaluate import Evaluation
+from jaxembed.evaluate import evaluation, forward, result, sampling
+from jaxembed.evaluate.evaluation import Evaluation
 from jaxembed.pictures import Shape
 from jaxembed.report import summary
 from jaxembed.run import build, memory
 from jaxembed.run.run import Run
+from jaxembed.train import loop as training
+from jaxembed.train import start, together
 from jaxembed.types import Dataset, State
 
 
@@ -102,7 +103,7 @@ def train_side_by_side(jobs: Sequence[Job]) -> None:
             workdir.write_config(job.config, job.folder)
             options = {"seed": job.config.seed, "tensorboard": job.tensorboard, "together": len(jobs)}
             starts.append(partial(training.loop, parts, own, job.folder, **options))
-        ends = training.side_by_side(parts, starts)
+        ends = together.fit(parts, starts)
     for end in ends:
         if isinstance(end, Stopped):
             raise end
@@ -122,7 +123,7 @@ def evaluate(job: Job) -> None:
         dataset, parts = _built(job)
         if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
             raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
-        state = training.restored(parts, dataset, job.folder, seed=job.config.seed)
+        state = start.restored(parts, dataset, job.folder, seed=job.config.seed)
         _finish(job, parts, dataset, state)
 
 
@@ -226,7 +227,7 @@ def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
 def _finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures."""
     evaluated = evaluation.evaluate(parts, state, dataset)
-    taken, sampled = sample.take(parts, state, dataset, evaluated)
+    taken, sampled = sampling.take(parts, state, dataset, evaluated)
     measured = evaluated.metrics | sampled
     if not processes.is_first():
         return
@@ -270,5 +271,5 @@ def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:
     """Take the frozen encoder out of a state."""
     params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
     shape = Shape(*dataset.train.images.shape[1:])
-    config, sha256 = json.loads(job.config.to_json()), evaluation.fingerprint(state)
+    config, sha256 = json.loads(job.config.to_json()), forward.fingerprint(state)
     return SavedEncoder(job.name, config, shape, sha256, params, stats, dataset.name)

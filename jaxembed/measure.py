@@ -89,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
-    from jaxembed import doctor, evaluate, figures, result, sample
+    from jaxembed import doctor, figures
+    from jaxembed.evaluate import evaluation, result, sampling
     from jaxembed.report import summary
     from jaxembed.run import protocol
 
@@ -97,8 +98,8 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     measured = protocol.make(identity.with_tuples(config["evaluate"]))
     if (k := measured.neighbours) > (n := len(dataset.train.labels)):
         raise InputError(f"there must be at least {k} train rows, for as many nearest neighbours, got {n}")
-    evaluated = evaluate.of_embeddings(dataset, embedded.embeddings, measured)
-    taken, sampled = sample.of_embedding(dataset, evaluated, distance=measured.distance)
+    evaluated = evaluation.of_embeddings(dataset, embedded.embeddings, measured)
+    taken, sampled = sampling.of_embedding(dataset, evaluated, distance=measured.distance)
     examined = doctor.examine(dataset, embedded.embeddings, distance=measured.distance)
     metrics = evaluated.metrics | sampled
     origin = dict(sha256=embedded.sha256, trained_on=embedded.trained_on)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxembed import sample
 from jaxembed.artifacts import diagnosis, finished, samples
 from jaxembed.artifacts.diagnosis import Diagnosis, Table
 from jaxembed.artifacts.finished import Finished
 from jaxembed.artifacts.samples import Sample
 from jaxembed.core import files
+from jaxembed.evaluate import sampling
 from jaxembed.metrics import overlap
 
 CLASSES = ("cat & <dog>", "sea", "sky")
@@ -81,13 +81,13 @@ def suspected(images: np.ndarray) -> Diagnosis:
 
 def shown(random: np.random.Generator, shape: tuple[int, int, int]) -> Sample:
     """30 images of three classes whose first pixel is their place among the test images."""
-    n, across = 30, sample.ACROSS
+    n, across = 30, sampling.ACROSS
     labels = (np.arange(n) % 3).astype(np.int32)
     images = np.zeros((n, *shape), np.uint8)
     images[:, 0, 0] = 5 * np.arange(n)[:, None]
     images[:, 2:, 1:] = np.random.default_rng(0).integers(0, 255, (n, shape[0] - 2, shape[1] - 1, shape[2]))
     points = random.normal(size=(n, 2)) + 4 * np.stack([labels, labels**2], axis=1)
-    nearest = np.argsort(((points[:, None] - points[None]) ** 2).sum(-1), axis=1)[:, 1 : 1 + sample.NEAR]
+    nearest = np.argsort(((points[:, None] - points[None]) ** 2).sum(-1), axis=1)[:, 1 : 1 + sampling.NEAR]
     grid = images[np.arange(3 * across) % n].reshape(3, across, *shape)
     return Sample(
         classes=np.array(CLASSES),

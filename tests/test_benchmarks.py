@@ -12,9 +12,10 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from test_configs import CONFIGS, SHAPES, load
 
-from jaxembed import augment, model, train
+from jaxembed import augment, model
 from jaxembed.augment import colour, spatial
 from jaxembed.run import build
+from jaxembed.train import start
 from jaxembed.types import Batch, Dataset
 
 torch = pytest.importorskip("torch")
@@ -112,7 +113,7 @@ def test_the_networks_have_as_many_parameters(name):
     dataset = Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = build.run(config, dataset)
     image = np.zeros((1, *shape), np.uint8)
-    params = jax.eval_shape(partial(train.start, run), jax.random.key(0), image).params
+    params = jax.eval_shape(partial(start.state_at_zero, run), jax.random.key(0), image).params
     with torch.device("meta"):
         network = networks.make(config, shape, 10)
     assert sum(each.numel() for each in network.parameters()) == sum(leaf.size for leaf in jax.tree.leaves(params))

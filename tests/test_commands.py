@@ -9,11 +9,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import quickstart
-from jaxembed import commands, evaluate, figures, sample, train
+from jaxembed import commands, figures
 from jaxembed.commands import Job
 from jaxembed.core.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.evaluate import evaluation, sampling
 from jaxembed.figures import style
 from jaxembed.run import build
+from jaxembed.train import loop, start, together
 
 pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run
 
@@ -36,7 +38,7 @@ def config():
 
 @pytest.fixture(autouse=True)
 def few_images_are_sampled(monkeypatch):
-    monkeypatch.setattr(sample, "SIZE", 40)
+    monkeypatch.setattr(sampling, "SIZE", 40)
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +46,8 @@ def trained(tmp_path_factory):
     """A finished run, trained once."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "SIZE", 40)
-        patch.setattr(train, "_speed", lambda *_: None)
+        patch.setattr(sampling, "SIZE", 40)
+        patch.setattr(loop, "_speed", lambda *_: None)
         commands.train(make(short(), folder))
     return folder
 
@@ -65,11 +67,11 @@ def record(folder):
 
 
 def test_seeds_that_trained_side_by_side_only_need_to_be_evaluated(config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "_speed", lambda *_: None)
+    monkeypatch.setattr(loop, "_speed", lambda *_: None)
     pair = [make(ConfigDict({**config, "seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
     commands.train_side_by_side(pair)
     assert not any(job.is_finished for job in pair)
-    monkeypatch.setattr(train, "_advanced", lambda _, calls: pytest.fail("trained") if calls else [])
+    monkeypatch.setattr(together, "_advanced", lambda _, calls: pytest.fail("trained") if calls else [])
     commands.train(pair[1])
     assert (record(pair[1].folder)["seed"], record(pair[1].folder)["together"]) == (1, 2)
     assert re.search(r"\n\d+ steps in \d+\.\d s for 2 seeds side by side, ", capsys.readouterr().out)
@@ -86,7 +88,7 @@ def test_a_finished_run_says_so_and_is_not_touched(config, folder, capsys):
 
 def test_a_finished_run_is_measured_again_without_training(config, folder, monkeypatch):
     before, written = record(folder), (folder / "result.json").stat().st_mtime_ns
-    monkeypatch.setattr(train, "fit", None)
+    monkeypatch.setattr(loop, "fit", None)
     commands.evaluate(make(config, folder))
     assert (folder / "result.json").stat().st_mtime_ns != written
     assert record(folder) == before
@@ -104,7 +106,7 @@ def test_a_figure_that_cannot_be_drawn_costs_no_result_and_is_drawn_later(config
     assert (folder / "figures" / "embeddings.png").exists()
     (folder / "figures" / "confusion.png").unlink()
     before = times(folder)
-    monkeypatch.setattr(train, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(loop, "fit", lambda *_, **__: pytest.fail("trained"))
     commands.train(make(config, folder))
     assert times(folder).keys() - before.keys() == {folder / "figures" / "confusion.png"}
 
@@ -120,12 +122,12 @@ def test_what_only_the_end_needs_is_tried_while_the_first_steps_are_compiled(con
 
 
 def test_a_folder_that_is_removed_under_a_run_ends_it(config, tmp_path, monkeypatch):
-    def remove(*arguments, validate=evaluate.validate):
+    def remove(*arguments, validate=evaluation.validate):
         shutil.rmtree(tmp_path / "run")
         (tmp_path / "run").mkdir()  # as orbax does when it saves the next checkpoint
         return validate(*arguments)
 
-    monkeypatch.setattr(evaluate, "validate", remove)
+    monkeypatch.setattr(evaluation, "validate", remove)
     config.train.validate_every = 1
     with pytest.raises(FileNotFoundError, match=r"metrics\.jsonl"):
         commands.train(make(config, tmp_path / "run"))
@@ -257,13 +259,13 @@ def test_a_collapsed_run_says_so_and_what_has_no_finite_value_is_null(config, tm
     # Steps of no length, and weights that are 0: every image gets the same output.
     config.optimizer = {"name": "sgd", "learning_rate": 1e-9, "warmup_epochs": 0.0, "momentum": 0.0}
     config.optimizer.weight_decay = 0.0
-    init = train.init
+    init = start.initial
 
     def zeros(*arguments, **options):
         state = init(*arguments, **options)
         return state._replace(params=jax.tree.map(lambda leaf: leaf * 0, state.params))
 
-    monkeypatch.setattr(train, "init", zeros)
+    monkeypatch.setattr(start, "initial", zeros)
     commands.train(make(config, tmp_path))
     result, out = record(tmp_path), capsys.readouterr().out
     assert result["collapsed"] is True
@@ -290,7 +292,7 @@ def test_too_little_memory_is_one_line(config, tmp_path, monkeypatch):
     def allocate(*_, **__):
         return jax.numpy.zeros(2_000_000_000_000)
 
-    monkeypatch.setattr(train, "fit", allocate)
+    monkeypatch.setattr(loop, "fit", allocate)
     with pytest.raises(OutOfMemory) as error:
         commands.train(make(config, tmp_path))
     assert re.fullmatch(
@@ -304,7 +306,7 @@ def test_an_error_of_xla_that_is_not_about_memory_stays_what_it_is(config, tmp_p
     def fail(*_, **__):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
-    monkeypatch.setattr(train, "fit", fail)
+    monkeypatch.setattr(loop, "fit", fail)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL: something else"):
         commands.train(make(config, tmp_path))
 

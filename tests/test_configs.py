@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import steps, suite, train
+from jaxembed import suite
 from jaxembed.core import options
 from jaxembed.run import build
+from jaxembed.train import start, steps
 from jaxembed.types import Batch, Dataset
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -52,7 +53,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     split = Batch(np.zeros((images, *shape), np.uint8), np.arange(images, dtype=np.int32) % 10)
     dataset = Dataset(config.data.name, tuple("0123456789"), split, split, split)
     run = build.run(config, dataset)
-    state = jax.eval_shape(partial(train.start, run), jax.random.key(0), np.zeros((1, *shape), np.uint8))
+    state = jax.eval_shape(partial(start.state_at_zero, run), jax.random.key(0), np.zeros((1, *shape), np.uint8))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
     order = jax.ShapeDtypeStruct((len(split.images),), np.int32)
     after, scores = jax.eval_shape(partial(steps.train_step, run), state, images, order)

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed import datasets, encoders, evaluate, metrics, objectives, train
+from jaxembed import datasets, encoders, metrics, objectives
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import errors, options
+from jaxembed.evaluate import evaluation, forward
 from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment
 from jaxembed.run import build
+from jaxembed.train import loop, start
 from jaxembed.types import Batch
 
 TEXT = (Path(__file__).parents[1] / "docs" / "extend.md").read_text()
@@ -26,8 +28,8 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 def add(tmp_path, monkeypatch):
     """Puts the one example that contains some text into a registry, as a file of a folder of its own."""
 
-    def add(package, name: str, start: str):
-        (found,) = (text for text in EXAMPLES if start in text)
+    def add(package, name: str, opening: str):
+        (found,) = (text for text in EXAMPLES if opening in text)
         (folder := tmp_path / package.__name__).mkdir()
         (folder / f"{name}.py").write_text(found)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
@@ -42,8 +44,8 @@ def test_an_encoder_is_one_file_whatever_its_class_is_called(add, config, datase
     assert encoders.with_decoder() == ("conv", "fc")
     config.encoder = {"name": "pooled"} | module.SMALLEST
     run = build.run(config, dataset)
-    state = train.fit(run, dataset, tmp_path / "run", seed=0)
-    assert evaluate.embed(run, state, dataset.test.images).shape == (21, 6)
+    state = loop.fit(run, dataset, tmp_path / "run", seed=0)
+    assert forward.embed(run, state, dataset.test.images).shape == (21, 6)
     config.objective = {"name": "reconstruct", "augmentation": {}, "corruption": {}}
     with pytest.raises(errors.InputError, match="needs an encoder with a decoder, one of conv, fc; got 'pooled'"):
         build.run(config, dataset)
@@ -56,7 +58,7 @@ def test_an_objective_is_one_file(add, config, dataset, tmp_path):
     square = [split._replace(images=split.images[:, :7]) for split in dataset[2:5]]
     dataset = dataset._replace(train=square[0], validation=square[1], test=square[2])
     run = build.run(config, dataset)
-    numbers = evaluate.evaluate(run, train.fit(run, dataset, tmp_path / "run", seed=0), dataset).metrics
+    numbers = evaluation.evaluate(run, loop.fit(run, dataset, tmp_path / "run", seed=0), dataset).metrics
     assert np.isfinite(numbers["validation/loss"])
     batch = Batch(jnp.arange(8.0).reshape(2, 2, 2, 1) / 8, jnp.array([0, 1]))
     images, target = run.objective.views(jax.random.key(0), batch)
@@ -66,9 +68,9 @@ def test_an_objective_is_one_file(add, config, dataset, tmp_path):
 
 def test_a_measure_is_one_file_with_its_column_in_the_report(add, run, dataset):
     add(metrics, "norms", "length_variation")
-    state = train.init(run, dataset, seed=0)
-    numbers = evaluate.evaluate(run, state, dataset).metrics
-    lengths = np.linalg.norm(evaluate.embed(run, state, dataset.test.images), axis=1)
+    state = start.initial(run, dataset, seed=0)
+    numbers = evaluation.evaluate(run, state, dataset).metrics
+    lengths = np.linalg.norm(forward.embed(run, state, dataset.test.images), axis=1)
     assert numbers["test/length_variation"] == pytest.approx(lengths.std() / lengths.mean(), rel=1e-4)
     record = {"metrics": {"test/length_variation": 0.25}}
     shown = tables.make([Experiment("one", (Finished(Path(), {}, record, [], None),))])

@@ -10,11 +10,13 @@ from conftest import ENCODERS
 from PIL import Image
 
 import jaxembed
-from jaxembed import commands, evaluate, pictures, train
+from jaxembed import commands, pictures
 from jaxembed.artifacts import encoder_file
 from jaxembed.commands import Job
 from jaxembed.core.errors import InputError
+from jaxembed.evaluate import forward
 from jaxembed.run import build
+from jaxembed.train import start
 
 
 @pytest.fixture
@@ -30,11 +32,11 @@ def made(config, tmp_path):
                 train=big(dataset.train), validation=big(dataset.validation), test=big(dataset.test)
             )
         run = build.run(config, dataset)
-        state = train.init(run, dataset, seed=5)
+        state = start.initial(run, dataset, seed=5)
         job = Job(name, config, tmp_path, "", None)
         encoder_file.write(commands._encoder(job, dataset, state), tmp_path / encoder_file.FILE)
         images = dataset.test.images[:23]
-        return evaluate.embed(run, state, images), images, tmp_path / encoder_file.FILE
+        return forward.embed(run, state, images), images, tmp_path / encoder_file.FILE
 
     return make
 

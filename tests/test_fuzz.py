@@ -22,13 +22,14 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from jaxembed import augment, encoders, feed, objectives, optim, steps, train
+from jaxembed import augment, encoders, objectives, optim
 from jaxembed.core import options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.metrics import probe
 from jaxembed.run import build, memory
 from jaxembed.run.training import Training
+from jaxembed.train import feed, start, steps
 from jaxembed.types import Dataset
 
 MORE = int(os.environ.get("FUZZ", "0"))
@@ -196,7 +197,7 @@ def attempt(config: dict[str, Any], dataset: Dataset, *, step: bool) -> str:
         params = jax.tree.leaves(memory.shapes(run.model, jnp.zeros((1, *dataset.train.images.shape[1:]))).params)
         if not step or len(params) > 70 or sum(leaf.size for leaf in params) > 1e6:
             return "built"
-        state = train.init(run, dataset, seed=section.seed)
+        state = start.initial(run, dataset, seed=section.seed)
         with feed.opened(run, dataset.train) as images:
             state, _ = steps.advance(run, state, *images.take(state.key, 0, 1), 1)
         assert int(state.step) == 1

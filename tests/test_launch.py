@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import launch
-from jaxembed import checkpoint
 from jaxembed.artifacts import finished
 from jaxembed.core import errors
 from jaxembed.devices import mesh
+from jaxembed.train import checkpoint
 
 ROOT = Path(launch.__file__).parent
 QUICKSTART = ROOT / "configs" / "quickstart.py"

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxembed import datasets, embed, given, measure, sample
+from jaxembed import datasets, embed, given, measure
 from jaxembed.artifacts import finished
 from jaxembed.cli import command
 from jaxembed.devices import mesh
+from jaxembed.evaluate import sampling
 from jaxembed.report import __main__ as reporting
 
 RANDOM = np.random.default_rng(0)
@@ -21,7 +22,7 @@ N, M, CLASSES = 400, 200, 4
 
 @pytest.fixture(autouse=True)
 def few_images_are_sampled(monkeypatch):
-    monkeypatch.setattr(sample, "SIZE", 40)
+    monkeypatch.setattr(sampling, "SIZE", 40)
 
 
 def arrays(**changes) -> dict:
@@ -89,7 +90,7 @@ def exported(tmp_path_factory):
     """The digits, embedded by the quick start's encoder, and measured as it is."""
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sample, "SIZE", 40)
+        patch.setattr(sampling, "SIZE", 40)
         embed.main(["quickstart", "digits", "--output", str(folder / "digits.npz")])
         assert run(folder / "digits.npz", "--like=quickstart", "--workdir", folder / "out", "--name=exported") == 0
     return folder
@@ -110,9 +111,10 @@ def test_a_run_measures_the_same_as_its_exported_vectors(tmp_path, monkeypatch):
     from ml_collections import ConfigDict
 
     from configs import quickstart
-    from jaxembed import commands, train
+    from jaxembed import commands
+    from jaxembed.train import loop
 
-    monkeypatch.setattr(train, "_speed", lambda *_: None)
+    monkeypatch.setattr(loop, "_speed", lambda *_: None)
     config: ConfigDict = quickstart.get_config()
     config.seed, config.train.epochs = 3, 2
     commands.train(commands.Job("quickstart", config, tmp_path / "run", "python launch.py", None))

@@ -13,10 +13,11 @@ import pytest
 from tensorflow_datasets.image_classification.cifar import Cifar10
 
 import jaxembed
-from jaxembed import checkpoint, datasets, frozen, train, vectors
+from jaxembed import datasets, frozen, vectors
 from jaxembed.artifacts import encoder_file, finished, samples
 from jaxembed.core.errors import InputError
 from jaxembed.datasets.storage import cache, download
+from jaxembed.train import checkpoint, start
 
 PACKAGE = Path(jaxembed.__file__).parent
 
@@ -97,7 +98,7 @@ def test_a_picture_is_not_unpickled(trace, tmp_path, capsys):
 
 
 def test_a_checkpoint_is_not_unpickled(trace, tmp_path, run, dataset):
-    state = train.init(run, dataset, seed=3)
+    state = start.initial(run, dataset, seed=3)
     with checkpoint.Checkpoints(tmp_path / "checkpoint") as checkpoints:
         checkpoints.save(state, {})
     for file in (tmp_path / "checkpoint").rglob("*"):

@@ -16,11 +16,12 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxembed import checkpoint, feed, model, steps, train
+from jaxembed import model
 from jaxembed.core import keys
 from jaxembed.devices import mesh, processes
 from jaxembed.run import build
 from jaxembed.run.run import Run
+from jaxembed.train import checkpoint, feed, start, steps
 from jaxembed.types import Batch, State
 
 STEPS = 20
@@ -31,7 +32,7 @@ def take(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
     dataset = build.dataset(config, data_dir=None)
     parts = build.run(config, dataset)
     with checkpoint.Checkpoints(folder) as checkpoints:
-        state = train.init(parts, dataset, seed=config.seed)
+        state = start.initial(parts, dataset, seed=config.seed)
         saved = checkpoints.restore(state)
         state = saved.state if saved else state
     first = int(state.step)

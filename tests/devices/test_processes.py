@@ -18,10 +18,10 @@ from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
-from jaxembed import checkpoint, feed, steps, train
 from jaxembed.core import errors
 from jaxembed.devices import mesh, processes
 from jaxembed.run import build
+from jaxembed.train import checkpoint, feed, start, steps
 
 SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
     config = config_of(config, "tiled")
     dataset = build.dataset(config, data_dir=None)
     parts = build.run(config, dataset)
-    state = train.init(parts, dataset, seed=3)
+    state = start.initial(parts, dataset, seed=3)
     images, order = (
         mesh.replicate(parts.mesh, dataset.train),
         feed.permute(state.key, 0, len(dataset.train.labels)),

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxembed import checkpoint
+from jaxembed.train import checkpoint
 from jaxembed.types import State
 from tests.faults import runs
 

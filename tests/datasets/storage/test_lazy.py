@@ -9,7 +9,8 @@ import pytest
 
 from jaxembed import datasets
 from jaxembed.core.errors import InputError
-from jaxembed.datasets.storage import ahead, decode, records
+from jaxembed.datasets.storage import decode, records
+from jaxembed.train import feed
 from jaxembed.types import Batch, OnDisk, Published
 
 
@@ -176,7 +177,7 @@ def test_a_damaged_record_is_named_with_its_folder(folder, images):
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
     with (
-        contextlib.closing(ahead.batches(images, np.arange(6), np.arange(6), size=6, ahead=1)) as batches,
+        contextlib.closing(feed.read_ahead(images, np.arange(6), np.arange(6), size=6, ahead=1)) as batches,
         pytest.raises(InputError, match="cannot be read"),
     ):
         next(batches)
@@ -187,7 +188,7 @@ def test_a_damaged_record_is_named_with_its_folder(folder, images):
 def test_batches_are_the_rows_in_order_from_any_start(many, kind, start):
     rows, memory, disk = many
     given = memory if kind == "memory" else disk
-    with contextlib.closing(ahead.batches(*given, rows[start:], size=8, ahead=3)) as batches:
+    with contextlib.closing(feed.read_ahead(*given, rows[start:], size=8, ahead=3)) as batches:
         read = list(batches)
     # 50 rows are six batches of eight, and two that fill none.
     assert len(read) == 6 - start // 8
@@ -200,7 +201,7 @@ def test_batches_are_the_rows_in_order_from_any_start(many, kind, start):
 
 def test_no_rows_are_no_batches(published):
     for rows in (np.array([], int), np.arange(3)):
-        assert list(ahead.batches(*published.train, rows, size=4, ahead=2)) == []
+        assert list(feed.read_ahead(*published.train, rows, size=4, ahead=2)) == []
 
 
 class Counted:
@@ -233,7 +234,7 @@ def settled(images: Counted, reads: int) -> int:
 def test_a_few_batches_are_read_ahead_and_no_more(whole):
     images = Counted(whole.train.images)
     with contextlib.closing(
-        ahead.batches(images, whole.train.labels, np.zeros(80, int), size=4, ahead=3)
+        feed.read_ahead(images, whole.train.labels, np.zeros(80, int), size=4, ahead=3)
     ) as batches:
         assert settled(images, 3) == 3
         next(batches)
@@ -244,7 +245,7 @@ def test_a_few_batches_are_read_ahead_and_no_more(whole):
 def test_closing_stops_the_threads(many, taken):
     before = readers()
     rows, _, disk = many
-    with contextlib.closing(ahead.batches(*disk, rows, size=4, ahead=3)) as batches:
+    with contextlib.closing(feed.read_ahead(*disk, rows, size=4, ahead=3)) as batches:
         for _ in range(taken):
             next(batches)
         assert len(readers()) > len(before)

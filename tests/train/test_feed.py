@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed import feed, steps, train
 from jaxembed.artifacts import history
 from jaxembed.core.errors import Stopped
 from jaxembed.devices import mesh
 from jaxembed.run import build
+from jaxembed.train import feed, loop, steps
 from jaxembed.types import Batch, OnDisk
 
 
@@ -45,7 +45,7 @@ def taken(run, images, first, end):
     key, batches, step = jax.random.key(3), [], first
     with feed.opened(run, images) as source:
         while step < end:
-            count = min(source.most, train.steps_to_next_event(run, step), end - step)
+            count = min(source.most, loop.steps_to_next_event(run, step), end - step)
             fed = source.take(key, step, count)
             batches += [steps._batch(run, jnp.int32(each), *fed) for each in range(step, step + count)]
             step += count
@@ -72,8 +72,8 @@ def test_a_resumed_run_reads_on_at_the_exact_record(run, stored):
 
 def test_a_streamed_run_ends_as_a_resident_one_also_when_it_is_stopped(config, dataset, stored, tmp_path):
     run = build.run(config, dataset)
-    resident = train.fit(run, dataset, tmp_path / "resident", seed=3)
-    streamed = train.fit(run, stored, tmp_path / "streamed", seed=3)
+    resident = loop.fit(run, dataset, tmp_path / "resident", seed=3)
+    streamed = loop.fit(run, stored, tmp_path / "streamed", seed=3)
 
     def stop(self, key, step, count):
         if step >= 6:
@@ -84,8 +84,8 @@ def test_a_streamed_run_ends_as_a_resident_one_also_when_it_is_stopped(config, d
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed.Streamed, "take", stop)
         with pytest.raises(Stopped):
-            train.fit(run, stored, tmp_path / "stopped", seed=3)
-    again = train.fit(run, stored, tmp_path / "stopped", seed=3)
+            loop.fit(run, stored, tmp_path / "stopped", seed=3)
+    again = loop.fit(run, stored, tmp_path / "stopped", seed=3)
     for one, other, third in zip(
         *map(jax.tree.leaves, (resident.params, streamed.params, again.params)), strict=True
     ):

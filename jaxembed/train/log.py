@@ -14,8 +14,8 @@ from jaxembed.artifacts import history, workdir
 from jaxembed.core.errors import Diverged
 from jaxembed.devices import processes
 from jaxembed.kernels.flops import Speed
-from jaxembed.progress import Progress
 from jaxembed.run.run import Run
+from jaxembed.train.progress import Progress
 
 
 class Scored(NamedTuple):

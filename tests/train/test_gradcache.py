@@ -6,10 +6,10 @@ import pytest
 from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 
-from jaxembed import feed, steps, train
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
 from jaxembed.run import build
+from jaxembed.train import feed, start, steps
 
 SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
 
@@ -21,7 +21,7 @@ def three_steps(config, dataset, devices, monkeypatch, **options) -> list[np.nda
     some = mesh.make(jax.devices()[:devices])
     monkeypatch.setattr(mesh, "make", lambda *_: some)
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=3)
+    state = start.initial(run, dataset, seed=3)
     images, order = mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)
     state, scores = steps.advance(run, state, images, order, 3)
     return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.stats, scores))]

@@ -12,11 +12,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from jaxembed import evaluate, train
 from jaxembed.core.errors import Diverged
+from jaxembed.evaluate import evaluation, forward
 from jaxembed.kernels import chunked, nearest
 from jaxembed.metrics import neighbours, probe
 from jaxembed.run import build
+from jaxembed.train import start
 
 RANDOM = np.random.default_rng(1)
 
@@ -143,18 +144,18 @@ def test_chunks_lose_no_row_and_add_none(size):
 def test_embedding_is_exact_over_a_ragged_last_chunk(encoder, config, dataset, monkeypatch):
     config.encoder = ENCODERS[encoder]
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=0)
-    whole = evaluate.embed(run, state, dataset.train.images)
-    monkeypatch.setattr(evaluate, "CHUNK", 16)
+    state = start.initial(run, dataset, seed=0)
+    whole = forward.embed(run, state, dataset.train.images)
+    monkeypatch.setattr(forward, "CHUNK", 16)
     assert whole.shape[0] == 75
-    np.testing.assert_allclose(evaluate.embed(run, state, dataset.train.images), whole, atol=1e-5)
+    np.testing.assert_allclose(forward.embed(run, state, dataset.train.images), whole, atol=1e-5)
 
 
 def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, dataset, monkeypatch):
-    state = train.init(run, dataset, seed=0)
-    whole = evaluate.reports(run, state, dataset.test, "test")
-    monkeypatch.setattr(evaluate, "CHUNK", 8)
-    assert evaluate.reports(run, state, dataset.test, "test") == pytest.approx(whole)
+    state = start.initial(run, dataset, seed=0)
+    whole = forward.reports(run, state, dataset.test, "test")
+    monkeypatch.setattr(forward, "CHUNK", 8)
+    assert forward.reports(run, state, dataset.test, "test") == pytest.approx(whole)
     # 21 images: a multiple of 1/21, not of 1/24.
     assert (whole["test/accuracy"] * 21) % 1 == pytest.approx(0, abs=1e-6)
 
@@ -166,9 +167,9 @@ def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, datase
 def test_every_objective_is_measured_by_the_same_protocol(objective, own, config, dataset):
     config.objective = OBJECTIVES[objective]
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=0)
-    before = evaluate.fingerprint(state)
-    metrics, embeddings, predictions = evaluate.evaluate(run, state, dataset)
+    state = start.initial(run, dataset, seed=0)
+    before = forward.fingerprint(state)
+    metrics, embeddings, predictions = evaluation.evaluate(run, state, dataset)
     judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "map_at_r", "recall_at_1", "silhouette"} | own
     assert {f"test/{name}" for name in judged} <= set(metrics)
     assert {name: len(points) for name, points in embeddings.items()} == {"train": 75, "validation": 19, "test": 21}
@@ -177,7 +178,7 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
             assert np.mean(said == getattr(dataset, name).labels) == metrics[f"{name}/{judge}_accuracy"]
     assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
-    assert evaluate.fingerprint(state) == before
+    assert forward.fingerprint(state) == before
 
 
 @pytest.fixture(params=[{"mirrored": True}, {"shifted": 2}, {"mirrored": True, "shifted": 1}], ids="-".join)
@@ -191,14 +192,14 @@ def varied(request, config, dataset):
 
 def test_reports_see_the_mean_over_an_images_variants_and_the_embedding_is_the_images_own(run, varied, dataset):
     seeing, variants = varied
-    state = train.init(run, dataset, seed=0)
+    state = start.initial(run, dataset, seed=0)
     images = dataset.test.images
     padded = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
     _, height, width, _ = images.shape
-    own = evaluate.embed(run, state, images)
+    own = forward.embed(run, state, images)
     moved = [padded[:, 2 + down :, 2 + right :][:, :height, :width][:, :, ::sign] for sign, down, right in variants]
-    mean = np.mean([evaluate.embed(run, state, variant) for variant in moved], axis=0)
-    np.testing.assert_allclose(evaluate.embed(seeing, state, images), own, atol=1e-6)
+    mean = np.mean([forward.embed(run, state, variant) for variant in moved], axis=0)
+    np.testing.assert_allclose(forward.embed(seeing, state, images), own, atol=1e-6)
     scored = []
 
     def score(outputs, target):
@@ -207,28 +208,28 @@ def test_reports_see_the_mean_over_an_images_variants_and_the_embedding_is_the_i
     spied = seeing._replace(objective=seeing.objective._replace(score=score))
     head = run.model.bind({"params": state.params}).head
     plain, expected = (head(jnp.array(seen), train=False) for seen in (own, mean))
-    reported = evaluate.reports(spied, state, dataset.test, "test")["test/accuracy"]
+    reported = forward.reports(spied, state, dataset.test, "test")["test/accuracy"]
     np.testing.assert_allclose(reported, expected[:, 0].mean(), atol=1e-6)
     assert not np.allclose(plain[:, 0].mean(), reported, atol=1e-4)
 
 
 def test_the_validation_loss_has_no_variants_as_the_train_loss_has_none(run, varied, dataset):
     seeing, _ = varied
-    state = train.init(run, dataset, seed=0)
-    plain, varying = (evaluate.validate(each, state, dataset) for each in (run, seeing))
+    state = start.initial(run, dataset, seed=0)
+    plain, varying = (evaluation.validate(each, state, dataset) for each in (run, seeing))
     assert plain["validation/loss"] == varying["validation/loss"]
 
 
 def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset, monkeypatch):
     config.evaluate.update({"views": 2, "augmentation": {"flip": {"p": 1}}})
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=0)
+    state = start.initial(run, dataset, seed=0)
     seen = []
     fit = probe.fit
     monkeypatch.setattr(probe, "fit", lambda key, *rows, **given: seen.append(rows) or fit(key, *rows, **given))
-    evaluate.evaluate(run, state, dataset, splits=("validation",))
+    evaluation.evaluate(run, state, dataset, splits=("validation",))
     train_split = dataset.train
-    plain, mirrored = (evaluate.embed(run, state, train_split.images[:, :, ::step]) for step in (1, -1))
+    plain, mirrored = (forward.embed(run, state, train_split.images[:, :, ::step]) for step in (1, -1))
     for embeddings, labels in seen:
         np.testing.assert_allclose(embeddings, np.concatenate([plain, mirrored, mirrored]), atol=1e-5)
         np.testing.assert_array_equal(labels, np.concatenate(3 * [train_split.labels]))
@@ -238,40 +239,40 @@ def test_probes_learn_from_the_views_that_the_protocol_asks_for(config, dataset,
 def test_no_two_views_are_alike(config, dataset):
     config.evaluate.update({"views": 2, "augmentation": {"noise": {"deviation": 0.1}}})
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=0)
-    rows = evaluate._augmented(run, state, dataset, evaluate.embed(run, state, dataset.train.images))
+    state = start.initial(run, dataset, seed=0)
+    rows = evaluation._augmented(run, state, dataset, forward.embed(run, state, dataset.train.images))
     assert len(np.unique(rows.round(6), axis=0)) == 3 * len(np.unique(dataset.train.images, axis=0))
 
 
 def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, dataset):
     config.encoder = ENCODERS["cnn"]
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=0)
+    state = start.initial(run, dataset, seed=0)
     other = state._replace(stats=jax.tree.map(lambda leaf: leaf + 1e-3, state.stats))
     third = state._replace(params=jax.tree.map(lambda leaf: leaf + 1e-3, state.params))
-    assert len({evaluate.fingerprint(each) for each in (state, other, third)}) == 3
+    assert len({forward.fingerprint(each) for each in (state, other, third)}) == 3
 
 
 def test_an_evaluation_that_changes_the_encoder_fails(run, dataset, monkeypatch):
     prints = iter(["before", "after"])
-    monkeypatch.setattr(evaluate, "fingerprint", lambda _: next(prints))
+    monkeypatch.setattr(forward, "fingerprint", lambda _: next(prints))
     with pytest.raises(RuntimeError, match="changed"):
-        evaluate.evaluate(run, train.init(run, dataset, seed=0), dataset)
+        evaluation.evaluate(run, start.initial(run, dataset, seed=0), dataset)
 
 
 def test_an_embedding_that_is_no_number_is_named(run, dataset):
-    state = train.init(run, dataset, seed=0)
+    state = start.initial(run, dataset, seed=0)
     state = state._replace(params=jax.tree.map(lambda leaf: leaf * np.nan, state.params))
     with pytest.raises(Diverged, match="the embeddings of 21 of 21 images are not finite"):
-        evaluate.embed(run, state, dataset.test.images)
+        forward.embed(run, state, dataset.test.images)
 
 
 def test_each_split_is_measured_by_itself(run, dataset):
-    state = train.init(run, dataset, seed=0)
-    metrics = evaluate.evaluate(run, state, dataset).metrics
+    state = start.initial(run, dataset, seed=0)
+    metrics = evaluation.evaluate(run, state, dataset).metrics
     for name in ("validation", "test"):
         split = getattr(dataset, name)
-        points = evaluate.embed(run, state, split.images)
+        points = forward.embed(run, state, split.images)
         assert metrics[f"{name}/silhouette"] == pytest.approx(
             silhouette_score(points, split.labels, metric=lambda a, b: norm(a / norm(a) - b / norm(b))),
             abs=1e-5,
@@ -279,5 +280,5 @@ def test_each_split_is_measured_by_itself(run, dataset):
 
 
 def test_validation_repeats_itself(run, dataset):
-    state = train.init(run, dataset, seed=0)
-    assert evaluate.validate(run, state, dataset) == evaluate.validate(run, state, dataset)
+    state = start.initial(run, dataset, seed=0)
+    assert evaluation.validate(run, state, dataset) == evaluation.validate(run, state, dataset)

@@ -10,10 +10,10 @@ from typing import Any
 import jax
 
 import jaxembed
-from jaxembed import evaluate
 from jaxembed.artifacts import history, workdir
 from jaxembed.core.bounds import Section
 from jaxembed.devices import mesh
+from jaxembed.evaluate import forward
 from jaxembed.losses import collapse
 from jaxembed.run.run import Run
 from jaxembed.types import Dataset, State
@@ -66,7 +66,7 @@ def make(
         "together": max((line.get("together", 1) for line in lines), default=1),
         "images_per_second": round(statistics.median(rates), 1) if rates else None,
         "share_of_peak": round(statistics.median(shares), 3) if shares else None,
-        "encoder_sha256": evaluate.fingerprint(state),
+        "encoder_sha256": forward.fingerprint(state),
         "collapsed": measured.get("validation/spread", trained_spread) < collapse.LEAST_SPREAD,
     } | _measured(measured)
 

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
-from jaxembed import evaluate, losses, model
+from jaxembed import losses, model
 from jaxembed.artifacts import samples
 from jaxembed.artifacts.samples import Sample
 from jaxembed.core import keys
 from jaxembed.devices import mesh
-from jaxembed.evaluate import Evaluation
+from jaxembed.evaluate import forward
+from jaxembed.evaluate.evaluation import Evaluation
 from jaxembed.kernels import chunked, compiler, nearest, space
 from jaxembed.metrics import overlap, tsne
 from jaxembed.run.run import Run
@@ -148,7 +149,7 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
     parts = run, state.params, state.stats
     if jax.eval_shape(partial(_prediction, *parts), images[:1]).shape[1:] != images.shape[1:]:
         return {}
-    made = chunked.apply(partial(_predict, *parts), images, size=evaluate.chunk(run, len(images)))
+    made = chunked.apply(partial(_predict, *parts), images, size=forward.chunk(run, len(images)))
     errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
     order, across = np.argsort(errors), min(ACROSS, len(errors))
     middle = (len(order) - across) // 2

@@ -1,7 +1,5 @@
 """Steps: one for every objective, compiled with the loop that takes several in one call of the device."""
 
-import operator
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,13 +8,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Int
 
-from jaxembed import chunks, model
+from jaxembed import model
 from jaxembed.core import keys
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
-from jaxembed.feed import Fed
 from jaxembed.kernels import compiler, flops
 from jaxembed.run.run import Run
+from jaxembed.train import gradcache
+from jaxembed.train.feed import Fed
 from jaxembed.types import Batch, Images, Outputs, State
 
 
@@ -29,16 +28,6 @@ def advance(
     The number of steps is an argument, not a constant: every call runs the same compiled program.
     """
     return _steps(run, count, state, Fed(images, order))
-
-
-@partial(compiler.compiled, static_argnums=0, donate_argnums=1)
-def advance_all(
-    run: Run, states: Sequence[State], fed: Sequence[Fed], count: Int[ArrayLike, ""]
-) -> list[tuple[State, dict[str, Array]]]:
-    """Take `count` steps with each of several states, as `advance` does with one."""
-    stacked = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each) for each in (states, fed))
-    results = mesh.whole(run.mesh, jax.vmap(partial(_steps, run, count))(*stacked))
-    return [jax.tree.map(operator.itemgetter(index), results) for index in range(len(states))]
 
 
 def _steps(run: Run, count: Int[ArrayLike, ""], state: State, fed: Fed) -> tuple[State, dict[str, Array]]:
@@ -109,7 +98,7 @@ def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -
         return value, (scores, stats)
 
     if size := run.training.chunk:
-        return chunks.gradients(forward, loss, state.params, views, key, size=size, devices=run.mesh)
+        return gradcache.gradients(forward, loss, state.params, views, key, size=size, devices=run.mesh)
     gradients, (scores, stats) = jax.grad(whole, has_aux=True)(state.params)
     return gradients, scores, stats
 

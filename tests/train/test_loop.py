@@ -15,13 +15,14 @@ from conftest import ENCODERS, OBJECTIVES
 from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from jaxembed import evaluate, feed, log, steps, train
 from jaxembed.artifacts import history
 from jaxembed.cli import signals
 from jaxembed.core.errors import Diverged, InputError, Stopped
 from jaxembed.devices import mesh
+from jaxembed.evaluate import evaluation
 from jaxembed.kernels import winograd
 from jaxembed.run import build
+from jaxembed.train import feed, log, loop, start, steps
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -36,7 +37,7 @@ def equal(first, second) -> bool:
 
 
 def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, monkeypatch):
-    state, order = train.init(run, dataset, seed=3), jnp.arange(75)
+    state, order = start.initial(run, dataset, seed=3), jnp.arange(75)
     count = steps.operations(run, state, mesh.replicate(run.mesh, dataset.train), order)
     # The kernels alone, of which two have a gradient by what they were given; 16 images.
     assert count > 16 * 2 * (2 * 63 * 16 + 3 * (16 * 6 + 6 * 8 + 8 * 3))
@@ -47,8 +48,8 @@ def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, m
 def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
     run, dataset, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(train, "_speed", lambda *_: None)
-    train.fit(run, dataset, tmp_path, seed=3)
+    monkeypatch.setattr(loop, "_speed", lambda *_: None)
+    loop.fit(run, dataset, tmp_path, seed=3)
     rated = [line for line in history.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
     assert rated
     assert all("share_of_peak" not in line for line in rated)
@@ -56,14 +57,14 @@ def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
 
 
 def test_the_end_of_a_finished_run_is_restored_or_refused_and_nothing_is_moved(run, dataset, tmp_path):
-    end = train.fit(run, dataset, tmp_path, seed=3)
-    assert equal(train.restored(run, dataset, tmp_path, seed=3), end)
+    end = loop.fit(run, dataset, tmp_path, seed=3)
+    assert equal(start.restored(run, dataset, tmp_path, seed=3), end)
     before = sorted(tmp_path.rglob("*"))
     assert {folder.name for folder in (tmp_path / "checkpoint").glob("[0-9]*")} == {"10", "12"}
     for file in (tmp_path / "checkpoint" / "12").rglob("d/*"):
         file.write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"no checkpoint in .* can be restored \(12: "):
-        train.restored(run, dataset, tmp_path, seed=3)
+        start.restored(run, dataset, tmp_path, seed=3)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -75,7 +76,7 @@ def resident(dataset, run):
 def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.train.checkpoint_every = 40, 0, 1000
     run = build.run(config, dataset)
-    metrics = evaluate.evaluate(run, train.fit(run, dataset, tmp_path, seed=3), dataset).metrics
+    metrics = evaluation.evaluate(run, loop.fit(run, dataset, tmp_path, seed=3), dataset).metrics
     assert metrics["test/accuracy"] > 0.9
     assert metrics["test/knn_accuracy"] > 0.8
 
@@ -113,13 +114,13 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     # Every step a line, so that a stop falls on the end of one.
     config.train.log_every = 1
     run = build.run(config, dataset)
-    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+    whole = loop.fit(run, dataset, tmp_path / "whole", seed=3)
     for stop, number in ((3, signal.SIGHUP), (8, signal.SIGUSR1)):
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, stop, number)
             with pytest.raises(Stopped, match=f"{number.name} at step {stop} of 12, saved"):
-                train.fit(run, dataset, tmp_path / "stopped", seed=3)
-    assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+                loop.fit(run, dataset, tmp_path / "stopped", seed=3)
+    assert equal(loop.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
 
 
@@ -135,7 +136,7 @@ def test_a_second_signal_has_its_usual_effect(config, dataset, tmp_path, monkeyp
 
     monkeypatch.setattr(log.Log, "add", add_and_stop_twice)
     with pytest.raises(KeyboardInterrupt):
-        train.fit(run, dataset, tmp_path, seed=3)
+        loop.fit(run, dataset, tmp_path, seed=3)
     assert "press Ctrl-C again to quit immediately" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -163,15 +164,15 @@ def test_a_signal_that_is_ignored_from_the_start_stays_ignored():
 
 def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_path, monkeypatch):
     config.optimizer = SGD | {"learning_rate": 0.05}
-    whole = train.fit(build.run(config, dataset), dataset, tmp_path / "eight", seed=3)
+    whole = loop.fit(build.run(config, dataset), dataset, tmp_path / "eight", seed=3)
     with monkeypatch.context() as patch:
         interrupt(patch, 6, signal.SIGTERM)
         with pytest.raises(Stopped):
-            train.fit(build.run(config, dataset), dataset, tmp_path / "begun", seed=3)
+            loop.fit(build.run(config, dataset), dataset, tmp_path / "begun", seed=3)
     monkeypatch.setattr(mesh, "make", lambda: jax.sharding.Mesh(jax.devices()[:1], "data"))
     run = build.run(config, dataset)
     assert run.mesh.size == 1
-    resumed = train.fit(run, dataset, tmp_path / "begun", seed=3)
+    resumed = loop.fit(run, dataset, tmp_path / "begun", seed=3)
     assert int(resumed.step) == 12
     for a, b in zip(leaves(resumed), leaves(whole), strict=True):
         assert_allclose(a, b, atol=1e-4)
@@ -181,22 +182,22 @@ def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_pat
 
 def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
     run = build.run(config, dataset)
-    init = train.init
+    init = start.initial
 
     def init_and_stop(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
         return init(*arguments, **options)
 
-    monkeypatch.setattr(train, "init", init_and_stop)
+    monkeypatch.setattr(start, "initial", init_and_stop)
     with pytest.raises(Stopped, match=r"stopped by SIGTERM at step 0 of 12; run the same command again to resume$"):
-        train.fit(run, dataset, tmp_path, seed=3)
+        loop.fit(run, dataset, tmp_path, seed=3)
     assert not list((tmp_path / "checkpoint").iterdir())
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
     config.train.checkpoint_every = 4
     run = build.run(config, dataset)
-    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+    whole = loop.fit(run, dataset, tmp_path / "whole", seed=3)
 
     class Killed(BaseException):
         """Nothing catches it, as nothing catches kill -9."""
@@ -209,12 +210,12 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log.Log, "add", add_or_die)
         with pytest.raises(Killed):
-            train.fit(run, dataset, tmp_path / "killed", seed=3)
+            loop.fit(run, dataset, tmp_path / "killed", seed=3)
     # The checkpoint is of step 4, which was validated; of the lines beyond it, one was cut off in the middle.
     file = tmp_path / "killed" / "metrics.jsonl"
     assert max(lines(tmp_path / "killed")) > 4
     file.write_text(file.read_text() + '{"step": 11, "sec')
-    assert equal(train.fit(run, dataset, tmp_path / "killed", seed=3), whole)
+    assert equal(loop.fit(run, dataset, tmp_path / "killed", seed=3), whole)
     assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
 
 
@@ -232,7 +233,7 @@ def stopped_at_8(run, dataset, folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log.Log, "add", add_or_die)
         with pytest.raises(Killed):
-            train.fit(run, dataset, folder, seed=3)
+            loop.fit(run, dataset, folder, seed=3)
 
 
 DAMAGES = {
@@ -251,14 +252,14 @@ DAMAGES = {
 def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, dataset, tmp_path, caplog):
     config.train.checkpoint_every = 4
     run = build.run(config, dataset)
-    whole = train.fit(run, dataset, tmp_path / "whole", seed=3)
+    whole = loop.fit(run, dataset, tmp_path / "whole", seed=3)
     stopped_at_8(run, dataset, tmp_path / "stopped")
     file = tmp_path / "stopped" / "metrics.jsonl"
     change, warning = DAMAGES[damage]
     file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
     readable = [json.dumps(line) for line in history.read(file)]
     caplog.clear()
-    assert equal(train.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+    assert equal(loop.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
     texts = file.read_text().splitlines()
     assert texts[: len(readable)] == readable
     # The validation at step 8 is made again where its line is lost.
@@ -266,7 +267,7 @@ def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, data
     assert warning in caplog.text
     # It is said once: the states saved since then know of the lines there are.
     caplog.clear()
-    train.fit(run, dataset, tmp_path / "stopped", seed=3)
+    loop.fit(run, dataset, tmp_path / "stopped", seed=3)
     assert caplog.text == ""
 
 
@@ -276,28 +277,28 @@ def test_a_log_that_is_lost_does_not_set_the_clock_back(config, dataset, tmp_pat
     stopped_at_8(run, dataset, tmp_path)
     before = history.read(tmp_path / "metrics.jsonl")[-2]["seconds"]  # when the state was saved
     (tmp_path / "metrics.jsonl").unlink()
-    train.fit(run, dataset, tmp_path, seed=3)
+    loop.fit(run, dataset, tmp_path, seed=3)
     assert history.read(tmp_path / "metrics.jsonl")[0]["seconds"] >= round(before, 3) > 0
 
 
 def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
     run = build.run(config, dataset)
-    train.fit(run, dataset._replace(sha256="a"), tmp_path, seed=3)
+    loop.fit(run, dataset._replace(sha256="a"), tmp_path, seed=3)
     with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
-        train.fit(run, dataset._replace(sha256="b"), tmp_path, seed=3)
+        loop.fit(run, dataset._replace(sha256="b"), tmp_path, seed=3)
     with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
-        train.restored(run, dataset._replace(sha256="b"), tmp_path, seed=3)
-    train.restored(run, dataset._replace(sha256="a"), tmp_path, seed=3)
+        start.restored(run, dataset._replace(sha256="b"), tmp_path, seed=3)
+    start.restored(run, dataset._replace(sha256="a"), tmp_path, seed=3)
 
 
 def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_path, monkeypatch):
     config.train.checkpoint_every = 4
     run = build.run(config, dataset)
     with monkeypatch.context() as patch:
-        patch.setattr(evaluate, "validate", lambda *_: 1 / 0)
+        patch.setattr(evaluation, "validate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train.fit(run, dataset, tmp_path, seed=3)
-    train.fit(run, dataset, tmp_path, seed=3)
+            loop.fit(run, dataset, tmp_path, seed=3)
+    loop.fit(run, dataset, tmp_path, seed=3)
     assert "validation/knn_accuracy" in lines(tmp_path)[4]
 
 
@@ -305,13 +306,13 @@ def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_pat
     config.train.log_every, config.train.validate_every = 4, 0
     each = config.copy_and_resolve_references()
     each.train.log_every = 1
-    train.fit(build.run(config, dataset), dataset, tmp_path / "four", seed=3)
-    train.fit(build.run(each, dataset), dataset, tmp_path / "one", seed=3)
+    loop.fit(build.run(config, dataset), dataset, tmp_path / "four", seed=3)
+    loop.fit(build.run(each, dataset), dataset, tmp_path / "one", seed=3)
     # A checkpoint every 5 steps writes what there is.
     four, one = lines(tmp_path / "four"), lines(tmp_path / "one")
     assert sorted(four) == [4, 5, 8, 10, 12]
-    for end, start in zip(sorted(four), [0, *sorted(four)], strict=False):
-        mean = np.mean([one[step]["train/loss"] for step in range(start + 1, end + 1)])
+    for end, first in zip(sorted(four), [0, *sorted(four)], strict=False):
+        mean = np.mean([one[step]["train/loss"] for step in range(first + 1, end + 1)])
         assert_allclose(four[end]["train/loss"], mean, rtol=1e-4)
 
 
@@ -328,7 +329,7 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
 
     def two_steps():
         run = build.run(config, dataset)
-        state = train.init(run, dataset, seed=3)
+        state = start.initial(run, dataset, seed=3)
         images = mesh.replicate(run.mesh, dataset.train)
         for _ in range(2):
             state, scores = steps.advance(run, state, images, feed.permute(state.key, 0, 75), 1)
@@ -348,7 +349,7 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
 def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
     config.objective = OBJECTIVES["ntxent"] | {"tile": 3}
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=3)
+    state = start.initial(run, dataset, seed=3)
     step = jax.jit(partial(steps.train_step, run))
     text = step.lower(state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)).as_text()
     assert "collective_permute" in text
@@ -359,7 +360,7 @@ def test_a_wide_convolution_is_divided_among_the_devices(config, dataset, monkey
     monkeypatch.setattr(winograd, "CHUNK_TILES", 1)
     config.encoder = ENCODERS["cnn"] | {"widths": (64,), "depth": 2, "dropout": 0.0}
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=3)
+    state = start.initial(run, dataset, seed=3)
     arguments = (state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
     text = jax.jit(partial(steps.train_step, run)).lower(*arguments).compile().as_text()
     # No device gathers what the others computed of their images, [n, h, w, c].
@@ -368,8 +369,8 @@ def test_a_wide_convolution_is_divided_among_the_devices(config, dataset, monkey
 
 def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
     order = feed.permute(jax.random.key(3), 0, 75)
-    many, scores = steps.advance(run, train.init(run, dataset, seed=3), resident, order, 3)
-    one, each = train.init(run, dataset, seed=3), []
+    many, scores = steps.advance(run, start.initial(run, dataset, seed=3), resident, order, 3)
+    one, each = start.initial(run, dataset, seed=3), []
     for _ in range(3):
         one, score = steps.advance(run, one, resident, order, 1)
         each.append(score["loss"])
@@ -402,7 +403,7 @@ def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
     tail = jnp.concatenate([order[:16], order[16:][::-1]])
 
     def loss(order):
-        return steps.advance(run, train.init(run, dataset, seed=3), resident, order, 1)[1]["loss"]
+        return steps.advance(run, start.initial(run, dataset, seed=3), resident, order, 1)[1]["loss"]
 
     assert loss(order) == loss(tail)
     assert loss(order) != loss(order[::-1])
@@ -418,7 +419,7 @@ def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset)
 
     run = run._replace(objective=run.objective._replace(views=views, score=score))
     numbered = mesh.replicate(run.mesh, dataset.train._replace(labels=np.arange(75, dtype=np.int32)))
-    state, order = train.init(run, dataset, seed=3), feed.permute(jax.random.key(3), 0, 75)
+    state, order = start.initial(run, dataset, seed=3), feed.permute(jax.random.key(3), 0, 75)
     rows, draws = [], []
     for _ in range(run.steps_per_epoch):
         state, scores = steps.advance(run, state, numbered, order, 1)
@@ -434,7 +435,7 @@ def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     config.optimizer = SGD
     run = build.run(config, dataset)
-    before = train.init(run, dataset, seed=3)
+    before = start.initial(run, dataset, seed=3)
     w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
     order = feed.permute(before.key, 0, 75)
     rows = np.asarray(order)[:16]
@@ -463,7 +464,7 @@ def parameters(state):
 def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
     config.encoder = ENCODERS["cnn"]
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=3)
+    state = start.initial(run, dataset, seed=3)
     before = jax.device_get(state.stats)
     order = feed.permute(state.key, 0, 75)
     after, _ = steps.advance(run, state, mesh.replicate(run.mesh, dataset.train), order, 1)
@@ -477,7 +478,7 @@ def test_bfloat16_trains_and_keeps_float32_at_rest(config, dataset, tmp_path):
     config.optimizer.warmup_epochs = 0.0
     config.encoder = ENCODERS["cnn"]
     run = build.run(config, dataset)
-    state = train.fit(run, dataset, tmp_path, seed=3)
+    state = loop.fit(run, dataset, tmp_path, seed=3)
     assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.stats))} == {jnp.dtype("float32")}
     assert all(np.isfinite(leaf).all() for leaf in leaves(state))
 
@@ -492,12 +493,12 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
         with pytest.raises(
             Diverged, match=r"loss became (nan|inf) at step \d+; lower config.optimizer.learning_rate"
         ):
-            train.fit(run, dataset, tmp_path, seed=3)
+            loop.fit(run, dataset, tmp_path, seed=3)
 
 
 def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.optimizer.warmup_epochs = 1, 0, 0.0
-    train.fit(build.run(config, dataset), dataset, tmp_path, seed=3, tensorboard=True)
+    loop.fit(build.run(config, dataset), dataset, tmp_path, seed=3, tensorboard=True)
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
@@ -534,7 +535,7 @@ def test_early_views_are_smaller_and_keep_their_shape(early, dataset, tmp_path, 
 
     monkeypatch.setattr(steps, "_gradients", watched)
     jax.clear_caches()
-    train.fit(early, dataset, tmp_path, seed=3)
+    loop.fit(early, dataset, tmp_path, seed=3)
     assert set(seen) == {(32, 6, 5, 1), (32, 9, 7, 1)}
     assert early.early_steps == 7
     assert {6, 7, 8} <= set(lines(tmp_path))
@@ -544,13 +545,13 @@ def test_early_views_are_smaller_and_keep_their_shape(early, dataset, tmp_path, 
 
 
 def test_a_run_with_early_views_that_is_stopped_in_either_part_ends_as_one_that_was_not(early, dataset, tmp_path):
-    whole = train.fit(early, dataset, tmp_path / "whole", seed=3)
+    whole = loop.fit(early, dataset, tmp_path / "whole", seed=3)
     for stop in (3, 7, 8):
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, stop, signal.SIGTERM)
             with pytest.raises(Stopped):
-                train.fit(early, dataset, tmp_path / "stopped", seed=3)
-    assert equal(train.fit(early, dataset, tmp_path / "stopped", seed=3), whole)
+                loop.fit(early, dataset, tmp_path / "stopped", seed=3)
+    assert equal(loop.fit(early, dataset, tmp_path / "stopped", seed=3), whole)
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
 
 

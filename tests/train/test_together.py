@@ -8,27 +8,27 @@ import jax
 import numpy as np
 import pytest
 
-from jaxembed import log, train
 from jaxembed.core.errors import Diverged, Stopped
 from jaxembed.run import build
+from jaxembed.train import log, loop, start, together
 
 SEEDS = (3, 4)
 
 
 def starts(run, dataset, folder):
-    return [partial(train.loop, run, dataset, folder / str(seed), seed=seed, tensorboard=False) for seed in SEEDS]
+    return [partial(loop.loop, run, dataset, folder / str(seed), seed=seed, tensorboard=False) for seed in SEEDS]
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """The number of runs and the step of each call."""
-    seen, advanced = [], train._advanced
+    seen, advanced = [], together._advanced
 
     def recorded(run, calls):
         seen.extend([(len(calls), calls[0].step)] if calls else [])
         return advanced(run, calls)
 
-    monkeypatch.setattr(train, "_advanced", recorded)
+    monkeypatch.setattr(together, "_advanced", recorded)
     return seen
 
 
@@ -40,11 +40,11 @@ def close(first, second):
 
 
 def test_each_ends_as_if_it_were_alone(run, dataset, tmp_path, calls):
-    ends = train.side_by_side(run, starts(run, dataset, tmp_path / "together"))
+    ends = together.fit(run, starts(run, dataset, tmp_path / "together"))
     assert {count for count, _ in calls} == {2}
     for seed, end in zip(SEEDS, ends, strict=True):
-        close(end, train.fit(run, dataset, tmp_path / f"alone{seed}", seed=seed))
-        close(end, train.restored(run, dataset, tmp_path / "together" / str(seed), seed=seed))
+        close(end, loop.fit(run, dataset, tmp_path / f"alone{seed}", seed=seed))
+        close(end, start.restored(run, dataset, tmp_path / "together" / str(seed), seed=seed))
 
 
 def test_a_signal_saves_all_and_one_that_is_behind_catches_up(config, dataset, tmp_path, calls, monkeypatch):
@@ -59,13 +59,13 @@ def test_a_signal_saves_all_and_one_that_is_behind_catches_up(config, dataset, t
 
     with monkeypatch.context() as patch:
         patch.setattr(log.Log, "add", add_and_signal)
-        stopped = train.side_by_side(run, starts(run, dataset, tmp_path))
+        stopped = together.fit(run, starts(run, dataset, tmp_path))
         assert [type(end) for end in stopped] == [Stopped, Stopped]
         assert all("SIGTERM at step 3" in str(end) for end in stopped)
         (tmp_path / "4" / "checkpoint" / "3").rename(tmp_path / "gone")
     assert {count for count, _ in calls} == {2}
     calls.clear()
-    ends = train.side_by_side(run, starts(run, dataset, tmp_path))
+    ends = together.fit(run, starts(run, dataset, tmp_path))
     assert calls == [*((1, step) for step in range(3)), *((2, step) for step in range(3, 12))]
     assert [int(end.step) for end in ends] == [12, 12]
 
@@ -79,7 +79,7 @@ def test_one_that_diverges_does_not_end_the_other(run, dataset, tmp_path, calls,
             raise Diverged("loss became nan")
 
     monkeypatch.setattr(log.Log, "flush", diverge)
-    diverged, end = train.side_by_side(run, starts(run, dataset, tmp_path))
+    diverged, end = together.fit(run, starts(run, dataset, tmp_path))
     assert isinstance(diverged, Diverged)
     assert end.step == 12
     counts = [count for count, _ in calls]
@@ -87,13 +87,13 @@ def test_one_that_diverges_does_not_end_the_other(run, dataset, tmp_path, calls,
 
 
 def test_a_signal_during_the_last_save_has_its_usual_effect(run, dataset, tmp_path, monkeypatch):
-    close = train.Checkpoints.__exit__
+    close = loop.Checkpoints.__exit__
 
     def close_and_stop(self, *error):
         os.kill(os.getpid(), signal.SIGINT)
         close(self, *error)
 
-    monkeypatch.setattr(train.Checkpoints, "__exit__", close_and_stop)
+    monkeypatch.setattr(loop.Checkpoints, "__exit__", close_and_stop)
     with pytest.raises(KeyboardInterrupt):
-        train.fit(run, dataset, tmp_path, seed=3)
+        loop.fit(run, dataset, tmp_path, seed=3)
     assert (tmp_path / "checkpoint" / "12").exists()

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, ArrayLike, Int
+from jaxtyping import Array, ArrayLike, Int, UInt8
 
 from jaxembed.core import keys
 from jaxembed.core.keys import Key
-from jaxembed.datasets.storage import ahead
 from jaxembed.devices import mesh
 from jaxembed.run.run import Run
 from jaxembed.types import Batch, OnDisk
@@ -90,7 +89,7 @@ class Streamed:
         size = self.run.training.batch_size
         rows = order[: self.run.steps_per_epoch * size].reshape(-1, size)[done:, self.rows]
         counts = {"size": len(self.rows), "ahead": self.most + AHEAD}
-        self.reading = ahead.batches(*self.stored, np.ravel(rows), **counts)
+        self.reading = read_ahead(*self.stored, np.ravel(rows), **counts)
         self.step = step
 
     def close(self) -> None:
@@ -116,3 +115,41 @@ def opened(run: Run, images: Batch) -> Iterator[Resident | Streamed]:
 def permute(root: Key, epoch: Int[ArrayLike, ""], n: int) -> Int[Array, " n"]:
     """Order the n train images of an epoch: a function of (seed, epoch)."""
     return jax.random.permutation(keys.epoch(root, epoch), n)
+
+
+def read_ahead(
+    images: UInt8[np.ndarray, "n h w c"] | OnDisk,
+    labels: Int[np.ndarray, " n"],
+    rows: Int[np.ndarray, " m"],
+    *,
+    size: int,
+    ahead: int,
+) -> Iterator[Batch]:
+    """Read `images[rows]` and `labels[rows]` in batches, in this order, and the next batches in threads.
+
+    Batch i holds the rows `rows[i * size : (i + 1) * size]`; rows that do not fill a last batch are left out. So
+    `batches(images, labels, rows[start:], ...)` resumes at the row `start`, whatever was read before.
+
+    Args:
+      images: uint8 [n, h, w, c], in memory or on disk.
+      labels: [n].
+      rows: [m], the order to read in.
+      size: rows in a batch, > 0.
+      ahead: batches that are read before they are asked for, > 0; each takes a batch's memory.
+
+    Returns:
+      an iterator, which starts to read at once. Its `close()` stops the threads (`contextlib.closing`), which
+      finish at most the batches that they are reading.
+
+    Raises:
+      InputError: by the iterator, at the batch with a record that cannot be read.
+    """
+    # Imported here because it takes most of a second, and images in memory do without it.
+    import grain
+
+    order = grain.MapDataset.source(rows).batch(size, drop_remainder=True)
+    read = order.map(lambda chosen: Batch(images[chosen], labels[chosen]))
+    options = grain.ReadOptions(num_threads=ahead, prefetch_buffer_size=ahead)
+    iterator = iter(read.to_iter_dataset(options))
+    iterator.start_prefetch()
+    return iterator

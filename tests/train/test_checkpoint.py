@@ -10,17 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed import checkpoint, train
-from jaxembed.checkpoint import Checkpoints
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
+from jaxembed.train import checkpoint, start
+from jaxembed.train.checkpoint import Checkpoints
 
 NOTES = {"lines": 3}
 
 
 @pytest.fixture
 def state(run, dataset):
-    return train.init(run, dataset, seed=3)
+    return start.initial(run, dataset, seed=3)
 
 
 def save(folder, *states):
@@ -60,7 +60,7 @@ def test_only_the_newest_are_kept(tmp_path, state):
 
 LEAVE = """
 import asyncio, gc
-from jaxembed import checkpoint
+from jaxembed.train import checkpoint
 
 async def cling():
     try:
@@ -87,7 +87,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxembed import checkpoint
+from jaxembed.train import checkpoint
 from jaxembed.types import State
 
 checkpoint.hush()

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from jaxembed import progress
+from jaxembed.train import progress
 
 
 class Terminal(io.StringIO):

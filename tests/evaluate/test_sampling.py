@@ -5,20 +5,21 @@ import pytest
 from conftest import OBJECTIVES
 from scipy.spatial.distance import cdist
 
-from jaxembed import evaluate, sample, train
 from jaxembed.artifacts import samples
+from jaxembed.evaluate import evaluation, sampling
 from jaxembed.run import build
+from jaxembed.train import start
 
 
 def taken(config, dataset):
     run = build.run(config, dataset)
-    state = train.init(run, dataset, seed=0)
-    evaluated = evaluate.evaluate(run, state, dataset)
-    return evaluated, *sample.take(run, state, dataset, evaluated)
+    state = start.initial(run, dataset, seed=0)
+    evaluated = evaluation.evaluate(run, state, dataset)
+    return evaluated, *sampling.take(run, state, dataset, evaluated)
 
 
 def test_the_sample_is_of_the_test_split_and_of_its_embedding(config, dataset, monkeypatch):
-    monkeypatch.setattr(sample, "SIZE", 17)
+    monkeypatch.setattr(sampling, "SIZE", 17)
     config.evaluate.distance = "euclidean"
     evaluated, shown, metrics = taken(config, dataset)
     assert len(set(shown.rows)) == 17
@@ -27,7 +28,7 @@ def test_the_sample_is_of_the_test_split_and_of_its_embedding(config, dataset, m
     np.testing.assert_array_equal(shown.predicted, evaluated.predictions["test"]["knn"][shown.rows])
     distances = cdist(*[evaluated.embeddings["test"][shown.rows]] * 2)
     order = np.argsort(distances + np.diag(np.full(17, np.inf)), axis=1)
-    np.testing.assert_array_equal(shown.nearest, order[:, : sample.NEAR])
+    np.testing.assert_array_equal(shown.nearest, order[:, : sampling.NEAR])
     first, second = np.triu_indices(17, k=1)
     same = shown.labels[first] == shown.labels[second]
     for shares, which in ((shown.same, same), (shown.different, ~same)):
@@ -51,7 +52,7 @@ def test_a_query_of_each_class_finds_its_nearest_train_images_and_the_confusion_
     for query, found, labels in zip(shown.queries, shown.found, shown.found_labels, strict=True):
         row = next(i for i, image in enumerate(dataset.test.images) if (image == query).all())
         distances = cdist(evaluated.embeddings["test"][row : row + 1], evaluated.embeddings["train"])[0]
-        nearest = np.argsort(distances)[: sample.FOUND]
+        nearest = np.argsort(distances)[: sampling.FOUND]
         np.testing.assert_array_equal(found, dataset.train.images[nearest])
         np.testing.assert_array_equal(labels, dataset.train.labels[nearest])
 
@@ -68,22 +69,22 @@ def test_a_confusion_matrix_of_too_many_classes_is_left_out(config, dataset, mon
 def test_views_are_shown_where_training_changes_the_image(objective, config, dataset):
     config.objective = OBJECTIVES[objective]
     run = build.run(config, dataset)
-    seen = sample._seen(run, train.init(run, dataset, seed=0), dataset)
-    assert seen.shape == (1 + sample.VIEWS, sample.ACROSS, 9, 7, 1)
-    np.testing.assert_array_equal(seen[0], dataset.train.images[: sample.ACROSS])
+    seen = sampling._seen(run, start.initial(run, dataset, seed=0), dataset)
+    assert seen.shape == (1 + sampling.VIEWS, sampling.ACROSS, 9, 7, 1)
+    np.testing.assert_array_equal(seen[0], dataset.train.images[: sampling.ACROSS])
     assert len({view.tobytes() for view in seen}) > 1
 
 
 def test_without_augmentation_there_are_no_views_to_show(config, dataset):
     config.objective.augmentation = {}
     run = build.run(config, dataset)
-    assert sample._seen(run, train.init(run, dataset, seed=0), dataset) is None
+    assert sampling._seen(run, start.initial(run, dataset, seed=0), dataset) is None
 
 
 def test_an_autoencoder_shows_its_best_median_and_worst_reconstructions(config, dataset):
     config.objective = OBJECTIVES["reconstruct"]
     evaluated, shown, _ = taken(config, dataset)
-    assert shown.reconstructions.shape == (3, sample.ACROSS, 9, 7, 1)
+    assert shown.reconstructions.shape == (3, sampling.ACROSS, 9, 7, 1)
     errors = np.abs(shown.reconstructions / 255 - shown.originals / 255).mean(axis=(2, 3, 4))
     np.testing.assert_allclose(errors, shown.errors, atol=2 / 255)
     # 21 images: the best and the worst 8 do not overlap, and the median ones lie between.

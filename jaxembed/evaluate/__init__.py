@@ -1,0 +1,1 @@
+"""Evaluation: from a state to numbers and a sample."""

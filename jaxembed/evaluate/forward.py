@@ -1,0 +1,112 @@
+"""The frozen network on whole splits: embeddings, and the objective's own scores."""
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxembed import model
+from jaxembed.core import keys
+from jaxembed.core.errors import Diverged
+from jaxembed.core.keys import Key
+from jaxembed.devices import mesh
+from jaxembed.kernels import chunked, compiler, space
+from jaxembed.run.run import Run
+from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, State
+
+# Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
+CHUNK = 1000
+
+
+def embed(
+    run: Run, state: State, images: np.ndarray | OnDisk, *, key: Key | None = None
+) -> Float[np.ndarray, "n d"]:
+    """Embed uint8 images [n, h, w, c] as float32 [n, d] with the frozen encoder.
+
+    With a key, a view of each image is embedded instead, made by the protocol's augmentation.
+
+    Raises:
+      Diverged: if an embedding is not finite, or too large to be measured.
+    """
+    view_keys = None if key is None else jax.random.split(key, len(images))
+    function = partial(_embed, run, state.params, state.stats)
+    embeddings = chunked.apply(function, (images, view_keys), size=chunk(run, len(images)))
+    if not (usable := space.is_usable(embeddings)).all():
+        lost = f"{np.sum(~usable)} of {len(images)} images"
+        raise Diverged(f"the embeddings of {lost} are not finite, or beyond {space.LARGEST:g}")
+    return embeddings
+
+
+def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]:
+    """Average the objective's reports over a whole split, with its test-time variants: `<name>/<score>` -> mean."""
+    if not run.objective.reports:
+        return {}
+    scores = chunked.apply(
+        partial(_reports, run, state.params, state.stats), split, size=chunk(run, len(split.labels))
+    )
+    return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
+
+
+def chunk(run: Run, n: int) -> int:
+    """Return how many of n images are embedded at a time, a multiple of the devices."""
+    return -(-min(CHUNK, n) // run.mesh.size) * run.mesh.size
+
+
+def fingerprint(state: State) -> str:
+    """Hash the encoder's parameters and statistics: SHA-256, hexadecimal."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves((state.params["encoder"], state.stats.get("encoder", {}))):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
+    """Score validation batches as training does, views included, but frozen and with the same views each time.
+
+    Without a validation split there is nothing to score.
+    """
+    split, devices = dataset.validation, run.mesh.size
+    if split is None:
+        return {}
+    size = min(run.training.batch_size, len(split.labels) // devices * devices)
+    # Only whole batches: a contrastive loss depends on how many rows it compares.
+    batches = [
+        jax.tree.map(lambda array: array[start : start + size], split)  # noqa: B023
+        for start in range(0, len(split.labels) - size + 1, size)
+    ]
+    batch_keys = jax.random.split(keys.divide(state.key).validation, len(batches))
+    pairs = zip(batch_keys, batches, strict=True)
+    scores = [_batch_scores(run, state.params, state.stats, *pair) for pair in pairs]
+    return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
+
+
+@partial(compiler.compiled, static_argnums=0)
+def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
+    raw, view_keys = given
+    images = mesh.split(run.mesh, model.pixels(raw))
+    if view_keys is not None and run.protocol.augmentation is not None:
+        images = jax.vmap(run.protocol.augmentation)(view_keys, images)
+    return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
+
+
+@partial(compiler.compiled, static_argnums=0)
+def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
+    batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
+    shown = jnp.stack([batch.images, *run.objective.variants(batch.images)])
+    # A loop, so that the network is compiled once instead of once for each variant.
+    embeddings = jax.lax.map(partial(run.apply, params, stats, method="embed"), shown)
+    prediction = run.apply(params, stats, jnp.mean(embeddings, axis=0), method="predict")
+    scores = run.score(Outputs(embeddings[0], prediction), batch)
+    return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
+
+
+@partial(compiler.compiled, static_argnums=0)
+def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
+    batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
+    images, target = run.objective.views(key, batch)
+    scores = run.score(run.apply(params, stats, images, train=False), target)
+    return {name: jnp.mean(values) for name, values in scores.items()}

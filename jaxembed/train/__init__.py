@@ -1,0 +1,1 @@
+"""Training: from the parts of a run to its final state."""
