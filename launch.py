@@ -71,7 +71,8 @@ def main(_: Sequence[str]) -> None:
 
 
 def _run() -> None:
-    from jaxembed import commands
+    from jaxembed.jobs import commands
+    from jaxembed.jobs.job import Job, command_of
     from jaxembed.run import build
 
     file, config = _file(), FLAGS.config
@@ -79,9 +80,9 @@ def _run() -> None:
         config = ConfigDict({**config, "seed": FLAGS.seed})
     build.check(config)  # before its seed is used
     overrides = config_flags.get_override_values(FLAGS["config"])
-    line = commands.command(file, overrides, config.seed)
+    line = command_of(file, overrides, config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
-    job = commands.Job(file.stem, config, _folder(name), line, FLAGS.data_dir, FLAGS.tensorboard)
+    job = Job(file.stem, config, _folder(name), line, FLAGS.data_dir, FLAGS.tensorboard)
     if FLAGS.tune:
         commands.tune(job)
     elif FLAGS.evaluate:
@@ -91,7 +92,7 @@ def _run() -> None:
 
 
 def _suite() -> None:
-    from jaxembed import suite
+    from jaxembed.jobs import suite
 
     flagged = dict(data_dir=FLAGS.data_dir, tensorboard=FLAGS.tensorboard, again=FLAGS.evaluate)
     suite.train(FLAGS.config, _folder(_file().stem), configs=_file().parent, **flagged)

@@ -18,12 +18,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jaxembed import datasets, frozen, pictures
+from jaxembed import datasets, pictures
 from jaxembed.artifacts import identity
 from jaxembed.core import files
 from jaxembed.datasets import noisy_labels
 from jaxembed.devices import mesh
 from jaxembed.doctor import duplicates, labels
+from jaxembed.embed import frozen
 from jaxembed.kernels import nearest, space
 from jaxembed.types import Published
 

@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxembed.frozen import FrozenEncoder
+    from jaxembed.embed.frozen import FrozenEncoder
 
 __version__ = "0.1.0"
 
 
 def load(run: "str | os.PathLike") -> "FrozenEncoder":
     """Load the encoder of a finished run, or a pretrained encoder by name, as `frozen.load` does."""
-    from jaxembed import frozen  # here, because it imports jax, which reports do not need
+    from jaxembed.embed import frozen  # here, because it imports jax, which reports do not need
 
     return frozen.load(run)

@@ -19,7 +19,7 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxembed.frozen import FrozenEncoder
+    from jaxembed.embed.frozen import FrozenEncoder
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     command.check_output(options.output, overwrite=options.overwrite)
 
-    from jaxembed import frozen  # here, because it imports jax
+    from jaxembed.embed import frozen  # here, because it imports jax
 
     encoder = frozen.load(options.run)
     write = {"safetensors": _safetensors, "onnx": _onnx, "stablehlo": _stablehlo}[options.format]

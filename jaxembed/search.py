@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from jaxembed import pictures, vectors
+from jaxembed import pictures
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.vectors import Vectors
+from jaxembed.embed import vectors
 
 if TYPE_CHECKING:
-    from jaxembed.frozen import FrozenEncoder
+    pass
 
 # Side of a contact sheet cell, in pixels.
 SIDE = 160
@@ -48,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.count < 1:
         raise InputError(f"--count must be at least 1, got {options.count}")
 
-    from jaxembed import frozen, index, originals  # here, because they import jax
+    from jaxembed.embed import frozen, index, sources  # here, because they import jax
 
     encoder, embedded = frozen.load(options.run), vectors.read(options.vectors)
-    check_encoder(embedded, encoder, options.vectors)
+    vectors.check_encoder(embedded, encoder, options.vectors)
     queries = encoder.embed(options.images)
     index_file = options.vectors.with_name(f"{options.vectors.name}.usearch")
     search_index = index.make(embedded.embeddings, distance=encoder.distance, file=index_file)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
             print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")
     try:
-        source = originals.open_source(embedded.about.source, data_dir=options.data_dir)
+        source = sources.open_source(embedded.about.source, data_dir=options.data_dir)
     except InputError as error:
         print(f"search: no contact sheet: {error}", file=sys.stderr)
         return
@@ -77,17 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     sheet.save(output)
     print(f"Contact sheet: {output} (queries in the first column)")
-
-
-def check_encoder(embedded: Vectors, encoder: "FrozenEncoder", file: Path) -> None:
-    """Raise an InputError unless the embeddings in a file were computed by this encoder."""
-    again = f"run jaxembed.embed again with {encoder.name}"
-    if (d := embedded.embeddings.shape[1]) != encoder.dimension:
-        raise InputError(
-            f"{file} has {d}-dimensional embeddings, but {encoder.name} produces {encoder.dimension}; {again}"
-        )
-    if embedded.about.sha256 != encoder.saved.sha256:
-        raise InputError(f"{file} was written with a different encoder, {embedded.about.encoder}; {again}")
 
 
 def contact_sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import suite
 from jaxembed.core import options
+from jaxembed.jobs import suite
 from jaxembed.run import build
 from jaxembed.train import start, steps
 from jaxembed.types import Batch, Dataset

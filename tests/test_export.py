@@ -11,7 +11,7 @@ from jaxembed import encoders, export
 from jaxembed.artifacts import encoder_file
 from jaxembed.cli import command
 from jaxembed.devices import mesh
-from jaxembed.frozen import FrozenEncoder
+from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.pictures import Shape
 
 # The last is wide enough for a convolution that has a kernel of its own in training.

@@ -237,7 +237,7 @@ def test_help_reads_well_and_needs_no_jax(tmp_path):
 def test_a_run_is_checked_without_what_only_its_end_needs():
     heavy = ("bokeh", "matplotlib", "reportlab", "scipy", "sklearn", "tensorboardX", "tensorflow_datasets")
     watch = (
-        "from jaxembed import commands, suite; import sys; "
+        "from jaxembed.jobs import commands, suite; import sys; "
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     ran = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)

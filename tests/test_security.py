@@ -13,10 +13,11 @@ import pytest
 from tensorflow_datasets.image_classification.cifar import Cifar10
 
 import jaxembed
-from jaxembed import datasets, frozen, vectors
+from jaxembed import datasets
 from jaxembed.artifacts import encoder_file, finished, samples
 from jaxembed.core.errors import InputError
 from jaxembed.datasets.storage import cache, download
+from jaxembed.embed import frozen, vectors
 from jaxembed.train import checkpoint, start
 
 PACKAGE = Path(jaxembed.__file__).parent

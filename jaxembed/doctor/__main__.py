@@ -36,11 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if file.exists() and not options.overwrite:
             raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
 
-    from jaxembed import datasets, doctor, frozen, originals  # here, because they import jax
+    from jaxembed import datasets  # here, because they import jax
+    from jaxembed.doctor import examination
+    from jaxembed.embed import frozen, sources
 
     encoder = frozen.load(options.run)
     if options.source:
-        section = originals.section(options.source, encoder.shape)
+        section = sources.section(options.source, encoder.shape)
         if section["name"] == "folder":  # no test split other than that of a folder train and a folder test
             section["test"] = 0
     else:
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Which train images a run held out for validation makes no difference here.
     dataset = datasets.load(section | {"validation": 0}, data_dir=options.data_dir, seed=0)
     dataset = encoder.convert(dataset)
-    found = doctor.examine(dataset, encoder.embed_splits(dataset), distance=encoder.distance)
+    found = examination.examine(dataset, encoder.embed_splits(dataset), distance=encoder.distance)
     written = diagnosis.write_csv(found, options.output)
     written += _drawn(found, f"{encoder.name} on {dataset.name}", options.output)
     show(found)
@@ -81,10 +83,10 @@ def _line(found: Diagnosis, name: str, row: int) -> str:
 
 def _drawn(found: Diagnosis, title: str, folder: Path) -> list[Path]:
     """Draw the first images of the tables into a folder: the file, or none if there is nothing to draw."""
-    from jaxembed.figures import findings, names, style  # here, because matplotlib takes a second
+    from jaxembed.figures import names, style, suspects  # here, because matplotlib takes a second
 
     with style.style():
-        figure = findings.draw(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
+        figure = suspects.draw(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
         if figure is None:
             return []
         style.save(figure, folder / PICTURE)

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxembed import vectors
 from jaxembed.cli import command
 from jaxembed.core.errors import InputError
-from jaxembed.vectors import SUFFIXES, Spool, Vectors
+from jaxembed.embed import vectors
+from jaxembed.embed.vectors import SUFFIXES, Spool, Vectors
 
 if TYPE_CHECKING:
-    from jaxembed.frozen import FrozenEncoder
-    from jaxembed.originals import Originals
+    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.sources import Originals
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
 
-    from jaxembed import frozen  # here, because these import jax
+    from jaxembed.embed import frozen  # here, because these import jax
     from jaxembed.explore import server
 
     sockets = server.listen(options.port)
@@ -60,20 +60,20 @@ def _training_source(encoder: "FrozenEncoder") -> str:
 
 def _load_source(encoder: "FrozenEncoder", name: str, data_dir: str | None) -> "tuple[Vectors, Originals]":
     """Read embeddings and open their pictures, or embed the pictures of a folder or dataset."""
-    from jaxembed import embed, layout, originals, search
+    from jaxembed.embed import fill, projection, sources
 
     file = Path(name)
     if file.suffix in SUFFIXES and not file.is_dir():
         embedded = vectors.read(file)
-        search.check_encoder(embedded, encoder, file)
-        source = originals.open_source(embedded.about.source, data_dir=data_dir)
+        vectors.check_encoder(embedded, encoder, file)
+        source = sources.open_source(embedded.about.source, data_dir=data_dir)
     else:
-        source = originals.open_source(name, data_dir=data_dir)
+        source = sources.open_source(name, data_dir=data_dir)
         with Spool(Path(tempfile.gettempdir(), "vectors"), encoder.dimension) as spool:
-            embedded = embed.fill(spool, encoder, source)
+            embedded = fill.fill(spool, encoder, source)
     if embedded.positions is None:
         print(f"computing the map of {len(embedded.names):,} images")
-        positions = layout.project(embedded.embeddings, distance=encoder.distance)
+        positions = projection.project(embedded.embeddings, distance=encoder.distance)
         embedded = embedded._replace(positions=positions)
     return embedded, source
 

@@ -14,13 +14,14 @@ from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 from PIL import Image
 
-from jaxembed import layout, pictures
+from jaxembed import pictures
 from jaxembed.core import files
 from jaxembed.core.errors import JaxembedError
+from jaxembed.embed import projection
+from jaxembed.embed.frozen import FrozenEncoder
+from jaxembed.embed.index import Approximate, Exact, Neighbours
+from jaxembed.embed.vectors import Vectors
 from jaxembed.figures import style
-from jaxembed.frozen import FrozenEncoder
-from jaxembed.index import Approximate, Exact, Neighbours
-from jaxembed.vectors import Vectors
 
 TEMPLATE = Path(__file__).with_name("page.html")
 # Images listed of a selection, and neighbours shown of a new image.
@@ -157,7 +158,7 @@ class Page:
         return head + grid, self._interpolate(neighbours)
 
     def _interpolate(self, neighbours: Neighbours) -> list[float]:
-        return layout.interpolate(np.asarray(self.embedded.positions, float), neighbours)[0].tolist()
+        return projection.interpolate(np.asarray(self.embedded.positions, float), neighbours)[0].tolist()
 
 
 def _div(text: str) -> models.Div:

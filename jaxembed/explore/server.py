@@ -15,12 +15,13 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler
 
-from jaxembed import index, pictures
+from jaxembed import pictures
 from jaxembed.core.errors import InputError
+from jaxembed.embed import index
+from jaxembed.embed.frozen import FrozenEncoder
+from jaxembed.embed.sources import Originals
+from jaxembed.embed.vectors import Vectors
 from jaxembed.explore.page import Page
-from jaxembed.frozen import FrozenEncoder
-from jaxembed.originals import Originals
-from jaxembed.vectors import Vectors
 
 ADDRESS = "127.0.0.1"
 # Longer side of a thumbnail in pixels, and thumbnails cached in memory.

@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write to (default: report)")
     options = parser.parse_args(arguments)
     runs, problems = collect(options.folders)
-    from jaxembed import figures  # here, because matplotlib takes a second, and must find no display
+    from jaxembed.figures import drawings  # here, because matplotlib takes a second, and must find no display
 
-    problems += [problem for run in runs for problem in figures.damaged(run)]
+    problems += [problem for run in runs for problem in drawings.damaged(run)]
     for problem in problems:
         print(f"report: left out: {files.printable(problem)}", file=sys.stderr)
     if not runs:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxembed import figures
 from jaxembed.artifacts import history
-from jaxembed.figures import names, plots, style
+from jaxembed.figures import drawings, names, plots, style
 from jaxembed.metrics import few_labels
 from jaxembed.report.experiments import Experiment, splits
 
@@ -94,14 +93,14 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
 
 def with_few_labels(experiments: Sequence[Experiment]) -> Figure | None:
     """Draw each experiment's accuracy with few labels a class, of its first seed."""
-    experiments = [each for each in experiments if figures.accuracies(each.runs[0], "knn")[0]]
+    experiments = [each for each in experiments if drawings.accuracies(each.runs[0], "knn")[0]]
     if not experiments:
         return None
     titles = [_wrapped(experiment, 34) for experiment in experiments]
     figure, [axes] = style.figure(9, max(3.2, LINE * _lines(titles) * len(titles) + 0.4), columns=2)
     for axis, (classifier, (label, _)) in zip(axes, few_labels.CLASSIFIERS.items(), strict=True):
         for index, experiment in enumerate(experiments):
-            values = figures.accuracies(experiment.runs[0], classifier)
+            values = drawings.accuracies(experiment.runs[0], classifier)
             repeated, position = divmod(index, len(COLOURS))
             plots.few(axis, *values, color=COLOURS[position], linestyle=DASHES[repeated])
         plots.to_100(axis)
@@ -141,7 +140,7 @@ def curves(experiments: Sequence[Experiment]) -> Figure | None:
         repeated, position = divmod(index, len(COLOURS))
         colour, dashes = COLOURS[position], DASHES[repeated % len(DASHES)]
         for run in experiment.runs:
-            figures.quality(left, run, linestyle=dashes, marker="o", color=colour, markersize=3)
+            drawings.quality(left, run, linestyle=dashes, marker="o", color=colour, markersize=3)
             epochs, losses = history.series(run.lines, "train/loss")
             relative = losses / (losses[0] or 1)
             line = right.plot(epochs / run.record["epochs"], relative, dashes, color=colour, linewidth=0.8)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxembed.core import files
 from jaxembed.figures import names
-from jaxembed.report import findings, suspects, tables, transfer
+from jaxembed.report import conclusions, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, splits
 from jaxembed.report.suspects import Group
@@ -33,7 +33,7 @@ def _lines(
     yield "nearest neighbours. Mean ± standard deviation over seeds; the best in each column is bold."
     for dataset, experiments in datasets.items():
         yield f"\n## {_escape(dataset)}\n"
-        yield from (f"- {_escape(sentence)}" for sentence in findings.sentences(dataset, experiments))
+        yield from (f"- {_escape(sentence)}" for sentence in conclusions.sentences(dataset, experiments))
         for table in tables.make(experiments):
             yield ""
             yield from _table(table)

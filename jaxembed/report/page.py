@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from jaxembed import figures, pictures
+from jaxembed import pictures
 from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.figures import names
-from jaxembed.report import findings, interactive, suspects, tables, transfer
+from jaxembed.figures import drawings, names
+from jaxembed.report import conclusions, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
 
@@ -57,10 +57,10 @@ def write(
         tables={dataset: tables.make(experiments) for dataset, experiments in datasets.items()},
         measures=tables.shown(everything),
         head=tables.head,
-        sentences={dataset: findings.sentences(dataset, each) for dataset, each in datasets.items()},
+        sentences={dataset: conclusions.sentences(dataset, each) for dataset, each in datasets.items()},
         options={dataset: options(experiments) for dataset, experiments in datasets.items()},
-        captions=figures.CAPTIONS,
-        drawn=figures.drawn,
+        captions=drawings.CAPTIONS,
+        drawn=drawings.drawn,
         image=image,
         listed=names.listed,
         short=names.written,

@@ -6,11 +6,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from jaxembed import figures
 from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
-from jaxembed.figures import names
-from jaxembed.report import findings, methods, suspects, tables, transfer
+from jaxembed.figures import drawings, names
+from jaxembed.report import conclusions, methods, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
 from jaxembed.report.typeset import MONO, Story, markup
@@ -70,7 +69,7 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
     )
     for dataset, group in datasets.items():
         nothing = f"{names.written(group[0].name, COLUMNS)} is the only experiment: nothing is compared."
-        found = findings.sentences(dataset, group) or [nothing]
+        found = conclusions.sentences(dataset, group) or [nothing]
         story.text(f"<b>{markup(dataset, COLUMNS)}.</b> {markup(' '.join(found))}")
 
 
@@ -206,8 +205,8 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
 
 def _drawn(run: Finished, title: str) -> list[list[Picture]]:
     """Arrange the figures that a run has, row by row."""
-    files = figures.drawn(run).items()
-    drawn = {name: Picture(file, title, figures.CAPTIONS[name]) for name, file in files}
+    files = drawings.drawn(run).items()
+    drawn = {name: Picture(file, title, drawings.CAPTIONS[name]) for name, file in files}
     whole = [[picture] for name, picture in drawn.items() if name not in HALF]
     half = [drawn[name] for name in HALF if name in drawn]
     return whole + [half[start : start + 2] for start in range(0, len(half), 2)]

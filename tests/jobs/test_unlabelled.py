@@ -9,10 +9,11 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxembed import commands, report
+from jaxembed import report
 from jaxembed.artifacts import finished
-from jaxembed.commands import Job
 from jaxembed.core.errors import InputError
+from jaxembed.jobs import commands
+from jaxembed.jobs.job import Job
 
 CROP = {"crop": {"min_area": 0.5, "max_area": 1.0}}
 BY_LABEL = re.compile("accuracy|recall|map_at|silhouette|cdnv|overlap|within|between|ratio|/alignment")

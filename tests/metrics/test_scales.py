@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from test_metrics import FITTED, MODULES, PROTOCOL
 
-from jaxembed import layout, metrics
+from jaxembed import metrics
+from jaxembed.embed import projection
 from jaxembed.kernels import space
 from jaxembed.metrics import Rows, tsne
 
@@ -78,7 +79,7 @@ def test_t_sne_and_the_map_of_an_embedding_of_any_size_are_pictures(kind):
         assert np.isfinite(picture).all(), scale
         assert 0 <= trust <= 1, scale
     for distance in ("cosine", "euclidean"):
-        assert np.abs(layout.project(rows(kind, 1e-25).points, distance=distance)).max() <= 1, distance
+        assert np.abs(projection.project(rows(kind, 1e-25).points, distance=distance)).max() <= 1, distance
 
 
 def test_many_dimensions_of_any_size_have_a_picture():

@@ -11,19 +11,20 @@ import pytest
 from PIL import Image
 from reportlab.pdfbase import pdfmetrics
 
-from jaxembed import figures, metrics
+from jaxembed import metrics
+from jaxembed.figures import drawings
 from jaxembed.report import experiments, methods, paper, typeset
 from jaxembed.report.comparison import Picture
 
 ODD = "x<b>&amp;&lt;"
 
 
-def make(folder: Path, *, drawn=figures.CAPTIONS, record=None, **options):
+def make(folder: Path, *, drawn=drawings.CAPTIONS, record=None, **options):
     """A finished run with figures of one colour each, as large as launch.py's; `record` replaces values."""
     run = finished_runs.make(folder, **options)
-    (folder / figures.FOLDER).mkdir()
+    (folder / drawings.FOLDER).mkdir()
     for name in drawn:
-        picture(folder / figures.FOLDER / f"{name}.png", height=height(name))
+        picture(folder / drawings.FOLDER / f"{name}.png", height=height(name))
     return run._replace(record=run.record | (record or {}))
 
 
@@ -141,7 +142,7 @@ def test_a_figure_that_was_not_drawn_is_left_out(tmp_path):
     assert sum(len(page.images) for page in reader.pages) == 5
     assert "Figure 5:" in said
     assert "Figure 6:" not in said
-    left_out = {name for name, caption in figures.CAPTIONS.items() if caption not in said}
+    left_out = {name for name, caption in drawings.CAPTIONS.items() if caption not in said}
     assert left_out == {"embeddings", "confusion", "reconstructions", "few_labels", "doctor"}
 
 

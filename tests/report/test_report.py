@@ -18,7 +18,7 @@ from jaxembed.core import files
 from jaxembed.figures import style
 from jaxembed.metrics import Column
 from jaxembed.report import __main__ as command
-from jaxembed.report import comparison, experiments, findings, markdown, page, paper, tables
+from jaxembed.report import comparison, conclusions, experiments, markdown, page, paper, tables
 
 NAMES = {f"{name}_rows.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
 
@@ -97,7 +97,7 @@ def seeds(folder, name, accuracies):
 
 
 def first_finding(*runs):
-    return findings.sentences("rows", grouped([run for each in runs for run in each])["rows"])[0]
+    return conclusions.sentences("rows", grouped([run for each in runs for run in each])["rows"])[0]
 
 
 def test_a_difference_is_tested_by_welchs_test_corrected_for_the_choice_of_the_two_best(tmp_path):
@@ -142,7 +142,7 @@ def test_the_geometry_of_the_best_is_a_sentence_with_its_unit(tmp_path):
         finished_runs.make(tmp_path / name, experiment=name, metrics={"distance_overlap": overlap, "cdnv": cdnv})
         for name, overlap, cdnv in (("one", 0.4, 0.1), ("two", 0.25, 0.2))
     ]
-    *_, first, second = findings.sentences("rows", grouped(runs)["rows"])
+    *_, first, second = conclusions.sentences("rows", grouped(runs)["rows"])
     assert first == "Distances within and between classes overlap least in the embedding of two: overlap 25.00%."
     assert second.endswith("relative to the distance between them, in the embedding of one: CDNV 0.100.")
 
@@ -152,7 +152,7 @@ def test_ties_are_one_sentence_of_bounded_length(tmp_path):
         finished_runs.make(tmp_path / str(index), experiment=f"{index}" * 200, metrics={"cdnv": cdnv})
         for index, cdnv in enumerate([0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1])
     ]
-    accuracy, _, overlap, cdnv = findings.sentences("rows", grouped(runs)["rows"])
+    accuracy, _, overlap, cdnv = conclusions.sentences("rows", grouped(runs)["rows"])
     assert accuracy.startswith("7 of 7 experiments have the highest kNN accuracy on rows: 80.00 (000")
     assert "overlap least in 7 of 7 embeddings, those of 000" in overlap
     assert "in 6 of 7 embeddings, those of 000" in cdnv
@@ -162,7 +162,7 @@ def test_ties_are_one_sentence_of_bounded_length(tmp_path):
 
 def test_a_collapsed_experiment_is_named(runs):
     collapsed = runs[3]._replace(record=runs[3].record | {"collapsed": True})
-    assert findings.sentences("rows", grouped([runs[0], collapsed])["rows"])[-1].endswith(
+    assert conclusions.sentences("rows", grouped([runs[0], collapsed])["rows"])[-1].endswith(
         "nearly identical outputs for different images: two."
     )
 

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxembed import datasets, embed, frozen, index, layout, search, vectors
+from jaxembed import datasets, search
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.embed import __main__ as embed
+from jaxembed.embed import frozen, index, projection, vectors
+from jaxembed.embed.vectors import About
 from jaxembed.explore import __main__ as explore
-from jaxembed.vectors import About
 
 RANDOM = np.random.default_rng(0)
 HOSTILE = ("a\nb.png", "<script>alert(1)<script>.png", "quote\"'.png", "🦊.png")
@@ -214,16 +216,16 @@ def test_many_rows_are_searched_by_an_index_that_is_saved(monkeypatch, tmp_path)
 
 
 def test_a_map_keeps_neighbourhoods_and_a_new_point_is_interpolated(monkeypatch):
-    monkeypatch.setattr(layout, "LANDMARKS", 60)
+    monkeypatch.setattr(projection, "LANDMARKS", 60)
     centres = 20 * np.eye(3, 8)
     kind = np.arange(150) % 3
     points = (centres[kind] + RANDOM.normal(size=(150, 8))).astype(np.float32)
-    positions = layout.project(points, distance="euclidean")
+    positions = projection.project(points, distance="euclidean")
     means = np.stack([positions[kind == each].mean(axis=0) for each in range(3)])
     nearest = np.linalg.norm(positions[:, None] - means[None], axis=2).argmin(axis=1)
     assert (nearest == kind).mean() > 0.95
     neighbours = index.Exact(points, distance="euclidean").search(points[:7], 4)
-    np.testing.assert_allclose(layout.interpolate(positions, neighbours), positions[:7], atol=1e-3)
+    np.testing.assert_allclose(projection.interpolate(positions, neighbours), positions[:7], atol=1e-3)
 
 
 @pytest.fixture

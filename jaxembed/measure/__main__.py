@@ -89,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
-    from jaxembed import doctor, figures
+    from jaxembed.doctor import examination
     from jaxembed.evaluate import evaluation, result, sampling
+    from jaxembed.figures import drawings
     from jaxembed.report import summary
     from jaxembed.run import protocol
 
@@ -100,7 +101,7 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
         raise InputError(f"there must be at least {k} train rows, for as many nearest neighbours, got {n}")
     evaluated = evaluation.of_embeddings(dataset, embedded.embeddings, measured)
     taken, sampled = sampling.of_embedding(dataset, evaluated, distance=measured.distance)
-    examined = doctor.examine(dataset, embedded.embeddings, distance=measured.distance)
+    examined = examination.examine(dataset, embedded.embeddings, distance=measured.distance)
     metrics = evaluated.metrics | sampled
     origin = dict(sha256=embedded.sha256, trained_on=embedded.trained_on)
     record = result.of_embedding(config["name"], line, config, dataset, metrics, **origin)
@@ -110,17 +111,18 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     files.write_json(folder / workdir.RESULT, record)
     summary.show(record, folder)
     finished = Finished(folder, config, record, [], taken, examined)
-    figures.require(finished, again=True, advice="the result is written")
+    drawings.require(finished, again=True, advice="the result is written")
 
 
 def _given(options: Any) -> Embedded:
     """Read vectors that were made elsewhere."""
-    from jaxembed import frozen, given
+    from jaxembed.embed import frozen
+    from jaxembed.measure import splits
 
     like = identity.current(frozen.saved(options.like).config) if options.like else {}
     seed, validation = _divided(options, like)
     source = files.expanded(options.vectors)
-    read = given.read(source, title=options.dataset or source.stem, seed=seed, validation=validation)
+    read = splits.read(source, title=options.dataset or source.stem, seed=seed, validation=validation)
     dataset, about = read.dataset, read.about
     if about is not None and not options.dataset:
         dataset = dataset._replace(
@@ -141,13 +143,14 @@ def _given(options: Any) -> Embedded:
 
 def _transferred(options: Any) -> Embedded:
     """Embed a dataset with the encoder of a run."""
-    from jaxembed import datasets, frozen, originals
+    from jaxembed import datasets
+    from jaxembed.embed import frozen, sources
 
     encoder = frozen.load(options.vectors)
     saved = identity.current(encoder.saved.config)
     own = options.on == saved["data"]["name"]
     seed, validation = _divided(options, saved if own else {"seed": saved["seed"]})
-    section = originals.section(options.on, encoder.shape) | {"validation": validation}
+    section = sources.section(options.on, encoder.shape) | {"validation": validation}
     dataset = encoder.convert(datasets.load(section, data_dir=options.data_dir, seed=seed))
     embeddings = encoder.embed_splits(dataset)
     config = saved | {

@@ -3,16 +3,12 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from jaxembed import metrics
 from jaxembed.figures import names
 from jaxembed.metrics import Column
-from jaxembed.report import tables
+from jaxembed.report import significance, tables
 from jaxembed.report.experiments import Experiment
 
-# A difference with a smaller p-value is significant.
-LEVEL = 0.05
 # Experiments that a sentence names, and the columns of a name in it.
 NAMED, COLUMNS = 4, 80
 RANKED = {"knn_accuracy": "kNN accuracy", "mlp_accuracy": "MLP accuracy on the frozen embedding"}
@@ -63,23 +59,5 @@ def _ranking(column: Column, words: str, dataset: str, experiments: Sequence[Exp
         )
     if best == other:
         return f"{first} and {second} have the same {words} on {dataset}: {best}."
-    return f"{first} has the highest {words} on {dataset} ({best} vs {other} for {second}){_significance(values)}."
-
-
-def _significance(values: Sequence[Sequence[float]]) -> str:
-    """Say whether the first two differ significantly, by the Games-Howell test; impossible with one seed.
-
-    That is Welch's t-test, corrected for having picked the first two out of all pairs by their means.
-    """
-    # Imported here: SciPy's statistics take most of a second.
-    from scipy import stats
-
-    if min(map(len, values[:2])) < 2:
-        return "; with one seed, significance cannot be tested"
-    if not any(len(set(each)) > 1 for each in values[:2]):
-        return "; no variation between seeds"
-    # For a pair that never varies it is 0 / 0, which is not used.
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p = stats.tukey_hsd(*(each for each in values if len(each) > 1), equal_var=False).pvalue[0, 1]
-    verdict = "significant" if p <= LEVEL else "not significant"
-    return f"; {verdict} (Games-Howell test over seeds, p = {p:.2g})"
+    verdict = significance.verdict(values)
+    return f"{first} has the highest {words} on {dataset} ({best} vs {other} for {second}){verdict}."

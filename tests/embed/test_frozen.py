@@ -10,11 +10,12 @@ from conftest import ENCODERS
 from PIL import Image
 
 import jaxembed
-from jaxembed import commands, pictures
+from jaxembed import pictures
 from jaxembed.artifacts import encoder_file
-from jaxembed.commands import Job
 from jaxembed.core.errors import InputError
 from jaxembed.evaluate import forward
+from jaxembed.jobs import finish
+from jaxembed.jobs.job import Job
 from jaxembed.run import build
 from jaxembed.train import start
 
@@ -34,7 +35,7 @@ def made(config, tmp_path):
         run = build.run(config, dataset)
         state = start.initial(run, dataset, seed=5)
         job = Job(name, config, tmp_path, "", None)
-        encoder_file.write(commands._encoder(job, dataset, state), tmp_path / encoder_file.FILE)
+        encoder_file.write(finish._encoder(job, dataset, state), tmp_path / encoder_file.FILE)
         images = dataset.test.images[:23]
         return forward.embed(run, state, images), images, tmp_path / encoder_file.FILE
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxembed import datasets, embed, given, measure
+from jaxembed import datasets
 from jaxembed.artifacts import finished
 from jaxembed.cli import command
 from jaxembed.devices import mesh
+from jaxembed.embed import __main__ as embed
 from jaxembed.evaluate import sampling
+from jaxembed.measure import __main__ as measure
+from jaxembed.measure import splits
 from jaxembed.report import __main__ as reporting
 
 RANDOM = np.random.default_rng(0)
@@ -100,7 +103,7 @@ def test_a_runs_own_vectors_have_its_numbers_to_the_last_digit(exported, tmp_pat
     assert run("quickstart", "--on=digits", "--workdir", tmp_path / "out") == 0
     own, again = metrics(tmp_path / "out"), metrics(exported / "out")
     assert own == again
-    published = json.loads((Path(__file__).parents[1] / "docs/results/quickstart/seed0.json").read_text())
+    published = json.loads((Path(__file__).parents[2] / "docs/results/quickstart/seed0.json").read_text())
     # The encoder in the package is that run's.
     for name in ("knn_accuracy", "map_at_r", "rankme"):
         assert own[f"test/{name}"] == pytest.approx(published["metrics"][f"test/{name}"], abs=5e-3)
@@ -111,13 +114,14 @@ def test_a_run_measures_the_same_as_its_exported_vectors(tmp_path, monkeypatch):
     from ml_collections import ConfigDict
 
     from configs import quickstart
-    from jaxembed import commands
+    from jaxembed.jobs import commands
+    from jaxembed.jobs.job import Job
     from jaxembed.train import loop
 
     monkeypatch.setattr(loop, "_speed", lambda *_: None)
     config: ConfigDict = quickstart.get_config()
     config.seed, config.train.epochs = 3, 2
-    commands.train(commands.Job("quickstart", config, tmp_path / "run", "python launch.py", None))
+    commands.train(Job("quickstart", config, tmp_path / "run", "python launch.py", None))
     embed.main([str(tmp_path / "run"), "digits", "--output", str(tmp_path / "digits.npz")])
     assert run(tmp_path / "digits.npz", f"--like={tmp_path / 'run'}", "--workdir", tmp_path / "out") == 0
     own, again = metrics(tmp_path / "run"), metrics(tmp_path / "out")
@@ -153,7 +157,7 @@ def test_texts_names_and_an_own_validation_split_are_kept(tmp_path):
     changes = {f"{split}_labels": words[np.arange(n) % CLASSES] for split, n in (("train", N), ("test", M))}
     changes |= {"validation": RANDOM.normal(size=(30, 8)), "validation_labels": words[np.arange(30) % CLASSES]}
     changes |= {"test_names": np.array([f"{row}.jpg" for row in range(M)]), "classes": words}
-    read = given.read(write(tmp_path, **changes), title="x", seed=0, validation=50.0)
+    read = splits.read(write(tmp_path, **changes), title="x", seed=0, validation=50.0)
     assert read.dataset.classes == ("b", "c", "a", "d")
     np.testing.assert_array_equal(read.dataset.test.labels, np.arange(M) % CLASSES)
     assert (len(read.embeddings["train"]), len(read.embeddings["validation"])) == (N, 30)
@@ -162,14 +166,14 @@ def test_texts_names_and_an_own_validation_split_are_kept(tmp_path):
     folder.mkdir()
     for name, array in arrays(**changes).items():
         np.save(folder / f"{name}.npy", array)
-    assert given.read(folder, title="x", seed=0, validation=0.0).dataset.classes == ("b", "c", "a", "d")
+    assert splits.read(folder, title="x", seed=0, validation=0.0).dataset.classes == ("b", "c", "a", "d")
 
 
 def test_the_validation_images_are_those_of_a_run(tmp_path):
     whole = datasets.load({"name": "digits", "validation": 0}, data_dir=None, seed=5)
     points = {"train": np.arange(1437.0)[:, None] + np.zeros(3), "test": np.ones((360, 3))}
     labels = {"train_labels": whole.train.labels, "test_labels": whole.test.labels}
-    read = given.read(write(tmp_path, **points, **labels), title="digits", seed=5, validation=200.0)
+    read = splits.read(write(tmp_path, **points, **labels), title="digits", seed=5, validation=200.0)
     run_split = datasets.load({"name": "digits", "validation": 200}, data_dir=None, seed=5)
     np.testing.assert_array_equal(read.dataset.validation.labels, run_split.validation.labels)
     rows = [int(name.split("/")[1]) for name in run_split.names["validation"]]

@@ -7,14 +7,17 @@ import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.index import Neighbours
+from jaxembed.embed.index import Neighbours
+
+if TYPE_CHECKING:
+    from jaxembed.embed.frozen import FrozenEncoder
 
 SUFFIXES = (".npz", ".parquet")
 # Rows copied at a time.
@@ -202,3 +205,14 @@ def _read_parquet(file: Path) -> Vectors:
     labels = table["label"].to_pylist() if "label" in table.column_names else [""] * len(names)
     positions = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
     return Vectors(embeddings, names, labels, about, positions)
+
+
+def check_encoder(embedded: Vectors, encoder: "FrozenEncoder", file: Path) -> None:
+    """Raise an InputError unless the embeddings in a file were computed by this encoder."""
+    again = f"run jaxembed.embed again with {encoder.name}"
+    if (d := embedded.embeddings.shape[1]) != encoder.dimension:
+        raise InputError(
+            f"{file} has {d}-dimensional embeddings, but {encoder.name} produces {encoder.dimension}; {again}"
+        )
+    if embedded.about.sha256 != encoder.saved.sha256:
+        raise InputError(f"{file} was written with a different encoder, {embedded.about.encoder}; {again}")

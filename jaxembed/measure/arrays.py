@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxembed import vectors
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
 from jaxembed.devices import mesh
-from jaxembed.vectors import About
+from jaxembed.embed import vectors
+from jaxembed.embed.vectors import About
 
 SPLITS = ("train", "validation", "test")
 # Arrays that a split has in addition to its embedding; only labels must be there.

@@ -9,11 +9,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import quickstart
-from jaxembed import commands, figures
-from jaxembed.commands import Job
 from jaxembed.core.errors import Diverged, Incomplete, InputError, OutOfMemory
 from jaxembed.evaluate import evaluation, sampling
-from jaxembed.figures import style
+from jaxembed.figures import drawings, style
+from jaxembed.jobs import commands
+from jaxembed.jobs.job import Job, command_of
 from jaxembed.run import build
 from jaxembed.train import loop, start, together
 
@@ -97,7 +97,7 @@ def test_a_finished_run_is_measured_again_without_training(config, folder, monke
 def test_a_figure_that_cannot_be_drawn_costs_no_result_and_is_drawn_later(config, folder, monkeypatch):
     (folder / "result.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setitem(figures.FIGURES, "confusion", lambda run: 1 / 0)
+        patch.setitem(drawings.FIGURES, "confusion", lambda run: 1 / 0)
         with pytest.raises(
             Incomplete, match=r"run: confusion cannot be drawn \(ZeroDivisionError: division by zero\)"
         ):
@@ -320,6 +320,6 @@ def test_a_run_that_diverges_ends_without_a_result(config, tmp_path):
 
 def test_a_command_has_its_overrides_flat_and_its_seed_once(config, tmp_path):
     overrides = {"train": {"epochs": 2}, "objective": {"augmentation": {}}}
-    written = commands.command(tmp_path / "a b.py", overrides | {"seed": 3}, 5)
+    written = command_of(tmp_path / "a b.py", overrides | {"seed": 3}, 5)
     assert written.startswith("python launch.py '--config=")
     assert written.endswith("a b.py' '--config.objective.augmentation={}' --config.train.epochs=2 --seed=5")

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxembed import arrays, datasets
+from jaxembed import datasets
 from jaxembed.core.errors import InputError
+from jaxembed.embed.vectors import About
 from jaxembed.kernels import space
+from jaxembed.measure import arrays
 from jaxembed.types import Batch, Dataset, Published
-from jaxembed.vectors import About
 
 MOST_CLASSES = 2**31 - 1
 

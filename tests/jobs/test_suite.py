@@ -9,13 +9,14 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from jaxembed import commands, report, suite
+from jaxembed import report
 from jaxembed.core import options
 from jaxembed.core.errors import Diverged, Incomplete, InputError, Lost, OutOfMemory, Stopped
 from jaxembed.devices import processes
+from jaxembed.jobs import commands, suite
 from jaxembed.run import build
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from jaxembed.index import Exact, Neighbours
+from jaxembed.embed.index import Exact, Neighbours
 from jaxembed.kernels import space
 from jaxembed.metrics import tsne
 

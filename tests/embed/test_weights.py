@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import jaxembed
-from jaxembed import datasets, frozen
+from jaxembed import datasets
 from jaxembed.devices import mesh
+from jaxembed.embed import frozen
 from jaxembed.metrics import neighbours
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 

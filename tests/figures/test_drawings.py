@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from odd_names import NAMES
 from PIL import Image
 
-from jaxembed import figures
-from jaxembed.figures import fonts, names, plots, style
+from jaxembed.figures import drawings, fonts, names, plots, style
 
 
 def texts(figure) -> str:
@@ -33,9 +32,9 @@ def test_a_figure_takes_its_name_once_it_is_whole(tmp_path, monkeypatch):
 
 def test_every_figure_is_drawn_at_a_size_that_a_readme_shows(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    figures.draw(run)
+    drawings.draw(run)
     files = sorted((tmp_path / "run" / "figures").iterdir())
-    assert [file.stem for file in files] == sorted(figures.FIGURES) == sorted(figures.CAPTIONS)
+    assert [file.stem for file in files] == sorted(drawings.FIGURES) == sorted(drawings.CAPTIONS)
     for file in files:
         with Image.open(file) as picture:
             assert 700 <= picture.width <= 1100
@@ -57,26 +56,26 @@ def test_long_names_beside_images_are_not_cut_off(tmp_path):
 
 def test_what_there_is_nothing_to_show_in_is_not_drawn_and_an_old_one_goes(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    figures.draw(run)
+    drawings.draw(run)
     none = dict.fromkeys(("seen", "errors", "originals", "reconstructions"))
-    figures.draw(run._replace(sample=run.sample._replace(**none)))
+    drawings.draw(run._replace(sample=run.sample._replace(**none)))
     names = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
-    assert names == set(figures.FIGURES) - {"views", "reconstructions"}
+    assert names == set(drawings.FIGURES) - {"views", "reconstructions"}
 
 
 def test_the_figures_say_what_was_measured(tmp_path):
     run = finished_runs.make(tmp_path / "run", seed=4)
-    assert "one, seed 4: t-SNE of 30 test images" in texts(figures.embeddings(run))
-    assert "trustworthiness 0.900" in texts(figures.embeddings(run))
-    assert "40% overlap" in texts(figures.distances(run))
-    assert "16 of 24 in a different class" in texts(figures.neighbours(run))
-    assert "MLP probe on the test split, 75.00%" in texts(figures.confusion(run))
-    assert all(name in texts(figures.embeddings(run)) for name in finished_runs.CLASSES)
+    assert "one, seed 4: t-SNE of 30 test images" in texts(drawings.embeddings(run))
+    assert "trustworthiness 0.900" in texts(drawings.embeddings(run))
+    assert "40% overlap" in texts(drawings.distances(run))
+    assert "16 of 24 in a different class" in texts(drawings.neighbours(run))
+    assert "MLP probe on the test split, 75.00%" in texts(drawings.confusion(run))
+    assert all(name in texts(drawings.embeddings(run)) for name in finished_runs.CLASSES)
 
 
 def test_the_wrong_neighbours_are_framed_and_no_others(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    axes = figures.neighbours(run).axes[0]
+    axes = drawings.neighbours(run).axes[0]
     frames = {(round(patch.get_x() + 0.5), round(patch.get_y() + 0.5)) for patch in axes.patches}
     # Images of 9×7 with a gap of one pixel; the query itself has column 0.
     wrong = {
@@ -90,7 +89,7 @@ def test_the_wrong_neighbours_are_framed_and_no_others(tmp_path):
 
 def test_the_end_of_the_training_is_on_the_validation_curve(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    epochs, values = figures.validation(run, "knn_accuracy")
+    epochs, values = drawings.validation(run, "knn_accuracy")
     assert (epochs.tolist(), values.tolist()) == ([2, 4], [0.6, 0.82])
 
 
@@ -98,7 +97,7 @@ def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     for held_out in (0.01, 9.0):
         run.record["metrics"]["validation/loss"] = held_out
-        axes = figures.loss(run).axes[0]
+        axes = drawings.loss(run).axes[0]
         low, high = axes.get_ylim()
         assert low < held_out < high
         assert low < 2 / 12  # the last train loss
@@ -108,11 +107,11 @@ def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
 def test_no_accuracy_above_100_per_cent_has_a_place(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     run.record["metrics"]["validation/knn_accuracy"] = 0.6  # as at epoch 2, which is at 60%
-    assert figures.loss(run).axes[1].get_ylim()[1] == pytest.approx(63, abs=1)
+    assert drawings.loss(run).axes[1].get_ylim()[1] == pytest.approx(63, abs=1)
     for line in run.lines:
         line.update({name: 1.0 for name in line if name == "validation/knn_accuracy"})
     run.record["metrics"]["validation/knn_accuracy"] = 1.0
-    assert figures.loss(run).axes[1].get_ylim()[1] == 100
+    assert drawings.loss(run).axes[1].get_ylim()[1] == 100
 
 
 def test_classes_that_share_a_middle_have_their_names_apart_each_where_it_is_purest():
@@ -155,7 +154,7 @@ def test_a_logarithmic_scale_is_marked_with_plain_numbers_that_have_room(low, hi
 
 def test_the_confusion_matrix_has_classes_down_and_predictions_across(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    axes = figures.confusion(run).axes[0]
+    axes = drawings.confusion(run).axes[0]
     shares = axes.images[0].get_array()
     np.testing.assert_allclose(shares, run.sample.confusion / 10)
     written = {tuple(map(int, text.get_position())): int(text.get_text()) for text in axes.texts}
@@ -177,7 +176,7 @@ def test_a_class_has_a_colour_of_its_own_however_many_there_are():
 
 def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
     before = dict(matplotlib.rcParams)
-    figures.draw(finished_runs.make(tmp_path / "run"))
+    drawings.draw(finished_runs.make(tmp_path / "run"))
     assert dict(matplotlib.rcParams) == before
 
 
@@ -185,7 +184,7 @@ def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
     folder = tmp_path / "runs"
     run = odd_runs.make(folder, experiments=1)[0]  # $$, which draws all figures
     with style.style():
-        figure = figures.embeddings(run)
+        figure = drawings.embeddings(run)
         style.save(figure, tmp_path / "figure.png")
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend == [names.drawn(name, plots.MARGIN) for name in NAMES[:10]]
@@ -196,7 +195,7 @@ def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
 def test_a_letter_of_no_font_is_an_escape_and_never_a_box(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "installed", lambda: ())
     assert names.drawn("中\u202e\udce9\n$é") == r"\u4e2d\u202e\udce9\n$é"
-    figures.draw(odd_runs.make(tmp_path, experiments=4, drawn=False)[3])  # a missing glyph is a warning
+    drawings.draw(odd_runs.make(tmp_path, experiments=4, drawn=False)[3])  # a missing glyph is a warning
 
 
 @pytest.mark.parametrize(
@@ -216,7 +215,7 @@ def test_a_long_name_gives_way_in_the_middle(text, limit, expected):
 
 
 def test_the_figures_of_runs_with_long_names_are_as_large_as_others(tmp_path):
-    figures.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
+    drawings.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
     for file in sorted((tmp_path / "4" / "figures").iterdir()):
         with Image.open(file) as picture:
             assert picture.width <= 1200

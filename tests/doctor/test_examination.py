@@ -7,8 +7,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
-from jaxembed import doctor
-from jaxembed.doctor import duplicates, labels, outliers
+from jaxembed.doctor import duplicates, examination, labels, outliers
 from jaxembed.kernels import nearest
 from jaxembed.types import Batch, Dataset
 
@@ -148,7 +147,7 @@ def small(n: int = 80, m: int = 40):
 
 def test_a_dataset_is_examined_and_what_is_found_is_named():
     dataset, embeddings = small()
-    found = doctor.examine(dataset, embeddings, distance="euclidean")
+    found = examination.examine(dataset, embeddings, distance="euclidean")
     assert list(found.tables) == ["leaks", "duplicates", "labels", "outliers"]
     assert found.examined == (120, 120)
     leaks, suspects = found.tables["leaks"], found.tables["labels"]
@@ -160,7 +159,7 @@ def test_a_dataset_is_examined_and_what_is_found_is_named():
     assert suspects.names[0].tolist() == ["train/20"]
     assert (suspects.labels[0, 0], suspects.proposed[0]) == (dataset.train.labels[20], 20 % 3)
     assert found.tables["outliers"].names[0].tolist() == ["train/33"]
-    assert len(leaks.images) == doctor.SHOWN < len(leaks.names)
+    assert len(leaks.images) == examination.SHOWN < len(leaks.names)
 
 
 def test_without_images_or_labels_there_is_what_needs_none():
@@ -170,16 +169,16 @@ def test_without_images_or_labels_there_is_what_needs_none():
         for split in (dataset.train, dataset.test)
     ]
     dataset = dataset._replace(classes=(), train=bare[0], test=bare[1])
-    found = doctor.examine(dataset, embeddings, distance="cosine")
+    found = examination.examine(dataset, embeddings, distance="cosine")
     assert list(found.tables) == ["leaks", "duplicates", "outliers"]
     assert all(table.images is None and (table.labels == -1).all() for table in found.tables.values())
     assert np.isnan(found.tables["leaks"].scores["likeness"]).all()
 
 
 def test_a_random_part_of_many_images_is_examined(monkeypatch):
-    monkeypatch.setattr(doctor, "MOST", 50)
+    monkeypatch.setattr(examination, "MOST", 50)
     dataset, embeddings = small()
-    found = doctor.examine(dataset, embeddings, distance="euclidean")
+    found = examination.examine(dataset, embeddings, distance="euclidean")
     assert found.examined == (50, 120)
     assert len(found.tables["outliers"].names) == 50
 
@@ -191,7 +190,7 @@ def test_a_random_part_of_many_images_is_examined(monkeypatch):
 def test_a_collapsed_embedding_is_examined_as_well(points, distance):
     dataset, _ = small()
     points = points.astype(np.float32)
-    found = doctor.examine(dataset, {"train": points[:80], "test": points[80:]}, distance=distance)
+    found = examination.examine(dataset, {"train": points[:80], "test": points[80:]}, distance=distance)
     for table in found.tables.values():
         assert all(np.isfinite(values).all() for values in table.scores.values())
 
@@ -201,6 +200,6 @@ def test_few_images_are_examined_as_far_as_that_goes(n):
     dataset, embeddings = small()
     rows = slice(n)
     dataset = dataset._replace(train=Batch(*(array[rows] for array in dataset.train)), test=None)
-    found = doctor.examine(dataset, {"train": embeddings["train"][rows]}, distance="euclidean")
+    found = examination.examine(dataset, {"train": embeddings["train"][rows]}, distance="euclidean")
     assert ("outliers" in found.tables) == (n > 2)
     assert "leaks" not in found.tables

@@ -8,13 +8,14 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from jaxembed import commands, rehearsal, report
+from jaxembed import report
 from jaxembed.artifacts import finished, workdir
-from jaxembed.commands import Job
 from jaxembed.core import files, options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.devices import processes
+from jaxembed.jobs import commands, rehearsal
+from jaxembed.jobs.job import Job, command_of
 from jaxembed.run import build
 
 REPORT = "report"
@@ -138,9 +139,9 @@ def jobs(
             config = ConfigDict({**_config(configs / f"{name}.py"), "seed": seed})
             build.check(config)
             _override(config, overrides, what="config.overrides")
-            command = commands.command(configs / f"{name}.py", overrides, seed)
+            line = command_of(configs / f"{name}.py", overrides, seed)
             where = folder / name / f"seed{seed}"
-            found.append(Job(name, config, where, command, data_dir, tensorboard, name in together))
+            found.append(Job(name, config, where, line, data_dir, tensorboard, name in together))
     for job in found:
         workdir.check(job.config, job.folder)
     return found

@@ -1,0 +1,141 @@
+"""The doctor: likely errors of a dataset, found in its embedding. Arrays in, ranked tables out.
+
+Near-duplicates within a split and across splits; labels that neither the neighbours nor a classifier agree with;
+images that are far from all others.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
+from jaxembed.doctor import duplicates, labels, outliers
+from jaxembed.kernels import nearest, space
+from jaxembed.types import Batch, Dataset
+
+# Rows of a table, and those whose images are kept with it.
+ROWS, SHOWN = 1000, 24
+# Images that are examined at most, a random part of more: each is compared with all others.
+MOST = 100_000
+NEIGHBOURS = 10
+
+
+def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]], *, distance: str) -> Diagnosis:
+    """Examine the splits of a dataset that are embedded, all together.
+
+    Args:
+      dataset: its images may be None.
+      embeddings: split -> [n, d].
+      distance: "cosine" or "euclidean", by which the embeddings are compared.
+
+    Returns:
+      the tables that have any row; none for fewer than 3 images.
+    """
+    pool = _Pool.of(dataset, embeddings, distance=distance)
+    n, total = len(pool.rows), sum(map(len, embeddings.values()))
+    classes = np.array(dataset.classes, str)
+    if n < 3:  # no row has a neighbour and another one
+        return Diagnosis(classes, (n, total), {})
+    k = min(NEIGHBOURS, n - 1)
+    found, apart = nearest.others(pool.points, neighbours=k)
+    tables = {
+        "leaks": _pairs(pool, duplicates.across(pool.points, pool.parts, neighbours=k)),
+        "duplicates": _pairs(pool, duplicates.within(found, apart, pool.parts)),
+        "labels": _labels(pool, found),
+        "outliers": _outliers(pool, apart),
+    }
+    kept = {name: tables[name] for name in KINDS if tables[name] is not None}
+    return Diagnosis(classes, (n, total), kept)
+
+
+class _Pool(NamedTuple):
+    """Rows of all splits.
+
+    Attributes:
+      splits: their images and labels.
+      names: of the images of each split.
+      parts: [n] number of the split that a row is from.
+      rows: [n] the row in that split.
+      points: [n, d] in the space of the distance.
+      labels: [n].
+    """
+
+    splits: tuple[Batch, ...]
+    names: tuple[Sequence[str] | Shaped[np.ndarray, " n"], ...]
+    parts: Int[np.ndarray, " n"]
+    rows: Int[np.ndarray, " n"]
+    points: Float[np.ndarray, "n d"]
+    labels: Int[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, dataset: Dataset, embeddings: Mapping[str, Any], *, distance: str) -> "_Pool":
+        """Put all rows of the splits together, or a random part of them."""
+        splits = tuple(getattr(dataset, name) for name in embeddings)
+        counts = [len(points) for points in embeddings.values()]
+        parts, rows = np.repeat(np.arange(len(counts)), counts), np.concatenate([*map(np.arange, counts)])
+        points = np.concatenate([*embeddings.values()])
+        labels = np.concatenate([split.labels for split in splits])
+        if len(rows) > MOST:
+            chosen = np.sort(np.random.default_rng(0).choice(len(rows), MOST, replace=False))
+            parts, rows, points, labels = (array[chosen] for array in (parts, rows, points, labels))
+        names = tuple(dataset.names_of(name) for name in embeddings)
+        return cls(splits, names, parts, rows, space.of(points, distance=distance), labels)
+
+    def table(
+        self,
+        chosen: Int[np.ndarray, "m i"],
+        scores: Mapping[str, Float[np.ndarray, " m"]],
+        proposed: Int[np.ndarray, " m"] | None = None,
+    ) -> Table:
+        """Make the table of some rows."""
+        names = np.array([[self.names[self.parts[row]][self.rows[row]] for row in each] for each in chosen], str)
+        shown = None if self.splits[0].images is None else self.images(chosen[:SHOWN])
+        scores = {name: values.astype(np.float32) for name, values in scores.items()}
+        proposed = None if proposed is None else proposed.astype(np.int64)
+        return Table(names, self.labels[chosen].astype(np.int64), scores, shown, proposed)
+
+    def images(self, chosen: Int[np.ndarray, "m i"]) -> np.ndarray:
+        """Read the images of some rows, [m, i, h, w, c]."""
+        flat = chosen.ravel()
+        first, *_ = (split.images for split in self.splits)
+        read = np.empty((len(flat), *first.shape[1:]), np.uint8)
+        for part, split in enumerate(self.splits):
+            at = np.flatnonzero(self.parts[flat] == part)
+            if len(at):
+                read[at] = split.images[self.rows[flat[at]]]
+        return read.reshape(*chosen.shape, *first.shape[1:])
+
+
+def _pairs(pool: _Pool, found: duplicates.Pairs) -> Table | None:
+    """Rank the nearest pairs by their pixels, if there are images; else they stay in the order they are in."""
+    if not len(found.rows):
+        return None
+    alike = np.full(len(found.rows), np.nan, np.float32)
+    if pool.splits[0].images is not None:
+        found, alike = duplicates.by_pixels(found, pool.images)
+    rows, distances, relative = (array[:ROWS] for array in found)
+    return pool.table(rows, {"likeness": alike[:ROWS], "distance": distances, "relative": relative})
+
+
+def _labels(pool: _Pool, found: Int[np.ndarray, "n k"]) -> Table | None:
+    """Rank the labels that have the least support among those for which the classifier proposes another class."""
+    present = np.unique(pool.labels)
+    if len(present) < 2 or present[0] < 0 or len(pool.labels) < 2 * labels.FOLDS:
+        return None
+    verdict = labels.judge(pool.points, pool.labels, found)
+    doubted = np.flatnonzero(verdict.proposed != pool.labels)
+    order = doubted[np.argsort(verdict.support[doubted], kind="stable")][:ROWS]
+    if not len(order):
+        return None
+    scores = {"support": verdict.support, "confidence": verdict.confidence, "agreement": verdict.agreement}
+    return pool.table(
+        order[:, None], {name: values[order] for name, values in scores.items()}, verdict.proposed[order]
+    )
+
+
+def _outliers(pool: _Pool, apart: Float[np.ndarray, "n k"]) -> Table:
+    remoteness = outliers.remoteness(apart)
+    order = np.argsort(-remoteness, kind="stable")[:ROWS]
+    return pool.table(order[:, None], {"remoteness": remoteness[order]})

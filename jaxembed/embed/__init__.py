@@ -1,0 +1,1 @@
+"""Using a trained encoder: pictures to vectors, their file, their index and their map."""

@@ -1,0 +1,48 @@
+"""Embed a folder of pictures or a dataset with a trained encoder, and save the embeddings with the image names.
+
+  python -m jaxembed.embed checkpoints/simclr_cifar PHOTOS --output=photos.npz
+  python -m jaxembed.embed simclr_mnist mnist --output=mnist.parquet
+
+An .npz file contains `embeddings` [n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A
+.parquet file has one row per image, and also map coordinates and nearest neighbours, ready for embedding-atlas.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxembed.cli import command
+from jaxembed.embed import fill, vectors
+from jaxembed.embed.vectors import Spool
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `python -m jaxembed.embed`."""
+    parser = command.parser("embed", __doc__)
+    parser.add_argument("run", help=command.RUN)
+    parser.add_argument("source", help="a folder of pictures, or a dataset name")
+    parser.add_argument("--output", type=Path, required=True, help="file to write (.npz or .parquet)")
+    parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
+    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    options = parser.parse_args(arguments)
+    vectors.check_suffix(options.output, what=f"--output {options.output}")
+    command.check_output(options.output, overwrite=options.overwrite)
+
+    from jaxembed.embed import frozen, sources  # here, because they import jax
+
+    encoder = frozen.load(options.run)
+    source = sources.open_source(options.source, data_dir=options.data_dir)
+    with Spool(options.output, encoder.dimension) as spool:
+        started = time.perf_counter()
+        embedded = fill.fill(spool, encoder, source)
+        seconds = time.perf_counter() - started
+        fill.write(embedded, options.output)
+    count = len(embedded.names)
+    skipped = f", {source.count - count} skipped" if source.count > count else ""
+    print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {count / seconds:,.0f} images/s")
+    print(f"File: {options.output}")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run("embed", main))

@@ -1,0 +1,45 @@
+"""Embedding a whole source into a file of embeddings."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tqdm
+
+from jaxembed.core.errors import InputError
+from jaxembed.embed import vectors
+from jaxembed.embed.vectors import About, Spool, Vectors
+
+if TYPE_CHECKING:
+    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.sources import Originals
+
+# Neighbours per image in a .parquet file.
+NEIGHBOURS = 10
+
+
+def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors:
+    """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
+    with tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None) as bar:
+        for chunk in source.stream(encoder.shape):
+            for unreadable in chunk.unreadable:
+                bar.write(str(unreadable), file=sys.stderr)
+            if chunk.names:
+                spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
+            bar.update(len(chunk.names) + len(chunk.unreadable))
+    if not spool.names:
+        raise InputError(f"none of the {source.count} pictures in {source.name} can be read")
+    return spool.vectors(About(source.name, encoder.name, encoder.saved.sha256, encoder.distance))
+
+
+def write(embedded: Vectors, file: Path) -> None:
+    """Write embeddings in the format of the file's suffix."""
+    if file.suffix == ".npz":
+        vectors.write_npz(embedded, file)
+        return
+    from jaxembed.embed import index, projection
+
+    embeddings, distance = embedded.embeddings, embedded.about.distance
+    neighbours = index.neighbours_of_all(index.make(embeddings, distance=distance), NEIGHBOURS)
+    positions = projection.project(embeddings, distance=distance)
+    vectors.write_parquet(embedded._replace(positions=positions), neighbours, file)

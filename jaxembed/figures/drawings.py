@@ -1,0 +1,280 @@
+"""Figures of one run, drawn from its folder: neither its model nor its dataset is needed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from jaxembed.artifacts import history
+from jaxembed.artifacts.finished import Finished
+from jaxembed.core import files
+from jaxembed.core.errors import Incomplete
+from jaxembed.figures import names, plots, style, suspects
+from jaxembed.metrics import few_labels
+
+FOLDER = "figures"
+# What the axis of distances shows, by the distance of a run.
+AXES = {"cosine": "distance on the unit sphere", "euclidean": "Euclidean distance"}
+
+
+def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
+    """Draw every figure that has something to show into the run's folder.
+
+    Args:
+      run: what to draw.
+      again: whether to draw those that are there as well.
+
+    Returns:
+      the figures that could not be drawn, and why: one that fails costs no other.
+    """
+    folder, failed = run.folder / FOLDER, {}
+    for name, make in FIGURES.items():
+        file = folder / f"{name}.png"
+        if file.exists() and not again:
+            continue
+        try:
+            folder.mkdir(exist_ok=True)
+            with style.style():
+                if figure := make(run):
+                    style.save(figure, file)
+                else:
+                    file.unlink(missing_ok=True)  # from an earlier evaluation
+        except Exception as error:  # matplotlib raises nearly anything
+            failed[name] = f"{type(error).__name__}: {error}"
+    return failed
+
+
+def require(run: Finished, *, again: bool, advice: str) -> None:
+    """Draw a run's figures, as `draw`; Incomplete names those that cannot be drawn, with what can be done."""
+    if failed := draw(run, again=again):
+        reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
+        raise Incomplete(f"{run.folder}: {', '.join(failed)} cannot be drawn ({reasons}); {advice}")
+
+
+def drawn(run: Finished) -> dict[str, Path]:
+    """List the figures that a run's folder has, and that can be read: name -> file."""
+    return {file.stem: file for file in _files(run) if not _damage(file)}
+
+
+def damaged(run: Finished) -> list[str]:
+    """Say of each of a run's figures that cannot be read what is wrong with it."""
+    damage = {file: _damage(file) for file in _files(run)}
+    return [
+        f"{file} cannot be read ({what}); launch.py --evaluate draws it again"
+        for file, what in damage.items()
+        if what
+    ]
+
+
+def _files(run: Finished) -> list[Path]:
+    files = (run.folder / FOLDER / f"{name}.png" for name in FIGURES)
+    return [file for file in files if file.exists()]
+
+
+def _damage(file: Path) -> str:
+    """Say why a picture cannot be read; nothing if it can."""
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+    except Exception as error:  # Pillow raises many kinds
+        return str(error) or type(error).__name__
+    return ""
+
+
+def loss(run: Finished) -> Figure | None:
+    """Draw the loss on train, smoothed over raw, and on validation; next to it the kNN accuracy, or RankMe."""
+    epochs, losses = history.series(run.lines, "train/loss")
+    if not len(epochs):  # the log is lost, or nothing was trained
+        return None
+    figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
+    plots.curve(left, epochs, losses, colour=style.PALETTE[0], label="train")
+    dots = {"color": style.PALETTE[1], "marker": "o", "markersize": 4}
+    after, held_out = validation(run, "loss")
+    if len(after):
+        left.plot(after, held_out, label="validation", **dots)
+    # The first steps start so high that nothing after them could be seen.
+    left.set_ylim(top=1.05 * np.nanmax([np.quantile(losses, 0.98), *held_out]))
+    left.set(title=_title(run, "loss", 44), xlabel="epoch", ylabel="loss")
+    left.legend()
+    quality(right, run, **dots)
+    return figure
+
+
+def quality(axes: Axes, run: Finished, **line: Any) -> None:
+    """Plot what says how good an embedding is during training: kNN accuracy, without labels RankMe."""
+    metric, title, factor = ("knn_accuracy", "kNN accuracy on validation, %", 100)
+    if not run.is_labelled:
+        metric, title, factor = ("rankme", "RankMe on validation: dimensions in use", 1)
+    epochs, values = validation(run, metric)
+    axes.plot(epochs, factor * values, **line)
+    axes.set(title=title if len(epochs) else "no validation split", xlabel="epoch")
+    if factor == 100:
+        plots.to_100(axes)
+
+
+def validation(run: Finished, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a validation series, its end included, which is in the result rather than among the lines."""
+    epochs, values = history.series(run.lines, f"validation/{name}")
+    if f"validation/{name}" not in run.record["metrics"]:
+        return epochs, values
+    return np.append(epochs, run.record["epochs"]), np.append(values, run.measured(f"validation/{name}"))
+
+
+def embeddings(run: Finished) -> Figure:
+    """Draw the t-SNE picture of the sample, coloured by class."""
+    classes = run.sample.classes.tolist()
+    listed = classes if len(classes) <= 20 else []
+    figure, [[axes]] = style.figure(6.6 + plots.room(listed), 5.2)
+    plots.scatter(axes, run.sample.points, run.sample.labels, classes)
+    trust = f"trustworthiness {run.evaluated('trustworthiness'):.3f}"
+    axes.set_title(_title(run, f"t-SNE of {len(run.sample.rows):,} {run.split} images") + f"\n{trust}")
+    if listed:
+        plots.classes_legend(axes, listed)
+    return figure
+
+
+def distances(run: Finished) -> Figure | None:
+    """Draw the distributions of the distances within and between classes."""
+    if not run.is_labelled:
+        return None
+    figure, [[axes]] = style.figure(6.6, 3.2)
+    plots.distances(axes, run.sample.edges, run.sample.same, run.sample.different)
+    overlap = run.evaluated("distance_overlap")
+    axes.set(
+        title=_title(run, f"distances between {run.split} images, {100 * overlap:.0f}% overlap"),
+        xlabel=AXES.get(run.record["distance"], "distance"),
+        ylabel="pairs, %",
+    )
+    axes.legend()
+    return figure
+
+
+def neighbours(run: Finished) -> Figure | None:
+    """Draw a test image of each class and its nearest train images; those in a different class are framed."""
+    sample = run.sample
+    if sample.images is None:
+        return None
+    grid = np.concatenate([sample.queries[:, None], sample.found], axis=1)
+    rows = sample.classes[sample.query_labels].tolist() if run.is_labelled else []
+    figure, [[axes]] = style.figure(6.6 + plots.room(rows), 0.62 * len(grid) + 0.6)
+    title = _title(run, f"{run.split} images (first column) and their nearest train images", 64)
+    if run.is_labelled:
+        wrong = sample.found_labels != sample.query_labels[:, None]
+        plots.images(axes, grid, framed=np.pad(wrong, ((0, 0), (1, 0))))
+        plots.rows_of(axes, rows, grid.shape[2])
+        title += f"\n{wrong.sum()} of {wrong.size} in a different class (framed)"
+    else:
+        plots.images(axes, grid)
+    axes.set_title(title)
+    return figure
+
+
+def confusion(run: Finished) -> Figure | None:
+    """Draw the confusion matrix of the MLP probe."""
+    if run.sample.confusion is None:
+        return None
+    classes = run.sample.classes.tolist()
+    room = plots.room(classes) if len(classes) <= 20 else 0
+    figure, [[axes]] = style.figure(6 + room, 5.4 + room)
+    plots.confusion(axes, run.sample.confusion, classes)
+    accuracy = 100 * run.evaluated("mlp_accuracy")
+    axes.set_title(_title(run, "", 44) + f"\nMLP probe on the {run.split} split, {accuracy:.2f}%")
+    return figure
+
+
+def with_few_labels(run: Finished) -> Figure | None:
+    """Draw the accuracies with few labels a class, next to those with all."""
+    figure, [[axes]] = style.figure(6.6, 3.2)
+    for number, classifier in enumerate(few_labels.CLASSIFIERS):
+        counts, means, deviations = accuracies(run, classifier)
+        if not counts:
+            return None
+        colour, all_labels = style.PALETTE[number], 100 * run.evaluated(f"{classifier}_accuracy")
+        label = few_labels.CLASSIFIERS[classifier][0]
+        plots.few(axes, counts, means, deviations, color=colour, label=label)
+        axes.axhline(all_labels, color=colour, linewidth=0.8, linestyle=":")
+    plots.to_100(axes)
+    axes.set_title(_title(run, f"accuracy on {run.split}, %; dotted: all labels", 60))
+    axes.legend(loc="lower right")
+    return figure
+
+
+def accuracies(run: Finished, classifier: str) -> tuple[list[int], np.ndarray, np.ndarray]:
+    """Return (numbers of labels a class, mean accuracies with them, standard deviations); empty if not measured."""
+    names = {count: few_labels.metric(classifier, count) for count in few_labels.COUNTS}
+    counts = [count for count, name in names.items() if not np.isnan(run.evaluated(name))]
+    values = ([run.evaluated(f"{names[count]}{end}") for count in counts] for end in ("", "_sd"))
+    return counts, *map(np.array, values)
+
+
+def doctor(run: Finished) -> Figure | None:
+    """Draw the first of what the doctor found suspicious in the dataset."""
+    if run.diagnosis is None:
+        return None
+    return suspects.draw(run.diagnosis, _title(run, "what the embedding finds suspicious"), rows=1)
+
+
+def views(run: Finished) -> Figure | None:
+    """Draw the augmented views that the network is trained on, below the train images they were made from."""
+    seen = run.sample.seen
+    if seen is None:
+        return None
+    figure, [[axes]] = style.figure(6.6, 0.75 * len(seen) + 0.5)
+    plots.images(axes, seen)
+    plots.rows_of(axes, ["image", *(f"view {view}" for view in range(1, len(seen)))], seen.shape[2])
+    axes.set_title(_title(run, "augmented views in training"))
+    return figure
+
+
+def reconstructions(run: Finished) -> Figure | None:
+    """Draw test images above their reconstructions: the best, those at the median, and the worst."""
+    sample = run.sample
+    if sample.reconstructions is None:
+        return None
+    figure, axes = style.figure(6.6, 5.6, rows=3)
+    shown = (axes, ("best", "at the median", "worst"), sample.errors, sample.originals, sample.reconstructions)
+    for [axis], name, errors, *grid in zip(*shown, strict=True):
+        plots.images(axis, np.stack(grid))
+        plots.rows_of(axis, ("image", "reconstruction"), grid[0].shape[1])
+        axis.set_title(f"{name}: L1 {errors.min():.3f} to {errors.max():.3f}")
+    title = _title(run, f"{run.split} images and their reconstructions, mean L1 {run.evaluated('l1'):.4f}")
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def _title(run: Finished, what: str, width: int = 72) -> str:
+    """Write the title of a run's figure, in lines of `width` columns."""
+    name = f"{names.drawn(run.record['experiment'], 40)}, seed {run.record['seed']}"
+    return names.wrapped(f"{name}: {what}" if what else name, width)
+
+
+FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
+    "loss": loss,
+    "embeddings": embeddings,
+    "distances": distances,
+    "neighbours": neighbours,
+    "confusion": confusion,
+    "few_labels": with_few_labels,
+    "reconstructions": reconstructions,
+    "views": views,
+    "doctor": doctor,
+}
+
+CAPTIONS = {
+    "loss": "Loss on train (raw, faint, and its running mean) and on validation; kNN accuracy on validation, or "
+    "RankMe if the images have no labels.",
+    "embeddings": "t-SNE (scikit-learn) of up to 2,000 images, coloured by class if they have labels.",
+    "distances": "Distances of all pairs of those images, in the same class and in different classes.",
+    "neighbours": "Up to ten images with their nearest train images; a frame marks a different class.",
+    "confusion": "Confusion matrix of the MLP probe on the frozen embedding.",
+    "few_labels": "Accuracy with 1, 10 and 100 labels a class: mean and standard deviation of five draws. What was "
+    "trained with labels has seen all of them.",
+    "doctor": "The first of what the embedding finds suspicious in the dataset; the tables are doctor/*.csv in the "
+    "run's folder.",
+    "reconstructions": "Images above their reconstructions: best, median and worst by L1.",
+    "views": "Train images and their augmented views, which are all that the network sees in training.",
+}

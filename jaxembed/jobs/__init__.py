@@ -1,0 +1,1 @@
+"""What launch.py does: one run, or a suite of them."""

@@ -1,0 +1,136 @@
+"""What launch.py does with one run: train it, evaluate it again, or tune it on the validation split."""
+
+import contextlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from jaxembed.artifacts import finished, workdir
+from jaxembed.core.errors import InputError, Stopped
+from jaxembed.devices import processes
+from jaxembed.evaluate import evaluation
+from jaxembed.jobs import finish, rehearsal
+from jaxembed.jobs.job import Job
+from jaxembed.report import summary
+from jaxembed.run import build
+from jaxembed.run.run import Run
+from jaxembed.train import loop as training
+from jaxembed.train import start, together
+from jaxembed.types import Dataset, State
+
+
+def train(job: Job) -> None:
+    """Train a run, from its newest checkpoint if there is one; then evaluate it and write the result.
+
+    A finished run is not trained again; its result is shown, and figures that it lacks are drawn.
+
+    Raises:
+      InputError: if anything in the job cannot be used, and nothing in the folder is changed then; or, after the
+        first steps, if no figure can be drawn here.
+      OutOfMemory: if the devices, or this machine, do not have enough memory.
+      Diverged, Stopped: as `loop.fit`.
+      Incomplete: if figures cannot be drawn; the result is written.
+    """
+    with job.held():
+        if job.is_finished:
+            record = finished.result(job.folder)
+            workdir.check_protocol(job.config, job.folder)
+            print(f"{job.name} is finished; use --evaluate to measure it again")
+            summary.show(record, job.folder)
+            redraw(job)
+            return
+        parts, dataset, state = _fit(job)
+        finish.finish(job, parts, dataset, state)
+
+
+def train_side_by_side(jobs: Sequence[Job]) -> None:
+    """Train unfinished runs of one experiment, which differ only in their seeds, at the same time.
+
+    Does not evaluate them: `train` resumes each from its last checkpoint. The time that a run's log counts is that
+    of all of them.
+
+    Raises:
+      InputError, OutOfMemory: as `train`; InputError also if no figure can be drawn here.
+      Stopped: after a signal, once the states are saved.
+    """
+    rehearsal.figures()
+    with contextlib.ExitStack() as opened:
+        for job in jobs:
+            opened.enter_context(job.held())
+        dataset, parts = jobs[0].built()
+        starts = []
+        for number, job in enumerate(jobs):
+            own = build.dataset(job.config, data_dir=job.data_dir) if number else dataset
+            workdir.write_config(job.config, job.folder)
+            options = {"seed": job.config.seed, "tensorboard": job.tensorboard, "together": len(jobs)}
+            starts.append(partial(training.loop, parts, own, job.folder, **options))
+        ends = together.fit(parts, starts)
+    for end in ends:
+        if isinstance(end, Stopped):
+            raise end
+
+
+def evaluate(job: Job) -> None:
+    """Measure a finished run again, as its config now says, and write the result; train one that is not finished.
+
+    Raises:
+      InputError, OutOfMemory, Diverged, Stopped, Incomplete: as `train`.
+    """
+    with job.held():
+        if not job.is_finished:
+            parts, dataset, state = _fit(job)
+            finish.finish(job, parts, dataset, state)
+            return
+        dataset, parts = job.built()
+        if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
+            raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
+        state = start.restored(parts, dataset, job.folder, seed=job.config.seed)
+        finish.finish(job, parts, dataset, state)
+
+
+def redraw(job: Job) -> None:
+    """Draw the figures that a finished run lacks, because it was killed meanwhile, or they could not be drawn.
+
+    Raises:
+      InputError: if a file of the run is missing or damaged.
+      Incomplete: if figures cannot be drawn.
+    """
+    if processes.is_first():
+        finish.draw(finished.read(job.folder), again=False)
+
+
+def tune(job: Job) -> None:
+    """Train a run and print its measurements on the validation split.
+
+    The test split is not used, and the run remains unfinished.
+
+    Raises:
+      InputError, OutOfMemory, Diverged, Stopped: as `train`; InputError also if the run is finished.
+    """
+    with job.held():
+        if job.is_finished:
+            raise InputError(
+                f"--tune works on a single unfinished run; --workdir {job.folder} holds a finished one, whose test "
+                "results have been seen"
+            )
+        dataset, parts = job.built()
+        if dataset.validation is None:
+            raise InputError("--tune measures on the validation split; config.data.validation must not be 0 then")
+        state = _trained(job, parts, dataset)
+        summary.table(evaluation.evaluate(parts, state, dataset, splits=("validation",)).metrics)
+        print("On the validation split only; run the same command without --tune to finish the run")
+
+
+def _fit(job: Job) -> tuple[Run, Dataset, State]:
+    dataset, parts = job.built()
+    return parts, dataset, _trained(job, parts, dataset)
+
+
+def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
+    options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
+    if not processes.is_first():
+        return training.fit(parts, dataset, job.folder, **options)
+    workdir.write_config(job.config, job.folder)
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        rehearsed = thread.submit(rehearsal.figures).result
+        return training.fit(parts, dataset, job.folder, **options, rehearsed=rehearsed)

@@ -1,0 +1,90 @@
+"""A job: one run, and what is needed to start, to name and to hold it."""
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from jaxembed.artifacts import identity, workdir
+from jaxembed.devices import mesh, processes
+from jaxembed.run import build, memory
+from jaxembed.run.run import Run
+from jaxembed.types import Dataset
+
+
+class Job(NamedTuple):
+    """One run: what, with which options, where, and the command that reproduces it.
+
+    Attributes:
+      name: of the experiment.
+      config: of the run.
+      folder: of the run.
+      command: for its result.json.
+      data_dir: of the TFDS datasets; None for the default.
+      tensorboard: whether to write TensorBoard events as well.
+      together: whether its seeds may train side by side.
+    """
+
+    name: str
+    config: ConfigDict
+    folder: Path
+    command: str
+    data_dir: str | None
+    tensorboard: bool = False
+    together: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the folder holds a result."""
+        return (self.folder / workdir.RESULT).exists()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Check the config against the run's folder, and hold that for this process."""
+        build.check(self.config)
+        with contextlib.ExitStack() as opened, memory.enough():
+            with processes.first_goes_ahead():
+                if processes.is_first():
+                    opened.enter_context(workdir.opened(self.folder))
+                workdir.check(self.config, self.folder)
+            yield
+
+    def built(self) -> tuple[Dataset, Run]:
+        """Load the dataset, make the parts of the run, and print what they are."""
+        with processes.first_goes_ahead():  # and prepares the dataset
+            dataset = build.dataset(self.config, data_dir=self.data_dir)
+        parts = build.run(self.config, dataset)
+        names = " × ".join((dataset.name, self.config.encoder.name, self.config.objective.name))
+        print(f"{self.name}: {names}, on {mesh.described()}")
+        print(_described(dataset))
+        return dataset, parts
+
+
+def command_of(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
+    """Write the command that runs a config file with other values for some of its options, nested or dotted."""
+    flat = {key: value for key, value in identity.flatten(overrides).items() if key != "config.seed"}
+    flat |= {key: value.to_dict() for key, value in flat.items() if isinstance(value, ConfigDict)}
+    values = [f"--{key}={value}" for key, value in sorted(flat.items())]
+    return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
+
+
+def _described(dataset: Dataset) -> str:
+    """Say how many images there are and, where that is not as usual, what they are measured by."""
+    counts = [
+        f"{len(getattr(dataset, split).labels):,} {split}"
+        for split in ("train", "validation", "test")
+        if getattr(dataset, split) is not None
+    ]
+    count = len(dataset.classes)
+    text = (
+        f"{', '.join(counts)} images, {f'{count} classes' if count > 1 else 'one class' if count else 'no labels'}"
+    )
+    if dataset.measured[-1] != "test":
+        text += f"; no test split: measured on {dataset.measured[-1]} images"
+        text += "" if dataset.held_out else ", which it learns from"
+    if dataset.classes and not dataset.is_labelled:
+        text += "; too few held-out images in different classes, or in one, to measure by labels"
+    return text

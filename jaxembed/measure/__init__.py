@@ -1,0 +1,1 @@
+"""Embeddings that were made elsewhere, evaluated by the same protocol."""
