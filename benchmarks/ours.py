@@ -7,7 +7,7 @@ import jax
 
 from jaxembed.devices import mesh
 from jaxembed.run import build
-from jaxembed.train import feed, loop, start, steps
+from jaxembed.train import feed, session, start, steps
 from jaxembed.types import Dataset
 
 
@@ -28,8 +28,9 @@ class Trainer:
             if self.step and self.step % self.run.steps_per_epoch == 0:
                 epoch = self.step // self.run.steps_per_epoch
                 self.order = feed.permute(self.state.key, epoch, len(self.images.labels))
-            chunk = min(loop.steps_to_next_event(self.run, self.step), end - self.step)
-            self.state, scores = steps.advance(self.run.at(self.step), self.state, self.images, self.order, chunk)
+            chunk = min(session.steps_to_next_event(self.run, self.step), end - self.step)
+            fed = feed.Epoch(self.images, self.order)
+            self.state, scores = steps.advance(self.run.at(self.step), self.state, fed, chunk)
             self.step += chunk
             losses.append((chunk, scores["loss"]))
         jax.block_until_ready(self.state)
@@ -45,4 +46,4 @@ class Trainer:
 
     def flops(self) -> float:
         """Count the floating-point operations of one step, augmentation and optimizer included."""
-        return steps.operations(self.run.at(self.step), self.state, self.images, self.order)
+        return steps.operations(self.run.at(self.step), self.state, feed.Epoch(self.images, self.order))

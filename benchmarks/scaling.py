@@ -33,7 +33,7 @@ import jax
 from jaxembed.devices import processes
 from jaxembed.kernels import compiler, convolution
 from jaxembed.run import build
-from jaxembed.train import steps
+from jaxembed.train import feed, steps
 
 from . import ours
 
@@ -147,7 +147,7 @@ def program(name: str, widths: str | None, tile: int, defined: bool) -> dict[str
     trained = trainer(name, widths, tile)
     step = jax.jit(partial(steps.train_step, trained.run))
     with convolution.defined() if defined else contextlib.nullcontext():
-        lowered = step.lower(trained.state, trained.images, trained.order)
+        lowered = step.lower(trained.state, feed.Epoch(trained.images, trained.order))
     return {
         "experiment": name,
         "widths": widths or "as configured",

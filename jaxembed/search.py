@@ -11,7 +11,6 @@ file, and its recall printed.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -20,9 +19,6 @@ from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import vectors
-
-if TYPE_CHECKING:
-    pass
 
 # Side of a contact sheet cell, in pixels.
 SIDE = 160

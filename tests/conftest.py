@@ -27,7 +27,7 @@ from jaxembed.core import options
 from jaxembed.kernels import flops
 from jaxembed.run import build
 from jaxembed.run.run import Run
-from jaxembed.train import loop
+from jaxembed.train import session
 from jaxembed.types import Batch, Dataset
 
 # As on a terminal, for the tests that send them: nohup and a shell's & have them ignored.
@@ -82,7 +82,7 @@ def warnings_are_logged():
 @pytest.fixture(autouse=True)
 def no_stopwatch(monkeypatch):
     """Runs do not count their operations, which takes longer than the runs; the commands that tests start do."""
-    monkeypatch.setattr(loop, "_speed", lambda *_: flops.Speed(flops=1e6, peak=1e12))
+    monkeypatch.setattr(session, "_speed", lambda *_: flops.Speed(flops=1e6, peak=1e12))
 
 
 @pytest.fixture(autouse=True)

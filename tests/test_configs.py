@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from jaxembed.core import options
 from jaxembed.jobs import suite
 from jaxembed.run import build
-from jaxembed.train import start, steps
+from jaxembed.train import feed, start, steps
 from jaxembed.types import Batch, Dataset
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -56,7 +56,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     state = jax.eval_shape(partial(start.state_at_zero, run), jax.random.key(0), np.zeros((1, *shape), np.uint8))
     images = Batch(*(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in split))
     order = jax.ShapeDtypeStruct((len(split.images),), np.int32)
-    after, scores = jax.eval_shape(partial(steps.train_step, run), state, images, order)
+    after, scores = jax.eval_shape(partial(steps.train_step, run), state, feed.Epoch(images, order))
     assert scores["loss"].shape == ()
     assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
 

@@ -199,7 +199,7 @@ def attempt(config: dict[str, Any], dataset: Dataset, *, step: bool) -> str:
             return "built"
         state = start.initial(run, dataset, seed=section.seed)
         with feed.opened(run, dataset.train) as images:
-            state, _ = steps.advance(run, state, *images.take(state.key, 0, 1), 1)
+            state, _ = steps.advance(run, state, images.take(state.key, 0, 1), 1)
         assert int(state.step) == 1
         return "stepped"
 

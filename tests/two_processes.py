@@ -41,7 +41,7 @@ def take(config: ConfigDict, folder: Path) -> dict[str, np.ndarray]:
     taken = {"order": order, "views": _views(parts, state, images, order)}
     losses = []
     for _ in range(first, STEPS):
-        state, scores = steps.advance(parts, state, images, order, 1)
+        state, scores = steps.advance(parts, state, feed.Epoch(images, order), 1)
         losses.append(scores["loss"])
     taken["losses"] = np.array([float(loss) for loss in losses])
     return taken | arrays(state)

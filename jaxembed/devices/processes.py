@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,8 +99,9 @@ class Agreed:
         """Start with 0."""
         self.devices, self.pending = devices, 0
 
-    def __call__(self, number: int) -> int:
-        """Give a number, and get the one that is agreed on."""
+    def __call__(self, received: Sequence[int]) -> int:
+        """Give the first of some numbers, 0 if there are none, and get the one that is agreed on."""
+        number = received[0] if received else 0
         if count() == 1:
             return number
         agreed = int(self.pending)

@@ -3,10 +3,9 @@
 import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 from jaxembed.artifacts import finished, workdir
-from jaxembed.core.errors import InputError, Stopped
+from jaxembed.core.errors import InputError
 from jaxembed.devices import processes
 from jaxembed.evaluate import evaluation
 from jaxembed.jobs import finish, rehearsal
@@ -14,8 +13,8 @@ from jaxembed.jobs.job import Job
 from jaxembed.report import summary
 from jaxembed.run import build
 from jaxembed.run.run import Run
-from jaxembed.train import loop as training
-from jaxembed.train import start, together
+from jaxembed.train import loop, start, together
+from jaxembed.train.together import Seed
 from jaxembed.types import Dataset, State
 
 
@@ -58,16 +57,12 @@ def train_side_by_side(jobs: Sequence[Job]) -> None:
         for job in jobs:
             opened.enter_context(job.held())
         dataset, parts = jobs[0].built()
-        starts = []
+        seeds = []
         for number, job in enumerate(jobs):
             own = build.dataset(job.config, data_dir=job.data_dir) if number else dataset
             workdir.write_config(job.config, job.folder)
-            options = {"seed": job.config.seed, "tensorboard": job.tensorboard, "together": len(jobs)}
-            starts.append(partial(training.loop, parts, own, job.folder, **options))
-        ends = together.fit(parts, starts)
-    for end in ends:
-        if isinstance(end, Stopped):
-            raise end
+            seeds.append(Seed(job.config.seed, own, job.folder))
+        together.fit(parts, seeds, tensorboard=jobs[0].tensorboard)
 
 
 def evaluate(job: Job) -> None:
@@ -129,8 +124,8 @@ def _fit(job: Job) -> tuple[Run, Dataset, State]:
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
     options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
     if not processes.is_first():
-        return training.fit(parts, dataset, job.folder, **options)
+        return loop.fit(parts, dataset, job.folder, **options)
     workdir.write_config(job.config, job.folder)
     with ThreadPoolExecutor(max_workers=1) as thread:
         rehearsed = thread.submit(rehearsal.figures).result
-        return training.fit(parts, dataset, job.folder, **options, rehearsed=rehearsed)
+        return loop.fit(parts, dataset, job.folder, **options, rehearsed=rehearsed)

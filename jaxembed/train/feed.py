@@ -24,16 +24,22 @@ CALL = 256e6
 AHEAD = 8
 
 
-class Fed(NamedTuple):
-    """What `steps.advance` takes batches from.
-
-    Attributes:
-      images: all of them [n, ...], or the batches of the next steps [k, b, ...].
-      order: of all images, [n]; or the step of the first batch.
-    """
+class Epoch(NamedTuple):
+    """All train images, [n, ...], and the epoch's order of them: step s takes the rows s·b to (s + 1)·b of it."""
 
     images: Batch
-    order: Int[Array, "*n"]
+    order: Int[Array, " n"]
+
+
+class Window(NamedTuple):
+    """The batches of the next k steps, [k, b, ...], and the step that the first of them belongs to."""
+
+    batches: Batch
+    first: Int[Array, ""]
+
+
+# What a call of the step takes its batches from.
+Fed = Epoch | Window
 
 
 class Resident:
@@ -49,7 +55,7 @@ class Resident:
         """Return what the `count` steps from `step` on, in one epoch, take their batches from."""
         if (epoch := step // self.run.steps_per_epoch) != self.epoch:
             self.epoch, self.order = epoch, permute(key, epoch, self.n)
-        return Fed(self.images, self.order)
+        return Epoch(self.images, self.order)
 
 
 class Streamed:
@@ -79,7 +85,7 @@ class Streamed:
         if self.step % self.run.steps_per_epoch == 0 and self.step < self.run.total_steps:
             self.start(key, self.step)
         stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
-        return Fed(mesh.place(self.run.mesh, stacked, axis=1), mesh.replicate(self.run.mesh, np.int32(step)))
+        return Window(mesh.place(self.run.mesh, stacked, axis=1), mesh.replicate(self.run.mesh, np.int32(step)))
 
     def start(self, key: Key, step: int) -> None:
         """Start to read the rest of the epoch that a step is in, from this step on."""

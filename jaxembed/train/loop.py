@@ -1,23 +1,14 @@
-"""Training: from the parts of a run to its final state, with checkpoints, resuming and signals."""
+"""The training loop: from the parts of a run to its final state."""
 
 import signal
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-
-from jaxembed.artifacts import workdir
 from jaxembed.cli import signals
 from jaxembed.devices import processes
-from jaxembed.evaluate import evaluation
-from jaxembed.kernels import flops
 from jaxembed.run.run import Run
-from jaxembed.train import feed, log, start, steps, together
-from jaxembed.train.checkpoint import Checkpoints
-from jaxembed.train.together import Call, Loop
-from jaxembed.types import Batch, Dataset, State
+from jaxembed.train import session, steps
+from jaxembed.types import Dataset, State
 
 
 def fit(
@@ -39,7 +30,7 @@ def fit(
       run: the parts of the run.
       dataset: its data.
       folder: where its log and checkpoints are.
-      seed: of the initial weights and of every step.
+      seed: the seed of the initial weights and of every step.
       tensorboard: whether to write TensorBoard events as well.
       rehearsed: called once the first steps are compiled, which takes seconds; what it raises ends the run.
 
@@ -48,83 +39,19 @@ def fit(
       Diverged: if the loss is no longer finite.
       InputError: if there are checkpoints, and none of them can be restored, or the data has changed since.
     """
-    alone = partial(loop, run, dataset, folder, seed=seed, tensorboard=tensorboard, rehearsed=rehearsed)
-    (end,) = together.fit(run, [alone])
-    if isinstance(end, Exception):
-        raise end
-    return end
-
-
-def loop(
-    run: Run,
-    dataset: Dataset,
-    folder: Path,
-    received: Sequence[signal.Signals],
-    *,
-    seed: int,
-    tensorboard: bool,
-    together: int = 1,
-    rehearsed: Callable[[], None] = lambda: None,
-) -> Loop:
-    """Train as `fit`, but leave the steps of `together` runs to `side_by_side`; stop once a signal is received."""
-    training = run.training
-    with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
-        state, notes = start.resumed(checkpoints, run, dataset, folder, seed=seed)
-        step = int(state.step)
-        with (
-            feed.opened(run, dataset.train) as images,
-            log.Log(folder, run, step=step, notes=notes, tensorboard=tensorboard, together=together) as journal,
-        ):
-            first, saved, agreed = step, step, processes.Agreed(run.mesh)
-            while True:
-                if number := agreed(received[0] if received else 0):
-                    if step > saved:
-                        journal.flush()
-                        checkpoints.save(state, journal.notes() | {start.DATA: dataset.sha256})
-                    raise signals.stopped(signal.Signals(number), step, run.total_steps)
-                # Before the next step rather than after the last one, so that a resumed run makes up for it.
-                if _validation_is_due(run, dataset, step) and step not in journal.validated:
-                    with journal.paused():
-                        journal.validation(step, evaluation.validate(run, state, dataset))
-                if step == run.total_steps:
-                    return state
-                if step == run.early_steps > first:
-                    journal.compiling()
-                count = min(images.most, steps_to_next_event(run, step))
-                result = yield Call(step, count, state, images.take(state.key, step, count))
-                if result is None:
-                    continue
-                state, scores = result
-                step += count
-                journal.add(step, count, scores)
-                if step - count in (first, run.early_steps):  # that call compiled
-                    with journal.paused():
-                        rehearsed()
-                        journal.speed = _speed(run.at(step - count), state, dataset)
-                if step % training.checkpoint_every == 0 or step == run.total_steps:
-                    journal.flush()  # raises if the run has diverged, before that could be saved
-                    checkpoints.save(state, journal.notes() | {start.DATA: dataset.sha256})
-                    saved = step
-
-
-def steps_to_next_event(run: Run, step: int) -> int:
-    """Return how many steps the device may take before the host has something to do."""
-    events = (run.steps_per_epoch, run.training.log_every, run.training.checkpoint_every)
-    end = run.early_steps if step < run.early_steps else run.total_steps
-    return min(end - step, *(every - step % every for every in events))
-
-
-def _speed(run: Run, state: State, dataset: Dataset) -> flops.Speed | None:
-    n = len(dataset.train.labels)
-    images, labels, order = (
-        jax.ShapeDtypeStruct((n, *shape), dtype)
-        for shape, dtype in ((dataset.train.images.shape[1:], jnp.uint8), ((), jnp.int32), ((), jnp.int32))
-    )
-    count = steps.operations(run, state, Batch(images, labels), order)
-    return count and flops.Speed(count / run.training.batch_size, flops.peak(run.training.dtype))
-
-
-def _validation_is_due(run: Run, dataset: Dataset, step: int) -> bool:
-    every = run.training.validate_every * run.steps_per_epoch
-    # Not at the end: the evaluation that follows measures the same.
-    return bool(every) and dataset.validation is not None and step % every == 0 and 0 < step < run.total_steps
+    options = {"seed": seed, "tensorboard": tensorboard, "rehearsed": rehearsed}
+    with (
+        signals.caught() as received,
+        session.opened(run, dataset, folder, **options) as training,
+    ):
+        agreed = processes.Agreed(run.mesh)
+        while training.step < run.total_steps:
+            training.stop_at(agreed(received))
+            training.validate()
+            fed, count = training.next_call()
+            state, scores = steps.advance(run.at(training.step), training.state, fed, count)
+            training.took(count, state, scores)
+        training.stop_at(agreed(received))
+    if received and processes.count() == 1:
+        signal.raise_signal(received[0])  # it arrived during the last save
+    return training.state

@@ -15,47 +15,46 @@ from jaxembed.devices import mesh
 from jaxembed.kernels import compiler, flops
 from jaxembed.run.run import Run
 from jaxembed.train import gradcache
-from jaxembed.train.feed import Fed
+from jaxembed.train.feed import Epoch, Fed
 from jaxembed.types import Batch, Images, Outputs, State
 
 
 @partial(compiler.compiled, static_argnums=0, donate_argnums=1)
-def advance(
-    run: Run, state: State, images: Batch, order: Int[Array, "*n"], count: Int[ArrayLike, ""]
-) -> tuple[State, dict[str, Array]]:
+def advance(run: Run, state: State, fed: Fed, count: Int[ArrayLike, ""]) -> tuple[State, dict[str, Array]]:
     """Take `count` steps within one epoch on the device; the scores are their means.
 
     The number of steps is an argument, not a constant: every call runs the same compiled program.
     """
-    return _steps(run, count, state, Fed(images, order))
+    return several(run, count, state, fed)
 
 
-def _steps(run: Run, count: Int[ArrayLike, ""], state: State, fed: Fed) -> tuple[State, dict[str, Array]]:
+def several(run: Run, count: Int[ArrayLike, ""], state: State, fed: Fed) -> tuple[State, dict[str, Array]]:
+    """Take `count` steps; not compiled yet."""
+
     def body(_, carry):
         state, sums = carry
-        state, scores = train_step(run, state, *fed)
+        state, scores = train_step(run, state, fed)
         return state, jax.tree.map(jnp.add, sums, scores)
 
-    shapes = jax.eval_shape(partial(train_step, run), state, *fed)[1]
+    shapes = jax.eval_shape(partial(train_step, run), state, fed)[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
     state, sums = jax.lax.fori_loop(0, count, body, (state, zeros))
     return state, jax.tree.map(lambda total: total / count, sums)
 
 
-def train_step(run: Run, state: State, images: Batch, order: Int[Array, "*n"]) -> tuple[State, dict[str, Array]]:
+def train_step(run: Run, state: State, fed: Fed) -> tuple[State, dict[str, Array]]:
     """Gather, view, embed, score, and take one step of the optimizer: the same for every objective.
 
     Args:
       run: what stays the same.
       state: at step s.
-      images: the whole train split, uint8; or the batches of some steps [k, b, ...].
-      order: the epoch's permutation of the split; or the step of the first batch.
+      fed: the train split with the epoch's order of it, or the batches of some steps; uint8.
 
     Returns:
       the state at step s + 1 and the mean of each score over the batch.
     """
     step_keys = keys.step(state.key, state.step)
-    raw = _batch(run, state.step, images, order)
+    raw = _batch(run, state.step, fed)
     batch = Batch(model.pixels(raw.images), raw.labels)
     views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
     if run.resized:
@@ -71,13 +70,13 @@ def train_step(run: Run, state: State, images: Batch, order: Int[Array, "*n"]) -
     return mesh.whole(run.mesh, (state, scores))
 
 
-def _batch(run: Run, step: Int[Array, ""], images: Batch, order: Int[Array, "*n"]) -> Batch:
+def _batch(run: Run, step: Int[Array, ""], fed: Fed) -> Batch:
     """Take the batch of a step, uint8."""
-    if order.ndim:
+    if isinstance(fed, Epoch):
         size = run.training.batch_size
-        rows = jax.lax.dynamic_slice_in_dim(order, step % run.steps_per_epoch * size, size)
-        return Batch(images.images[rows], images.labels[rows])
-    return jax.tree.map(partial(jax.lax.dynamic_index_in_dim, index=step - order, keepdims=False), images)
+        rows = jax.lax.dynamic_slice_in_dim(fed.order, step % run.steps_per_epoch * size, size)
+        return Batch(fed.images.images[rows], fed.images.labels[rows])
+    return jax.tree.map(partial(jax.lax.dynamic_index_in_dim, index=step - fed.first, keepdims=False), fed.batches)
 
 
 def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -> tuple[Any, dict[str, Array], Any]:
@@ -103,7 +102,7 @@ def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -
     return gradients, scores, stats
 
 
-def operations(run: Run, state: State, images: Batch, order: Int[Array, " n"]) -> float | None:
+def operations(run: Run, state: State, fed: Fed) -> float | None:
     """Count the floating-point operations of one step, augmentation and optimizer included, as `speed.flops`."""
     run = run._replace(mesh=mesh.make([mesh.host()]))
-    return flops.count(partial(train_step, run), state, images, order)
+    return flops.count(partial(train_step, run), state, fed)

@@ -3,45 +3,35 @@
 import contextlib
 import operator
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Int
 
 from jaxembed.cli import signals
-from jaxembed.core.errors import Diverged, Stopped
-from jaxembed.devices import mesh, processes
+from jaxembed.core.errors import Diverged
+from jaxembed.devices import mesh
 from jaxembed.kernels import compiler
 from jaxembed.run.run import Run
-from jaxembed.train import steps
+from jaxembed.train import session, steps
 from jaxembed.train.feed import Fed
-from jaxembed.types import State
+from jaxembed.train.session import Session
+from jaxembed.types import Dataset, State
 
 
-class Call(NamedTuple):
-    """A call of `steps.advance` that a run waits for.
+class Seed(NamedTuple):
+    """One of the runs: its seed, its data, and the folder of its log and checkpoints."""
 
-    Attributes:
-      step: that it starts from.
-      count: of steps.
-      state: at that step.
-      fed: what the steps take their batches from.
-    """
-
-    step: int
-    count: int
-    state: State
-    fed: Fed
+    seed: int
+    dataset: Dataset
+    folder: Path
 
 
-# Yields calls; is sent the state and the scores of each, or None to look for signals; returns the last state.
-Loop = Generator[Call, tuple[State, dict[str, Array]] | None, State]
-
-
-def fit(run: Run, starts: Sequence[Callable[[Sequence[signal.Signals]], Loop]]) -> list[State | Stopped | Diverged]:
+def fit(run: Run, seeds: Sequence[Seed], *, tensorboard: bool = False) -> list[State | Diverged]:
     """Train runs that differ only in their seeds, those that are at the same step in one call.
 
     A device that one small network leaves idle takes little longer for several of them. Sums are then taken in
@@ -49,50 +39,69 @@ def fit(run: Run, starts: Sequence[Callable[[Sequence[signal.Signals]], Loop]]) 
 
     Args:
       run: the parts of all of them.
-      starts: for each, a function from a list, to which signals will be added, to its `loop`.
+      seeds: the runs.
+      tensorboard: whether to write TensorBoard events as well.
 
     Returns:
       the state that each ends in, or why it ended before.
+
+    Raises:
+      Stopped: after a signal, once the states of all are saved.
     """
-    with contextlib.ExitStack() as opened:
-        received = opened.enter_context(signals.caught())
-        loops = [opened.enter_context(contextlib.closing(start(received))) for start in starts]
-        ends: dict[Loop, State | Stopped | Diverged] = {}
-        waiting: dict[Loop, Call] = {}
-        results: dict[Loop, Any] = dict.fromkeys(loops)
-        while results:
-            for each, result in results.items():
-                try:
-                    waiting[each] = each.send(result)
-                except StopIteration as end:
-                    ends[each] = end.value
-                except (Stopped, Diverged) as error:
-                    ends[each] = error
-            if received and any(isinstance(end, Stopped) for end in ends.values()):
-                results, waiting = dict.fromkeys(waiting), {}
-                continue
-            # Those behind catch up first.
-            earliest = min(((call.step, call.count) for call in waiting.values()), default=None)
-            alike = [each for each, call in waiting.items() if (call.step, call.count) == earliest]
-            calls = [waiting.pop(each) for each in alike]
-            results = dict(zip(alike, _advanced(run, calls), strict=True))
-    if received and processes.count() == 1 and not any(isinstance(end, Stopped) for end in ends.values()):
-        signal.raise_signal(received[0])  # it came during the last save, after the last look
-    return [ends[each] for each in loops]
+    options = {"tensorboard": tensorboard, "together": len(seeds)}
+    with signals.caught() as received, contextlib.ExitStack() as opened:
+        sessions = [
+            opened.enter_context(session.opened(run, each.dataset, each.folder, seed=each.seed, **options))
+            for each in seeds
+        ]
+        diverged: dict[Session, Diverged] = {}
+        while training := [each for each in sessions if not each.is_done and each not in diverged]:
+            if received:
+                _stop(training, received[0])
+            # Those that are behind catch up first.
+            step = min(each.step for each in training)
+            diverged |= _advance([each for each in training if each.step == step])
+        if received:
+            _stop(sessions, received[0])
+    if received:
+        signal.raise_signal(received[0])  # it arrived during the last save
+    return [diverged.get(each, each.state) for each in sessions]
 
 
-def _advanced(run: Run, calls: Sequence[Call]) -> Sequence[tuple[State, dict[str, Array]]]:
-    if len(calls) < 2:
-        return [steps.advance(run.at(call.step), call.state, *call.fed, call.count) for call in calls]
-    states, fed = [call.state for call in calls], [call.fed for call in calls]
-    return advance_all(run.at(calls[0].step), states, fed, calls[0].count)
+def _stop(training: Sequence[Session], cause: signal.Signals) -> NoReturn:
+    """Save all that can be saved; then raise Stopped."""
+    for each in training:
+        with contextlib.suppress(Diverged):
+            each.save()
+    raise signals.stopped(cause, training[0].step, training[0].run.total_steps)
+
+
+def _advance(training: Sequence[Session]) -> dict[Session, Diverged]:
+    """Take the next steps of runs that are at the same step; return those that diverge, and why."""
+    for each in training:
+        each.validate()
+    run = training[0].run.at(training[0].step)
+    calls = [each.next_call() for each in training]
+    (count,) = {count for _, count in calls}
+    states, fed = [each.state for each in training], [fed for fed, _ in calls]
+    if len(training) == 1:
+        results = [steps.advance(run, states[0], fed[0], count)]
+    else:
+        results = advance_all(run, states, fed, count)
+    diverged = {}
+    for each, (state, scores) in zip(training, results, strict=True):
+        try:
+            each.took(count, state, scores)
+        except Diverged as error:
+            diverged[each] = error
+    return diverged
 
 
 @partial(compiler.compiled, static_argnums=0, donate_argnums=1)
 def advance_all(
     run: Run, states: Sequence[State], fed: Sequence[Fed], count: Int[ArrayLike, ""]
 ) -> list[tuple[State, dict[str, Array]]]:
-    """Take `count` steps with each of several states, as `advance` does with one."""
+    """Take `count` steps with each of several states, as `steps.advance` does with one."""
     stacked = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *each) for each in (states, fed))
-    results = mesh.whole(run.mesh, jax.vmap(partial(steps._steps, run, count))(*stacked))
+    results = mesh.whole(run.mesh, jax.vmap(partial(steps.several, run, count))(*stacked))
     return [jax.tree.map(operator.itemgetter(index), results) for index in range(len(states))]

@@ -84,10 +84,10 @@ def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
         mesh.replicate(parts.mesh, dataset.train),
         feed.permute(state.key, 0, len(dataset.train.labels)),
     )
-    state, _ = steps.advance(parts, state, images, order, 7)
+    state, _ = steps.advance(parts, state, feed.Epoch(images, order), 7)
     with checkpoint.Checkpoints(tmp_path / "run.checkpoint") as checkpoints:
         checkpoints.save(state, {})
-    whole, _ = steps.advance(parts, state, images, order, two_processes.STEPS - 7)
+    whole, _ = steps.advance(parts, state, feed.Epoch(images, order), two_processes.STEPS - 7)
     with np.load(together(config, tmp_path)) as resumed:
         assert len(resumed["losses"]) == two_processes.STEPS - 7
         for part, array in two_processes.arrays(whole).items():

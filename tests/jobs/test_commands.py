@@ -10,12 +10,13 @@ from ml_collections import ConfigDict
 
 from configs import quickstart
 from jaxembed.core.errors import Diverged, Incomplete, InputError, OutOfMemory
+from jaxembed.doctor import examination
 from jaxembed.evaluate import evaluation, sampling
 from jaxembed.figures import drawings, style
 from jaxembed.jobs import commands
 from jaxembed.jobs.job import Job, command_of
 from jaxembed.run import build
-from jaxembed.train import loop, start, together
+from jaxembed.train import loop, session, start, steps
 
 pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run
 
@@ -47,7 +48,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "SIZE", 40)
-        patch.setattr(loop, "_speed", lambda *_: None)
+        patch.setattr(session, "_speed", lambda *_: None)
         commands.train(make(short(), folder))
     return folder
 
@@ -67,11 +68,11 @@ def record(folder):
 
 
 def test_seeds_that_trained_side_by_side_only_need_to_be_evaluated(config, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(loop, "_speed", lambda *_: None)
+    monkeypatch.setattr(session, "_speed", lambda *_: None)
     pair = [make(ConfigDict({**config, "seed": seed}), tmp_path / str(seed)) for seed in (0, 1)]
     commands.train_side_by_side(pair)
     assert not any(job.is_finished for job in pair)
-    monkeypatch.setattr(together, "_advanced", lambda _, calls: pytest.fail("trained") if calls else [])
+    monkeypatch.setattr(steps, "advance", lambda *_: pytest.fail("trained"))
     commands.train(pair[1])
     assert (record(pair[1].folder)["seed"], record(pair[1].folder)["together"]) == (1, 2)
     assert re.search(r"\n\d+ steps in \d+\.\d s for 2 seeds side by side, ", capsys.readouterr().out)
@@ -226,7 +227,7 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
 
 
 def test_a_dataset_that_cannot_be_examined_costs_neither_the_result_nor_the_figures(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(commands.doctor, "examine", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(examination, "examine", lambda *_, **__: 1 / 0)
     with pytest.raises(Incomplete, match=r"cannot be examined \(ZeroDivisionError.*use --evaluate to try again"):
         commands.train(make(config, tmp_path / "run"))
     assert (tmp_path / "run" / "result.json").exists()

@@ -116,9 +116,9 @@ def test_a_run_measures_the_same_as_its_exported_vectors(tmp_path, monkeypatch):
     from configs import quickstart
     from jaxembed.jobs import commands
     from jaxembed.jobs.job import Job
-    from jaxembed.train import loop
+    from jaxembed.train import session
 
-    monkeypatch.setattr(loop, "_speed", lambda *_: None)
+    monkeypatch.setattr(session, "_speed", lambda *_: None)
     config: ConfigDict = quickstart.get_config()
     config.seed, config.train.epochs = 3, 2
     commands.train(Job("quickstart", config, tmp_path / "run", "python launch.py", None))

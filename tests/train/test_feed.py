@@ -11,7 +11,7 @@ from jaxembed.artifacts import history
 from jaxembed.core.errors import Stopped
 from jaxembed.devices import mesh
 from jaxembed.run import build
-from jaxembed.train import feed, loop, steps
+from jaxembed.train import feed, loop, session, steps
 from jaxembed.types import Batch, OnDisk
 
 
@@ -45,9 +45,9 @@ def taken(run, images, first, end):
     key, batches, step = jax.random.key(3), [], first
     with feed.opened(run, images) as source:
         while step < end:
-            count = min(source.most, loop.steps_to_next_event(run, step), end - step)
+            count = min(source.most, session.steps_to_next_event(run, step), end - step)
             fed = source.take(key, step, count)
-            batches += [steps._batch(run, jnp.int32(each), *fed) for each in range(step, step + count)]
+            batches += [steps._batch(run, jnp.int32(each), fed) for each in range(step, step + count)]
             step += count
     return jax.device_get(batches)
 

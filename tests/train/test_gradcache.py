@@ -22,8 +22,8 @@ def three_steps(config, dataset, devices, monkeypatch, **options) -> list[np.nda
     monkeypatch.setattr(mesh, "make", lambda *_: some)
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=3)
-    images, order = mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)
-    state, scores = steps.advance(run, state, images, order, 3)
+    fed = feed.Epoch(mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
+    state, scores = steps.advance(run, state, fed, 3)
     return [np.asarray(leaf) for leaf in jax.tree.leaves((state.params, state.stats, scores))]
 
 

@@ -22,7 +22,7 @@ from jaxembed.devices import mesh
 from jaxembed.evaluate import evaluation
 from jaxembed.kernels import winograd
 from jaxembed.run import build
-from jaxembed.train import feed, log, loop, start, steps
+from jaxembed.train import feed, log, loop, session, start, steps
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -38,17 +38,17 @@ def equal(first, second) -> bool:
 
 def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, monkeypatch):
     state, order = start.initial(run, dataset, seed=3), jnp.arange(75)
-    count = steps.operations(run, state, mesh.replicate(run.mesh, dataset.train), order)
+    count = steps.operations(run, state, feed.Epoch(mesh.replicate(run.mesh, dataset.train), order))
     # The kernels alone, of which two have a gradient by what they were given; 16 images.
     assert count > 16 * 2 * (2 * 63 * 16 + 3 * (16 * 6 + 6 * 8 + 8 * 3))
     monkeypatch.setattr(jax.stages.Lowered, "cost_analysis", lambda _: None)  # as for a GPU
-    assert steps.operations(run, state, dataset.train, order) is None
+    assert steps.operations(run, state, feed.Epoch(dataset.train, order)) is None
 
 
 def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
     run, dataset, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(loop, "_speed", lambda *_: None)
+    monkeypatch.setattr(session, "_speed", lambda *_: None)
     loop.fit(run, dataset, tmp_path, seed=3)
     rated = [line for line in history.read(tmp_path / "metrics.jsonl") if "images_per_second" in line]
     assert rated
@@ -330,9 +330,9 @@ def test_one_device_and_eight_take_the_same_steps(encoder, objective, config, da
     def two_steps():
         run = build.run(config, dataset)
         state = start.initial(run, dataset, seed=3)
-        images = mesh.replicate(run.mesh, dataset.train)
+        fed = feed.Epoch(mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
         for _ in range(2):
-            state, scores = steps.advance(run, state, images, feed.permute(state.key, 0, 75), 1)
+            state, scores = steps.advance(run, state, fed, 1)
         return run.mesh.size, leaves(state), scores["loss"]
 
     devices, eight, eight_loss = two_steps()
@@ -351,7 +351,8 @@ def test_tiles_go_round_the_devices_in_a_ring(config, dataset):
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=3)
     step = jax.jit(partial(steps.train_step, run))
-    text = step.lower(state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75)).as_text()
+    fed = feed.Epoch(mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
+    text = step.lower(state, fed).as_text()
     assert "collective_permute" in text
 
 
@@ -361,18 +362,18 @@ def test_a_wide_convolution_is_divided_among_the_devices(config, dataset, monkey
     config.encoder = ENCODERS["cnn"] | {"widths": (64,), "depth": 2, "dropout": 0.0}
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=3)
-    arguments = (state, mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
-    text = jax.jit(partial(steps.train_step, run)).lower(*arguments).compile().as_text()
+    fed = feed.Epoch(mesh.replicate(run.mesh, dataset.train), feed.permute(state.key, 0, 75))
+    text = jax.jit(partial(steps.train_step, run)).lower(state, fed).compile().as_text()
     # No device gathers what the others computed of their images, [n, h, w, c].
     assert not re.findall(r"f32\[(?:\d+,){3,}64\]\S* all-gather", text)
 
 
 def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
-    order = feed.permute(jax.random.key(3), 0, 75)
-    many, scores = steps.advance(run, start.initial(run, dataset, seed=3), resident, order, 3)
+    fed = feed.Epoch(resident, feed.permute(jax.random.key(3), 0, 75))
+    many, scores = steps.advance(run, start.initial(run, dataset, seed=3), fed, 3)
     one, each = start.initial(run, dataset, seed=3), []
     for _ in range(3):
-        one, score = steps.advance(run, one, resident, order, 1)
+        one, score = steps.advance(run, one, fed, 1)
         each.append(score["loss"])
     assert int(many.step) == 3
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(leaves(many), leaves(one), strict=True))
@@ -380,7 +381,7 @@ def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
 
 
 def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
-    with log.Log(tmp_path, run, step=0, notes={}, tensorboard=False) as journal:
+    with log.opened(tmp_path, run, step=0, notes={}, tensorboard=False) as journal:
         for step in (1, 2, 3, 4):
             journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
     lines = history.read(tmp_path / "metrics.jsonl")
@@ -403,7 +404,8 @@ def test_the_step_trains_on_the_rows_that_the_order_names(config, dataset):
     tail = jnp.concatenate([order[:16], order[16:][::-1]])
 
     def loss(order):
-        return steps.advance(run, start.initial(run, dataset, seed=3), resident, order, 1)[1]["loss"]
+        fed = feed.Epoch(resident, order)
+        return steps.advance(run, start.initial(run, dataset, seed=3), fed, 1)[1]["loss"]
 
     assert loss(order) == loss(tail)
     assert loss(order) != loss(order[::-1])
@@ -422,7 +424,7 @@ def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset)
     state, order = start.initial(run, dataset, seed=3), feed.permute(jax.random.key(3), 0, 75)
     rows, draws = [], []
     for _ in range(run.steps_per_epoch):
-        state, scores = steps.advance(run, state, numbered, order, 1)
+        state, scores = steps.advance(run, state, feed.Epoch(numbered, order), 1)
         rows.append(scores["row"])
         draws.append(float(scores["draw"]))
     assert_allclose(rows, np.asarray(order)[:64].reshape(4, 16).mean(axis=1), rtol=1e-6)
@@ -439,7 +441,7 @@ def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
     w1, b1, w2, b2 = (np.asarray(x) for x in parameters(before))
     order = feed.permute(before.key, 0, 75)
     rows = np.asarray(order)[:16]
-    after, _ = steps.advance(run, before, mesh.replicate(run.mesh, dataset.train), order, 1)
+    after, _ = steps.advance(run, before, feed.Epoch(mesh.replicate(run.mesh, dataset.train), order), 1)
 
     x = dataset.train.images[rows].reshape(16, -1) / 255
     code = x @ w1 + b1
@@ -467,7 +469,7 @@ def test_a_step_moves_every_statistic_of_batchnorm(config, dataset):
     state = start.initial(run, dataset, seed=3)
     before = jax.device_get(state.stats)
     order = feed.permute(state.key, 0, 75)
-    after, _ = steps.advance(run, state, mesh.replicate(run.mesh, dataset.train), order, 1)
+    after, _ = steps.advance(run, state, feed.Epoch(mesh.replicate(run.mesh, dataset.train), order), 1)
     moved = jax.tree.map(lambda old, new: bool((old != new).any()), before, jax.device_get(after.stats))
     assert len(jax.tree.leaves(moved)) == 8
     assert all(jax.tree.leaves(moved))
@@ -504,7 +506,7 @@ def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
     run = build.run(config, dataset)
-    with log.Log(tmp_path, run, step=4, notes={}, tensorboard=True):
+    with log.opened(tmp_path, run, step=4, notes={}, tensorboard=True):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")
     assert [event.step for event in events(file) if event.session_log.status == SessionLog.START] == [5]

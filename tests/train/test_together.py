@@ -2,7 +2,6 @@
 
 import os
 import signal
-from functools import partial
 
 import jax
 import numpy as np
@@ -10,25 +9,25 @@ import pytest
 
 from jaxembed.core.errors import Diverged, Stopped
 from jaxembed.run import build
-from jaxembed.train import log, loop, start, together
+from jaxembed.train import checkpoint, log, loop, start, together
 
 SEEDS = (3, 4)
 
 
-def starts(run, dataset, folder):
-    return [partial(loop.loop, run, dataset, folder / str(seed), seed=seed, tensorboard=False) for seed in SEEDS]
+def seeds(dataset, folder):
+    return [together.Seed(seed, dataset, folder / str(seed)) for seed in SEEDS]
 
 
 @pytest.fixture
 def calls(monkeypatch):
     """The number of runs and the step of each call."""
-    seen, advanced = [], together._advanced
+    seen, advance = [], together._advance
 
-    def recorded(run, calls):
-        seen.extend([(len(calls), calls[0].step)] if calls else [])
-        return advanced(run, calls)
+    def recorded(training):
+        seen.append((len(training), training[0].step))
+        return advance(training)
 
-    monkeypatch.setattr(together, "_advanced", recorded)
+    monkeypatch.setattr(together, "_advance", recorded)
     return seen
 
 
@@ -40,7 +39,7 @@ def close(first, second):
 
 
 def test_each_ends_as_if_it_were_alone(run, dataset, tmp_path, calls):
-    ends = together.fit(run, starts(run, dataset, tmp_path / "together"))
+    ends = together.fit(run, seeds(dataset, tmp_path / "together"))
     assert {count for count, _ in calls} == {2}
     for seed, end in zip(SEEDS, ends, strict=True):
         close(end, loop.fit(run, dataset, tmp_path / f"alone{seed}", seed=seed))
@@ -54,18 +53,17 @@ def test_a_signal_saves_all_and_one_that_is_behind_catches_up(config, dataset, t
 
     def add_and_signal(self, step, count, scores):
         add(self, step, count, scores)
-        if step == 3 and self.file.parent.name == "4":  # the other one waits already
+        if step == 3 and self.journal.file.parent.name == "4":  # the other one has taken it as well
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(log.Log, "add", add_and_signal)
-        stopped = together.fit(run, starts(run, dataset, tmp_path))
-        assert [type(end) for end in stopped] == [Stopped, Stopped]
-        assert all("SIGTERM at step 3" in str(end) for end in stopped)
+        with pytest.raises(Stopped, match="SIGTERM at step 3 of 12, saved"):
+            together.fit(run, seeds(dataset, tmp_path))
         (tmp_path / "4" / "checkpoint" / "3").rename(tmp_path / "gone")
     assert {count for count, _ in calls} == {2}
     calls.clear()
-    ends = together.fit(run, starts(run, dataset, tmp_path))
+    ends = together.fit(run, seeds(dataset, tmp_path))
     assert calls == [*((1, step) for step in range(3)), *((2, step) for step in range(3, 12))]
     assert [int(end.step) for end in ends] == [12, 12]
 
@@ -75,11 +73,11 @@ def test_one_that_diverges_does_not_end_the_other(run, dataset, tmp_path, calls,
 
     def diverge(self):
         flush(self)
-        if self.file.parent.name == "3":
+        if self.journal.file.parent.name == "3":
             raise Diverged("loss became nan")
 
     monkeypatch.setattr(log.Log, "flush", diverge)
-    diverged, end = together.fit(run, starts(run, dataset, tmp_path))
+    diverged, end = together.fit(run, seeds(dataset, tmp_path))
     assert isinstance(diverged, Diverged)
     assert end.step == 12
     counts = [count for count, _ in calls]
@@ -87,13 +85,13 @@ def test_one_that_diverges_does_not_end_the_other(run, dataset, tmp_path, calls,
 
 
 def test_a_signal_during_the_last_save_has_its_usual_effect(run, dataset, tmp_path, monkeypatch):
-    close = loop.Checkpoints.__exit__
+    close = checkpoint.Checkpoints.__exit__
 
     def close_and_stop(self, *error):
         os.kill(os.getpid(), signal.SIGINT)
         close(self, *error)
 
-    monkeypatch.setattr(loop.Checkpoints, "__exit__", close_and_stop)
+    monkeypatch.setattr(checkpoint.Checkpoints, "__exit__", close_and_stop)
     with pytest.raises(KeyboardInterrupt):
         loop.fit(run, dataset, tmp_path, seed=3)
     assert (tmp_path / "checkpoint" / "12").exists()
