@@ -33,7 +33,7 @@ def load(name: str) -> ConfigDict:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_config_and_every_key_that_is_named_exists(page):
+def test_every_named_config_and_key_exists(page):
     text = PAGES[page]
     for name in set(re.findall(r"configs/(\w+)\.py", text)):
         load(name)
@@ -53,7 +53,7 @@ def test_every_link_leads_somewhere(page, link):
     assert link.startswith("http") or ((ROOT / page).parent / link).exists()
 
 
-def test_the_tables_are_those_of_the_result_files():
+def test_tables_agree_with_the_result_files():
     done = subprocess.run([sys.executable, ROOT / "docs" / "table.py", "--check"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "all tables are current\n")
     names = {file.parent.name for file in (ROOT / "docs" / "results").rglob("seed*.json")}
@@ -61,7 +61,7 @@ def test_the_tables_are_those_of_the_result_files():
     assert len(re.findall(r"\| \*\*\d\d\.\d\d(?: ± \d\.\d\d)?\*\* \(\d\) ", PAGES["README.md"])) == 12
 
 
-def test_what_the_readme_finds_is_what_its_table_shows():
+def test_findings_of_the_readme_agree_with_its_table():
     cells = re.findall(r"\| \*{0,2}(\d\d\.\d\d)(?= |\*)", PAGES["README.md"])
     rows = [[float(cell) for cell in cells[i : i + 6]] for i in (0, 6, 12, 18)]
     autoencoder, simclr, margin, classifier = (row[::2] for row in rows)
