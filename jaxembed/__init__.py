@@ -1,4 +1,4 @@
-"""Structured image embeddings, learned four ways in pure JAX: a run is dataset × encoder × objective.
+"""Image embeddings, learned four ways in pure JAX: a run is dataset × encoder × objective.
 
 `jaxembed.load("checkpoints/simclr_cifar").embed(images)` embeds images with a trained encoder.
 """

@@ -51,14 +51,14 @@ class Published(NamedTuple):
     """A dataset as it was published.
 
     Attributes:
-      classes: their names; empty if the images have no labels, which are all -1 then.
+      classes: the classes' names; empty if the images have no labels, which are all -1 then.
       train: the images to learn from; validation images are taken from them if there is no such split.
-      test: None if there is no such split.
-      validation: None if there is no such split.
-      names: of the images, by split, where they have any; the choice of validation images then depends only on
-        those of train and the seed.
-      title: of the dataset in reports; empty for the name by which it was loaded.
-      sha256: its fingerprint (`fingerprint.of`), where that was cached; empty where it is still to be computed.
+      test: the images to test on; None if there is no such split.
+      validation: the images to validate on; None if there is no such split.
+      names: the images' names, by split, where they have any; the choice of validation images then depends only on
+        the train images' names and the seed.
+      title: the dataset's title in reports; empty for the name by which it was loaded.
+      sha256: the dataset's fingerprint (`fingerprint.of`) if it was cached; empty if it is still to be computed.
     """
 
     classes: tuple[str, ...]
@@ -76,13 +76,13 @@ class Dataset(NamedTuple):
     Only the images of train may be on disk (types.OnDisk) instead of in memory.
 
     Attributes:
-      name: in reports.
+      name: the dataset's name in reports.
       classes: classes[label] is a label's name; empty if the images have no labels, which are all -1 then.
       train: the images to learn from.
-      validation: those to choose settings by; None if nothing was held out.
-      test: those that are used once; None if there is no such split.
+      validation: the images to choose settings by; None if nothing was held out.
+      test: the images that are used once; None if there is no such split.
       sha256: fingerprint of what was published (`fingerprint.of`): the same for each seed, and for each copy.
-      names: of the images, by split: as published, or `<split>/<row>` by the published split and the row in it.
+      names: the images' names, by split: as published, or `<split>/<row>` by the published split and the row in it.
     """
 
     name: str

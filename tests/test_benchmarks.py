@@ -106,7 +106,7 @@ def place(path: tuple[str, ...]) -> tuple[str, int, list[int]]:
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_networks_have_as_many_parameters(name):
+def test_networks_have_equal_parameter_counts(name):
     config = load(CONFIGS / f"{name}.py").get_config()
     shape = SHAPES[config.data.name]
     split = Batch(np.zeros((2000, *shape), np.uint8), np.arange(2000, dtype=np.int32) % 10)
@@ -120,7 +120,7 @@ def test_the_networks_have_as_many_parameters(name):
 
 
 @pytest.mark.parametrize("name", ["autoencoder_cifar", "classifier_fashion_mnist", "simclr_cifar", "margin_mnist"])
-def test_from_our_weights_the_peer_has_our_loss(name):
+def test_peer_has_our_loss_with_our_weights(name):
     config = without_chance(narrow(name))
     dataset = noise(config, 16)
     run, theirs = build.run(config, dataset), peer.Trainer(config, dataset, CPU, mode="eager")
@@ -141,7 +141,7 @@ def test_from_our_weights_the_peer_has_our_loss(name):
 
 
 @pytest.mark.parametrize("name", ["classifier_mnist", "simclr_mnist"])
-def test_from_our_weights_the_peer_takes_our_steps(name):
+def test_peer_takes_our_steps_with_our_weights(name):
     config = narrow(name)
     if name == "simclr_mnist":
         config.encoder = narrow("margin_mnist").encoder  # a step of convolutions takes seconds to compile
@@ -191,7 +191,7 @@ MOVES = np.array(
         ("luminance", FACTORS[:, :0]),
     ],
 )
-def test_from_our_draws_the_peers_images_are_ours(operation, draws):
+def test_peer_augments_equally_with_our_draws(operation, draws):
     module = colour if hasattr(colour, operation) else spatial
     mine = jax.vmap(getattr(module, operation))(jnp.asarray(IMAGES), *draws.T)
     shape = {"adjust_hue": (5, 1, 1)}.get(operation, (5, 1, 1, 1) if operation.startswith("adjust") else (5,))
@@ -214,7 +214,7 @@ def test_from_our_draws_the_peers_images_are_ours(operation, draws):
         ("elastic", {"displacement": 1.5, "smoothness": 2.0}),
     ],
 )
-def test_all_three_draw_alike(operation, knobs):
+def test_all_three_draw_from_the_same_distributions(operation, knobs):
     image = np.random.default_rng(2).integers(0, 256, (8, 6, 3), dtype=np.uint8)
     many = np.repeat(image[None] / np.float32(255), 4000, axis=0)
     keys = jax.random.split(jax.random.key(0), len(many))
@@ -229,7 +229,7 @@ def test_all_three_draw_alike(operation, knobs):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_one_draw_of_a_batch_differs_from_image_to_image(name):
+def test_draws_differ_between_the_images_of_a_batch(name):
     config = narrow(name)
     images = torch.rand(1, *(SHAPES[config.data.name][axis] for axis in (2, 0, 1))).repeat(64, 1, 1, 1)
     seen, target = peer.Views(config.objective)(images)
@@ -267,7 +267,7 @@ def test_the_dataloaders_workers_feed_the_network(monkeypatch):
         assert np.isfinite(trainer.steps(3))
 
 
-def test_the_contestants_race():
+def test_contestants_are_timed_in_turns():
     config = narrow("autoencoder_mnist")
     dataset = noise(config, 40)
     contestants = {

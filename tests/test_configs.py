@@ -62,13 +62,13 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
 
 
 @pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
-def test_a_suite_names_experiments_that_there_are_and_overrides_what_they_have(file, tmp_path):
+def test_suite_names_existing_experiments_and_overrides_existing_options(file, tmp_path):
     config = load(file).get_config()
     jobs = options.call(suite.jobs, config, tmp_path, CONFIGS, None, False, what="config")
     assert len(jobs) == len(config.experiments) * len(config.seeds)
 
 
-def test_what_is_learned_from_one_dataset_is_judged_in_one_way():
+def test_experiments_on_one_dataset_share_one_protocol():
     """A better probe is no better embedding; the distance alone is the one of which an objective speaks."""
     judged = defaultdict(set)
     for file in FILES:
@@ -78,7 +78,7 @@ def test_what_is_learned_from_one_dataset_is_judged_in_one_way():
 
 
 @pytest.mark.parametrize("file", FILES + SUITES, ids=lambda file: file.stem)
-def test_a_config_tells_its_story_and_its_command(file):
+def test_config_docstring_has_its_story_and_its_command(file):
     story = load(file).__doc__
     assert f"Run: python launch.py --config=configs/{file.name}" in story
 

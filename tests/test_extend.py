@@ -39,7 +39,7 @@ def add(tmp_path, monkeypatch):
     return add
 
 
-def test_an_encoder_is_one_file_whatever_its_class_is_called(add, config, dataset, tmp_path):
+def test_encoder_is_one_file_with_any_class_name(add, config, dataset, tmp_path):
     module = add(encoders, "pooled", "class Pooled")
     assert encoders.with_decoder() == ("conv", "fc")
     config.encoder = {"name": "pooled"} | module.SMALLEST
@@ -77,7 +77,7 @@ def test_a_measure_is_one_file_with_its_column_in_the_report(add, run, dataset):
     assert [[tables.head(column) for column in table.columns] for table in shown] == [["lengths"]]
 
 
-def test_a_dataset_is_one_file_with_options_of_its_own(add):
+def test_dataset_is_one_file_with_its_own_options(add):
     add(datasets, "shades", "Dark and light squares")
     section = {"name": "shades", "side": 8, "validation": 40}
     loaded = datasets.load(section, data_dir=None, seed=0)

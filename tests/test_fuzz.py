@@ -212,7 +212,7 @@ def refused(text: str) -> str:
 
 @settings(FUZZ, max_examples=40)
 @given(config=changed(3))
-def test_a_config_of_any_kind_is_built_or_refused_in_one_line(config, dataset):
+def test_any_config_is_built_or_refused_in_one_line(config, dataset):
     attempt(config, dataset, step=False)
 
 

@@ -34,7 +34,7 @@ def command(*arguments, cwd):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
+def test_command_writes_a_complete_folder_and_prints_its_path(tmp_path):
     status, out, err = command(f"--config={QUICKSTART}", *SHORT, "--seed=5", cwd=tmp_path)
     folder = tmp_path / "checkpoints" / "quickstart-seed5"
     assert (status, err) == (0, "")
@@ -78,7 +78,7 @@ def test_the_command_leaves_a_complete_folder_and_says_where(tmp_path):
     assert run.measured("test/knn_accuracy") == result["metrics"]["test/knn_accuracy"]
 
 
-def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
+def test_run_stopped_by_a_signal_can_be_resumed(tmp_path):
     long = [f"--config={QUICKSTART}", "--config.train.epochs=10000", "--workdir=stopped"]
     process = subprocess.Popen(
         [sys.executable, ROOT / "launch.py", *long], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -95,7 +95,7 @@ def test_a_run_is_stopped_by_a_signal_and_resumes(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def test_a_run_that_is_stopped_outside_training_says_so(monkeypatch, capsys):
+def test_run_stopped_outside_training_reports_it(monkeypatch, capsys):
     handlers = {}
     monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
     monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
@@ -107,7 +107,7 @@ def test_a_run_that_is_stopped_outside_training_says_so(monkeypatch, capsys):
     assert capsys.readouterr().err == f"launch.py: {launch.INTERRUPTED}\n"
 
 
-def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
+def test_full_disk_at_a_checkpoint_is_reported_in_one_line(tmp_path):
     # A file may grow to 60 KB, and a checkpoint has a larger one.
     limit = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, ROOT / "launch.py"]
     arguments = [*limit, f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_is_one_line(tmp_path):
     assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")
 
 
-def test_a_thread_that_waits_for_ever_does_not_keep_the_process():
+def test_waiting_thread_does_not_keep_the_process_alive():
     code = "import threading; from jaxembed.cli import command; "
     code += "threading.Thread(target=threading.Event().wait).start(); "
     code += "command.leave(3, within=0.2); raise SystemExit(1)"
@@ -136,7 +136,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_every_error_is_one_line_and_its_own_status(ending, monkeypatch, capsys):
+def test_every_error_ends_in_one_line_and_its_own_status(ending, monkeypatch, capsys):
     error, status, text = ENDINGS[ending]
 
     def fail():
@@ -208,7 +208,7 @@ for number, arguments in enumerate({[list(arguments) for arguments in BAD]!r}):
 
 @pytest.mark.xdist_group("refusals")
 @pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments[-2:]))
-def test_a_command_that_makes_no_sense_is_one_line_and_status_2(arguments, refusals):
+def test_invalid_command_ends_in_one_line_and_status_2(arguments, refusals):
     status, out, err = refusals[arguments]
     assert (status, out) == ("2", "")
     assert err.startswith("launch.py: ")
@@ -216,14 +216,14 @@ def test_a_command_that_makes_no_sense_is_one_line_and_status_2(arguments, refus
     assert BAD[arguments] in err
 
 
-def test_a_message_that_repeats_a_long_value_is_one_line_of_bounded_length():
+def test_message_with_a_long_value_is_one_line_of_bounded_length():
     text = launch._line(f"config.encoder.latent must be <= 65536,\n got {10**4000}; stop")
     assert text.startswith("launch.py: config.encoder.latent must be <= 65536, got 1000")
     assert text.endswith("000; stop")
     assert len(text) < 2100
 
 
-def test_help_reads_well_and_needs_no_jax(tmp_path):
+def test_help_is_complete_and_needs_no_jax(tmp_path):
     watch = "import sys, runpy; sys.argv = ['launch.py', '--help']\n"
     watch += f"try: runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')\n"
     watch += "finally: print('jax' in sys.modules)"
@@ -234,7 +234,7 @@ def test_help_reads_well_and_needs_no_jax(tmp_path):
     assert "Folder of the run" in done.stdout
 
 
-def test_a_run_is_checked_without_what_only_its_end_needs():
+def test_run_is_checked_without_the_packages_that_only_its_end_needs():
     heavy = ("bokeh", "matplotlib", "reportlab", "scipy", "sklearn", "tensorboardX", "tensorflow_datasets")
     watch = (
         "from jaxembed.jobs import commands, suite; import sys; "
@@ -245,7 +245,7 @@ def test_a_run_is_checked_without_what_only_its_end_needs():
 
 
 @pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to initialize backend 'cuda'")])
-def test_devices_that_are_not_there_are_one_line(error, monkeypatch, capsys):
+def test_missing_devices_are_reported_in_one_line(error, monkeypatch, capsys):
     def fail():
         raise error
 

@@ -37,7 +37,7 @@ def test_every_optimizer_is_tested():
     assert set(OWN) == set(optim.OPTIMIZERS)
 
 
-def test_the_rate_rises_linearly_then_falls_as_a_half_cosine_to_zero():
+def test_learning_rate_rises_linearly_then_falls_as_a_half_cosine_to_zero():
     _, schedule = make("adam")
     assert_allclose([schedule(step) for step in (0, 10, 20)], [0, 0.2, 0.4], atol=1e-7)
     assert_allclose(schedule(60), 0.2, rtol=1e-6)
@@ -45,12 +45,12 @@ def test_the_rate_rises_linearly_then_falls_as_a_half_cosine_to_zero():
     assert_allclose(schedule(100), 0, atol=1e-7)
 
 
-def test_without_warm_up_the_first_rate_is_the_whole_rate():
+def test_without_warm_up_the_first_learning_rate_is_the_full_one():
     _, schedule = make("sgd", warmup_epochs=0.0)
     assert_allclose(schedule(0), 0.4)
 
 
-def test_sgd_is_pytorchs():
+def test_sgd_equals_pytorchs():
     # v = 0.9 v + (g + decay × w); w = w - rate × v (torch.optim.SGD's documentation), at the rates 0.4, ~0.4.
     _, schedule = make("sgd", warmup_epochs=0.0)
     for leaf in ("kernel", "bias"):
@@ -61,14 +61,14 @@ def test_sgd_is_pytorchs():
         assert_allclose(steps("sgd", 2, warmup_epochs=0.0)[leaf], w, rtol=1e-5)
 
 
-def test_adam_first_step_is_the_rate_against_the_sign_and_decays_apart():
+def test_adams_first_step_is_the_learning_rate_against_the_sign_with_decoupled_decay():
     stepped = steps("adam", 1, warmup_epochs=0.0)
     for leaf in ("kernel", "bias"):
         expected = PARAMS[leaf] - 0.4 * (np.sign(GRADIENT[leaf]) + 0.01 * PARAMS[leaf])
         assert_allclose(stepped[leaf], expected, rtol=1e-4)
 
 
-def test_lars_scales_kernels_by_trust_and_leaves_biases_alone():
+def test_lars_scales_only_kernels_by_trust():
     stepped = steps("lars", 1, warmup_epochs=0.0)
     decayed = GRADIENT["kernel"] + 0.01 * PARAMS["kernel"]
     trust = 0.001 * np.linalg.norm(PARAMS["kernel"]) / np.linalg.norm(decayed)
@@ -76,7 +76,7 @@ def test_lars_scales_kernels_by_trust_and_leaves_biases_alone():
     assert_allclose(stepped["bias"], PARAMS["bias"] - 0.4 * GRADIENT["bias"], rtol=1e-5)
 
 
-def test_muon_steps_by_as_much_along_every_direction_of_a_kernel_and_biases_as_adam():
+def test_muon_steps_equally_along_all_kernel_directions_and_treats_biases_as_adam():
     stepped = steps("muon", 1, warmup_epochs=0.0)
     left, _, right = np.linalg.svd(GRADIENT["kernel"])
     change = (PARAMS["kernel"] * (1 - 0.4 * 0.01) - stepped["kernel"]) / (0.4 * 0.2 * np.sqrt(2))
@@ -89,7 +89,7 @@ def test_muon_steps_by_as_much_along_every_direction_of_a_kernel_and_biases_as_a
     assert_allclose(stepped["bias"], PARAMS["bias"] - 0.4 * ahead * np.sign(GRADIENT["bias"]), rtol=1e-4)
 
 
-def test_muon_takes_a_convolution_as_a_matrix_with_a_column_per_output():
+def test_muon_treats_a_convolution_as_a_matrix_with_a_column_per_output():
     optimizer, _ = make("muon", warmup_epochs=0.0)
     gradient = jax.random.normal(jax.random.key(0), (3, 3, 4, 5))
     updates = {}
@@ -116,7 +116,7 @@ def test_muon_takes_a_convolution_as_a_matrix_with_a_column_per_output():
         ({"name": "adam", "warmup_epochs": -1.0}, "warmup_epochs must be >= 0, got -1.0"),
     ],
 )
-def test_an_optimizer_that_makes_no_sense_is_refused_in_one_line(options, message):
+def test_invalid_optimizer_is_refused_in_one_line(options, message):
     with pytest.raises(InputError, match=message) as error:
         make(**options)
     assert "\n" not in str(error.value)

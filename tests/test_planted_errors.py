@@ -11,14 +11,14 @@ RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (20, 12, 12, 3), np.uint8)
 
 
-def test_average_precision_is_scikit_learns_and_what_is_missing_counts_as_none():
+def test_average_precision_equals_scikit_learns_and_counts_missing_hits_as_zero():
     scores, hits = RANDOM.normal(size=200), RANDOM.random(200) < 0.1
     ranked = hits[np.argsort(-scores)]
     assert errors.average_precision(ranked, hits.sum()) == pytest.approx(average_precision_score(hits, scores))
     assert errors.average_precision(np.array([True, False, True]), 4) == pytest.approx((1 + 2 / 3) / 4)
 
 
-def test_a_moved_copy_is_the_image_two_pixels_further():
+def test_moved_copy_is_the_image_shifted_by_two_pixels():
     moved = errors.KINDS["moved"](IMAGES, np.random.default_rng(1))
     for image, copy in zip(IMAGES, moved, strict=True):
         shifts = [(0, 2), (0, -2), (2, 0), (-2, 0)]
@@ -33,7 +33,7 @@ def test_a_copy_is_an_image_of_the_same_type(kind):
     assert (copies != IMAGES).any() == (kind != "exact")
 
 
-def test_copies_are_found_by_an_embedding_that_knows_them(monkeypatch):
+def test_copies_are_found_by_an_embedding_that_maps_them_to_their_originals(monkeypatch):
     monkeypatch.setattr(errors, "COPIES", 5)
     images = RANDOM.integers(0, 256, (60, 8, 8, 1), np.uint8)
     labels = np.zeros(60, np.int32)

@@ -51,7 +51,7 @@ def names() -> dict:
     return page.globs
 
 
-def test_every_example_prints_what_the_page_says(names):
+def test_examples_print_what_the_page_shows(names):
     assert {"bound", "mean_ntxent", "table"} <= names.keys()
 
 
@@ -87,7 +87,7 @@ def test_the_table_of_four_embeddings_equals_the_measurements(names):
             assert cell == value, f"{metric} of {embedding} is {value}, but the page has {cell}"
 
 
-def test_every_quoted_result_equals_that_in_its_file():
+def test_quoted_results_equal_their_files():
     quoted = re.findall(LINK + r"\sended\swith\s`([\w/]+)` (\d+\.\d+)", TEXT)
     rows = [(re.fullmatch(LINK, link)[1], cells) for link, *cells in table("| run | kNN | linear | MLP |")]
     # Every link to a result comes with a number that is compared here.
@@ -114,7 +114,7 @@ def test_no_embedding_is_below_the_bound(names, temperature):
     assert least > names["bound"](8, temperature)
 
 
-def test_the_configs_are_as_the_page_says():
+def test_configs_agree_with_the_page():
     for file in (ROOT / "configs").glob("*.py"):
         if file.name == "protocols.py":  # what experiments share, not an experiment
             continue

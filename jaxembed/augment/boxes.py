@@ -28,13 +28,13 @@ def draw(
     """Draw a box: (top, left, height, width) of the first of ten that fits, else of a central one.
 
     Args:
-      key: of the size and the position.
-      image: what the box is in.
-      area: bounds of its share of the image's area.
-      ratio: bounds of its width / height.
+      key: the key that the size and the position are drawn with.
+      image: the image that the box is drawn in.
+      area: the bounds of the box's share of the image's area.
+      ratio: the bounds of the box's width / height.
       least: the least height or width that fits.
       most: the greatest height and width that fit.
-      otherwise: the central one's height and width.
+      otherwise: the central box's height and width.
     """
     rows, columns, _ = image.shape
     area_key, ratio_key, position_key = jax.random.split(key, 3)

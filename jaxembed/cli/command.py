@@ -28,7 +28,7 @@ def prepare() -> None:
 
 
 def leave(status: int, *, within: float = 10) -> None:
-    """End the process with this status within so many seconds, however it ends.
+    """End the process with this status within a number of seconds, however it ends.
 
     Where a save fails early, threads of orbax wait for it for twenty minutes, and Python waits for them.
     """

@@ -17,7 +17,7 @@ def handle_all(handler: Callable[[int, Any], None]) -> dict[signal.Signals, Any]
     """Handle the signals that end a run, except those that this process was started to ignore, as by nohup.
 
     Returns:
-      the handlers before.
+      the previous handlers.
     """
     handled = [number for number in SAVING if signal.getsignal(number) != signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in handled}

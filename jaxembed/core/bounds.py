@@ -38,9 +38,9 @@ def check(value: Any, kind: Any, bounds: Sequence[str], *, what: str) -> Any:
 
     Args:
       value: anything.
-      kind: the type; those that are not in this file are not checked.
-      bounds: of the number, or of each in a tuple: `> 0`, `in [0, 1)`, `below 1 or whole`; or of the tuple: `not
-        empty`, `at most 64 long`.
+      kind: the type; types that are not in this file are not checked.
+      bounds: what must hold of the number, or of each number in a tuple (`> 0`, `in [0, 1)`, `below 1 or whole`),
+        or of the tuple (`not empty`, `at most 64 long`).
       what: the option's name, as the user writes it: `config.encoder.latent`.
 
     Raises:

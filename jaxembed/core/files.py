@@ -46,8 +46,8 @@ def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
     """Open a new file that takes its name, and replaces an old one, once it is complete.
 
     Args:
-      file: the name that it takes.
-      suffix: of its name until then; unique where several processes may write the same file.
+      file: the name that the new file takes.
+      suffix: what its name ends in until then; it must be unique where several processes may write the same file.
     """
     partial = file.with_name(file.name + suffix)
     try:

@@ -16,11 +16,11 @@ class Keys(NamedTuple):
     """The keys that a run's root key is divided into.
 
     Attributes:
-      init: of the initial parameters.
-      order: of the order of the images; `epoch` makes one for each epoch of it.
-      steps: of what happens in a step; `step` makes two for each step of it.
-      validation: of the views that the validation loss is measured on, the same ones each time.
-      pictures: of the views in a run's figure of them.
+      init: the key that the initial parameters are drawn with.
+      order: the key that shuffles the images; `epoch` makes one for each epoch from it.
+      steps: the key that all randomness in a step comes from; `step` makes two for each step from it.
+      validation: the key that draws the views for the validation loss, the same views each time.
+      pictures: the key that draws the views shown in a run's figure.
     """
 
     init: Key
@@ -31,7 +31,7 @@ class Keys(NamedTuple):
 
 
 class StepKeys(NamedTuple):
-    """The keys of one step: of the views of its batch, and of dropout."""
+    """The keys of one step: one for the views of its batch, one for dropout."""
 
     views: Key
     dropout: Key

@@ -11,8 +11,8 @@ def require(arrays: Arrays, **kinds: tuple[str, Sequence[int | None]]) -> None:
     """Raise a ValueError unless there are arrays of these names, kinds and shapes.
 
     Args:
-      arrays: by name; others may be there.
-      **kinds: by name, the dtype (or "str" for text of any length) and the shape, None for a side of any length.
+      arrays: the arrays by name; there may be others.
+      **kinds: each name's dtype (or "str" for text of any length) and shape, None for a side of any length.
     """
     for name, (kind, shape) in kinds.items():
         if name not in arrays:

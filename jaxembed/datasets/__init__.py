@@ -31,10 +31,11 @@ def load(section: Section, *, data_dir: str | None, seed: int, resident: float =
     """Load the dataset that config.data names, preparing and decoding it where that has not been done.
 
     Args:
-      section: config.data: its name; `validation`, the number or share of the train images to hold out, which may
-        be 0 and is not used if the dataset has a validation split of its own; its source's options.
-      data_dir: where prepared datasets are; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
-      seed: of the choice of the validation images.
+      section: config.data, which has the dataset's name; `validation`, the number or share of the train images to
+        hold out, which may be 0 and has no effect if the dataset has its own validation split; and its source's
+        options.
+      data_dir: the folder with prepared datasets; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
+      seed: the seed that chooses the validation images.
       resident: GB of decoded train images that may be in memory; if there are more, and the source can leave them
         on disk, they are read when they are indexed (types.OnDisk).
     Raises:

@@ -35,7 +35,7 @@ class Listing(NamedTuple):
       root: the folder.
       names: paths relative to the folder, with forward slashes.
       classes: names of the class sub-folders; empty if unlabelled.
-      labels: [n] class index of each picture, -1 if unlabelled.
+      labels: [n] the class index of each picture, -1 if unlabelled.
     """
 
     root: Path
@@ -65,13 +65,13 @@ def load(
     skipped and reported.
 
     Args:
-      name: not used.
-      data_dir: not used.
-      path: path of the folder.
-      size: height and width of an image, in pixels.
+      name: the name that the config gives; every folder loads alike.
+      data_dir: ignored, because `path` is the folder.
+      path: the folder's path.
+      size: the height and width of an image, in pixels.
       channels: 3 for RGB, 1 for grey.
-      test: number or fraction of the pictures to hold out as the test split; not used if there is a top-level
-        folder `train`. The choice depends only on the names, so all seeds have the same test split.
+      test: the number or fraction of the pictures to hold out as the test split; it has no effect if there is a
+        top-level folder `train`. The choice depends only on the names, so all seeds have the same test split.
 
     Raises:
       InputError: if there is no such folder, it has no pictures, or most of its pictures cannot be read.

@@ -32,14 +32,14 @@ def load(
     """Load a dataset, and change a share of its train labels.
 
     Args:
-      name: not used.
-      data_dir: as in `datasets.load`.
-      resident: as in `datasets.load`.
-      of: the dataset: its name and its source's options.
-      share: of the train images, how many get a wrong label.
-      becomes: for each class the one that it is taken for, itself for a class that is never mistaken; empty for
-        any other class, with equal probability.
-      draw: number of the random choice of images.
+      name: the name that the config gives; `of` says which dataset is loaded.
+      data_dir: the folder with prepared datasets, as in `datasets.load`.
+      resident: the limit on decoded images in memory, as in `datasets.load`.
+      of: the dataset's name and its source's options.
+      share: the share of the train images that get a wrong label.
+      becomes: the class that each class is taken for, itself for a class that is never mistaken; if empty, any
+        other class with equal probability.
+      draw: which of the random choices of images to use, by its number.
 
     Raises:
       InputError: as `datasets.load`; or if the dataset has fewer than two classes, `becomes` does not fit them, or

@@ -16,7 +16,7 @@ def load(name: str, data_dir: str | None, resident: float) -> Published:
 
     Args:
       name: prepared under the data dir as ArrayRecord, or one of download.SOURCES, which is then downloaded.
-      data_dir: where prepared datasets are; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
+      data_dir: the folder with prepared datasets; None is TFDS_DATA_DIR, or else ~/tensorflow_datasets, as in TFDS.
       resident: GB of decoded train images that may be in memory; more than that stay on disk.
     Raises:
       InputError: if the name is unknown or its data is not available, is no image classification dataset or is

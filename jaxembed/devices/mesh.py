@@ -110,7 +110,7 @@ def by_rows(function: Callable[..., Tree], *, whole: bool = False) -> Callable[.
     """Inside jit and `around`: let each device call a function with its own rows of each argument.
 
     Args:
-      function: of the rows of one device, at least one each.
+      function: the function that a device calls with its rows, at least one.
       whole: whether its result is the same on every device, by `total`, instead of rows.
     """
     rows = PartitionSpec("data")

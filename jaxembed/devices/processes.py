@@ -125,8 +125,8 @@ def end(line: str, *, status: int, together: bool = False) -> NoReturn:
     """Print a line to standard error and end this process.
 
     Args:
-      line: the reason.
-      status: of the process.
+      line: the reason, in one line.
+      status: the exit status.
       together: whether all processes end here and wait for each other; else this one ends at once, and the others
         because of it.
     """
@@ -178,5 +178,5 @@ def _end_in_one_line(log: int, error: int) -> None:
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(abort)
     _KEPT.append(handler)
-    # From C, because Python calls its own handlers in the main thread alone, which waits for the other process.
+    # From C, because Python calls its own handlers only in the main thread, which waits for the other process.
     ctypes.CDLL(None).signal(signal.SIGABRT, handler)

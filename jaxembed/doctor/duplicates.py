@@ -18,7 +18,7 @@ class Pairs(NamedTuple):
 
     Attributes:
       rows: [p, 2] the rows of a pair.
-      distances: [p] between them.
+      distances: [p] the distance between the two rows.
       relative: [p] the distance over the mean distance of the first row to its other neighbours: 0 for a copy, near
         1 for a row that is no nearer than the rest.
     """
@@ -35,7 +35,7 @@ def within(
 
     Args:
       found: [n, k] the nearest other rows of each row, k >= 2.
-      distances: [n, k] to them.
+      distances: [n, k] the distances to them.
       parts: [n] the part that a row is in.
     """
     each = np.arange(len(found))
@@ -49,7 +49,7 @@ def across(points: Float[np.ndarray, "n d"], parts: Int[np.ndarray, " n"], *, ne
     Args:
       points: [n, d] float.
       parts: [n] the part that a row is in, 0 or more.
-      neighbours: rows of the earlier parts that a row is compared with.
+      neighbours: how many rows of the earlier parts a row is compared with.
     """
     pairs = [Pairs(np.zeros((0, 2), int), np.zeros(0, np.float32), np.zeros(0, np.float32))]
     for part in np.unique(parts)[1:]:
@@ -69,8 +69,8 @@ def by_pixels(
     """Rank the first CANDIDATES pairs by how alike their pixels are.
 
     Args:
-      pairs: as `within` and `across` return them.
-      images: function that reads the images of pairs of rows.
+      pairs: the pairs that `within` or `across` returned.
+      images: a function that reads the images of pairs of rows.
 
     Returns:
       the pairs, and [p] their likeness; those that are equally alike, to three digits, in the order they were in.

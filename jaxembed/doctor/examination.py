@@ -28,7 +28,7 @@ def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]]
     Args:
       dataset: its images may be None.
       embeddings: split -> [n, d].
-      distance: "cosine" or "euclidean", by which the embeddings are compared.
+      distance: "cosine" or "euclidean", the distance by which the embeddings are compared.
 
     Returns:
       the tables that have any row; none for fewer than 3 images.
@@ -54,11 +54,11 @@ class _Pool(NamedTuple):
     """Rows of all splits.
 
     Attributes:
-      splits: their images and labels.
-      names: of the images of each split.
-      parts: [n] number of the split that a row is from.
+      splits: each split's images and labels.
+      names: the names of each split's images.
+      parts: [n] the index of the split that a row is from.
       rows: [n] the row in that split.
-      points: [n, d] in the space of the distance.
+      points: [n, d] the embedding in the space of the distance.
       labels: [n].
     """
 

@@ -35,7 +35,7 @@ class FrozenEncoder:
 
     Attributes:
       name: the run's name.
-      shape: shape of the images it takes; pictures of other sizes are resized and cropped.
+      shape: the shape of the images it takes; pictures of other sizes are resized and cropped.
       dimension: d, the number of dimensions of an embedding.
       distance: "cosine" or "euclidean", the distance by which its embeddings are compared.
       saved: the content of its file.

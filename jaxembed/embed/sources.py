@@ -75,7 +75,7 @@ def section(source: str, shape: Shape) -> dict[str, Any]:
 
     Args:
       source: path of the folder, or the dataset name.
-      shape: of the images to decode a folder's pictures to; those of a dataset have their own.
+      shape: the shape to decode a folder's pictures to; a dataset's images have their own.
     """
     if (path := files.expanded(source)).is_dir():
         return {"name": "folder", "path": str(path), "size": shape.height, "channels": shape.channels}

@@ -47,7 +47,7 @@ class Vectors(NamedTuple):
       embeddings: [n, d] float32; memory-mapped if the file is an .npz.
       names: image names: paths relative to the folder, or `<split>/<row>` for a dataset.
       labels: class name of each image, "" if unlabelled.
-      about: origin of the embeddings.
+      about: the origin of the embeddings.
       positions: [n, 2] map coordinates, if the file has them.
     """
 

@@ -25,7 +25,7 @@ class Encoder(nn.Module):
       widths: channels of each block.
       depth: convolutions of each block.
       latent: d, the size of the embedding.
-      decoder_widths: of the decoder, as many as there are blocks.
+      decoder_widths: channels of each block of the decoder, one number for each block of the encoder.
     """
 
     widths: Sequence[int]

@@ -18,7 +18,7 @@ class Encoder(nn.Module):
     28×28 pixels, widths (256, 128), latent 32: 237,984 parameters.
 
     Attributes:
-      widths: of the hidden layers, from the image to the code.
+      widths: the widths of the hidden layers, from the image to the code.
       latent: d, the size of the embedding.
       dropout: probability of dropping a hidden unit.
     """

@@ -26,7 +26,7 @@ def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
 
     Args:
       run: what to draw.
-      again: whether to draw those that are there as well.
+      again: whether to draw existing figures again.
 
     Returns:
       the figures that could not be drawn, and why: one that fails costs no other.

@@ -13,9 +13,9 @@ def written(text: str, limit: int | None = None, *, shows: Callable[[str], bool]
     r"""Write a text on one line, as it is.
 
     Args:
-      text: of a user: a name, or the value of an option.
-      limit: the columns that there is room for; beyond, the middle gives way to an ellipsis, because names that are
-        alike at the start may differ at the end.
+      text: a user's text: a name, or the value of an option.
+      limit: how many columns there is room for; beyond that, the middle gives way to an ellipsis, because names
+        that are alike at the start may differ at the end.
       shows: whether a letter can be shown; others, and those that cannot be printed, are written as escapes, `\n`.
     """
     parts = [part if part.isprintable() and shows(part) else _escape(part) for part in text]
@@ -54,7 +54,7 @@ def _escape(letter: str) -> str:
 
 
 def _first(parts: list[str], limit: int) -> list[str]:
-    """Take as many parts as `limit` columns have room for."""
+    """Take the parts that fit into `limit` columns."""
     taken = 0
     for index, part in enumerate(parts):
         taken += columns(part)

@@ -8,7 +8,7 @@ from jaxembed.figures import names, plots, style
 
 
 def draw(found: Diagnosis, title: str, *, rows: int) -> Figure | None:
-    """Draw the first images of each table of the doctor, in so many rows; nothing if there are none."""
+    """Draw the first images of each table of the doctor, in `rows` rows; nothing if there are none."""
     tables = {name: table for name, table in found.tables.items() if table.images is not None}
     if not tables:
         return None

@@ -36,8 +36,8 @@ class Rows(NamedTuple):
     """Some rows, in what follows with a leading axis of tiles.
 
     Attributes:
-      directions: of unit length, or zeros.
-      places: which rows they are; n for those that only fill up the last tile.
+      directions: rows of unit length, or zeros.
+      places: the rows' indices; n for rows that only fill up the last tile.
     """
 
     directions: Float[Array, "*tiles m d"]

@@ -15,7 +15,7 @@ def cross_entropy(
     Args:
       logits: [n, k] float, unnormalised.
       labels: [n] int in 0..k-1.
-      smoothing: in [0, 1], the share of the target that is spread evenly over all k classes, including the row's
+      smoothing: the share of the target, in [0, 1], that is spread evenly over all k classes, including the row's
         own.
     Returns:
       [n] float, nats per row, >= 0; log(k) where all logits are equal.

@@ -22,10 +22,10 @@ class Given(NamedTuple):
     """Embedded images.
 
     Attributes:
-      dataset: their labels, names and, if they are known, images, which are None otherwise.
+      dataset: their labels, names and, if known, images; else its images are None.
       embeddings: split -> [n, d] float32.
-      sha256: of the vectors and labels.
-      about: where they are from, if jaxembed.embed wrote them.
+      sha256: the hash of the vectors and labels.
+      about: their origin, if jaxembed.embed wrote them.
     """
 
     dataset: Dataset
@@ -41,8 +41,8 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
       source: an .npz with the arrays `train`, `train_labels`, `test`, `test_labels`, and perhaps `validation`,
         `<split>_images`, `<split>_names` and `classes`; a folder with one .npy for each; or a file that
         jaxembed.embed wrote, of a dataset with these splits.
-      title: of the dataset.
-      seed: of the choice of the validation images.
+      title: the dataset's title.
+      seed: the seed that chooses the validation images.
       validation: number or share of the train images to hold out, as config.data.validation.
 
     Raises:

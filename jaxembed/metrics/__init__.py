@@ -23,12 +23,12 @@ class Column(NamedTuple):
     """A metric, and how a report shows it.
 
     Attributes:
-      name: of the metric, without its split.
-      label: at the head of the column.
+      name: the metric's name, without its split.
+      label: the heading of the column.
       better: 1 if more is better, -1 if less is, 0 where experiments must not be compared by it.
       percent: whether the fraction is shown as a percentage.
-      table: of the report: "accuracy", "few labels", "geometry" or "views"; "" for none.
-      meaning: in a sentence.
+      table: the table of the report that has it: "accuracy", "few labels", "geometry" or "views"; "" for none.
+      meaning: what the metric says, in a sentence.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Rows(NamedTuple):
 
     Attributes:
       points: [n, d], a row for each image.
-      labels: [n] in 0..classes-1; -1 where there are none.
+      labels: [n] the class of each image, in 0..classes-1; -1 where there are none.
       classes: the number of classes.
-      augmented: [m, d] the points and, n at a time, the embeddings of augmented views of the images; of the train
-        split, if the protocol has views.
-      pair: [n, d] twice, the embeddings of two augmented views of each image; of the splits that are measured, if
-        the protocol has an augmentation.
-      predictions: classifier -> [n] classes, from the measures that come before by their `POSITION`.
+      augmented: [m, d] the points and, n at a time, the embeddings of augmented views of the images; only for the
+        train split, and only if the protocol has views.
+      pair: [n, d] twice, the embeddings of two augmented views of each image; only for the splits that are
+        measured, and only if the protocol has an augmentation.
+      predictions: classifier -> [n] classes, from the measures that come earlier by their `POSITION`.
     """
 
     points: Float[np.ndarray, "n d"]

@@ -35,7 +35,7 @@ def fit(train: Rows, *, distance: str) -> Measure:
 
 
 def nmi(points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> float:
-    """Normalised mutual information of the classes and as many clusters, by k-means from one k-means++ start.
+    """Normalised mutual information of the classes and equally many clusters, by k-means from one k-means++ start.
 
     Returns:
       2 I(clusters; classes) / (H(clusters) + H(classes)), 0 to 1; 0 if all points are equal.

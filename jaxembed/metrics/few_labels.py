@@ -11,7 +11,7 @@ from jaxembed.metrics import neighbours as knn
 POSITION = 45
 LABELLED = True
 COUNTS = (1, 10, 100)
-# How often as many labels are drawn.
+# How often that number of labels is drawn.
 DRAWS = 5
 # Labels in a draw at most: with thousands of classes a draw is no longer few, and takes long to learn from.
 MOST = 5_000
@@ -38,7 +38,7 @@ def _columns(name: str, count: int) -> tuple[Column, Column]:
 
 
 def metric(classifier: str, count: int) -> str:
-    """Name the metric of a classifier, a key of CLASSIFIERS, with so many labels a class."""
+    """Name the metric of a classifier, a key of CLASSIFIERS, with a number of labels a class."""
     return f"{classifier}_accuracy_{count}_label{'' if count == 1 else 's'}"
 
 

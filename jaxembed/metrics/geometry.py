@@ -90,8 +90,8 @@ class ClassSums(NamedTuple):
     """Distances from each of n rows to the rows of each class; a row is at distance 0 from itself.
 
     Attributes:
-      own: [n] the sum to the rows in its class.
-      all: [n] the sum to all rows.
+      own: [n] the sum of the distances to the rows in its class.
+      all: [n] the sum of the distances to all rows.
       next: [n] the least mean distance to the rows of another class.
       counts: [n] the number of rows in its class.
     """
@@ -134,7 +134,7 @@ def silhouette(summed: ClassSums) -> float:
     a is its mean distance to the others in its class, b the least mean distance to another class.
 
     Returns:
-      -1 to 1; 0 for a row that is alone in its class or coincides with all others.
+      -1 to 1; 0 for a row that is the only one in its class or coincides with all others.
 
     Source: Rousseeuw 1987, J. Comput. Appl. Math. 20, eq. (2), as sklearn.metrics.silhouette_score.
     """

@@ -34,8 +34,8 @@ def accuracy(key: Any, train: Rows, *, settings: Any, name: str) -> Measure:
     Args:
       key: a JAX key, as in `probe.fit`.
       train: the embedding of the train split.
-      settings: as in `probe.fit`.
-      name: of the probe.
+      settings: the probe's settings, as in `probe.fit`.
+      name: the probe's name.
     """
     from jaxembed.metrics import probe  # here, because it imports jax
 

@@ -62,14 +62,14 @@ def measure(
 
     Args:
       embeddings: [n, d] float.
-      labels: [n] int; a row that is alone in its class can be retrieved, but is not a query.
+      labels: [n] int; a row that is the only one in its class can be retrieved, but is not a query.
       distance: "cosine" or "euclidean".
 
     Returns:
       `recall_at_<k>` and `map_at_r`, each 0 to 1; with fewer than k other rows, all of them count as nearest.
 
     Raises:
-      ValueError: if a number is not finite, or every row is alone in its class.
+      ValueError: if a number is not finite, or every row is the only one in its class.
 
     Source: Musgrave, Belongie & Lim 2020, section 3.2, arXiv:2003.08505.
     """

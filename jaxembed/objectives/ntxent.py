@@ -32,7 +32,7 @@ def make(
     """Make the objective; the head is the projection, which is discarded after training.
 
     Args:
-      task: not used: SimCLR sees no labels.
+      task: ignored, because SimCLR uses no labels.
       temperature: dimensionless; the smaller, the more weight the nearest negatives have.
       projection: widths of the MLP whose outputs are compared.
       augmentation: applied to each image twice, to make its two views.

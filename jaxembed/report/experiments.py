@@ -23,8 +23,8 @@ class Experiment(NamedTuple):
     """Runs on one dataset with one config that differ only in the seed.
 
     Attributes:
-      name: of the config, with the options in which it differs from another experiment of that name.
-      runs: by seed.
+      name: the config's name, with the options in which it differs from another experiment of that name.
+      runs: the runs, ordered by seed.
     """
 
     name: str

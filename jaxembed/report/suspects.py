@@ -13,7 +13,7 @@ from jaxembed.report.experiments import Experiment
 
 # Of each kind.
 SHOWN = 10
-# A row that is not among so many of a table counts as the next one.
+# A row that is not among this number of rows of a table counts as the next one.
 CONSIDERED = 100
 
 
@@ -21,11 +21,11 @@ class Suspect(NamedTuple):
     """One or two images.
 
     Attributes:
-      names: of the images.
-      labels: their classes; "" for those without.
+      names: the images' names.
+      labels: the images' classes; "" for images without.
       proposed: the class that fits better; "" if that is not the question.
-      by: how many embeddings find them suspicious, in words.
-      images: of them; none if no embedding kept them.
+      by: the number of embeddings that find them suspicious, in words.
+      images: their pixels; none if no embedding kept them.
     """
 
     names: tuple[str, ...]

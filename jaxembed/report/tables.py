@@ -15,7 +15,7 @@ CAPTIONS = {
     "geometry": "Geometry",
     "views": "Two augmented views of each image",
 }
-# Scores of every objective, for training alone: they measure no embedding.
+# Scores of every objective, for training only: they measure no embedding.
 TRAINING = {"loss", "spread"}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
 

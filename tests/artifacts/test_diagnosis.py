@@ -17,7 +17,7 @@ def found():
     return finished_runs.suspected(IMAGES)
 
 
-def test_what_was_written_is_read(found, tmp_path):
+def test_written_diagnosis_is_read_back(found, tmp_path):
     diagnosis.write(found, tmp_path)
     read = diagnosis.read(tmp_path)
     np.testing.assert_array_equal(read.classes, found.classes)

@@ -23,7 +23,7 @@ def started(monkeypatch):
     return programs
 
 
-def test_the_program_starts_once_more_as_it_was_started(started, monkeypatch):
+def test_program_restarts_with_the_same_arguments(started, monkeypatch):
     monkeypatch.setattr(sys, "orig_argv", ["python3", "-W", "error", "launch.py", "--config=a b.py"])
     hugepages.ask()
     hugepages.ask()
@@ -36,28 +36,28 @@ def test_other_settings_stay(started, monkeypatch):
     assert [tunables for _, tunables in started] == [f"glibc.malloc.check=1:{ASKED}"]
 
 
-def test_a_user_who_wants_none_gets_none(started, monkeypatch):
+def test_users_can_disable_huge_pages(started, monkeypatch):
     monkeypatch.setenv(hugepages.TUNABLES, "glibc.malloc.hugetlb=0")
     hugepages.ask()
     assert started == []
 
 
 @pytest.mark.parametrize("version", ["glibc 2.34", "glibc 2.9.1", "musl 1.2", None])
-def test_a_library_without_them_is_left_alone(version, started, monkeypatch):
+def test_library_without_huge_pages_is_not_restarted(version, started, monkeypatch):
     monkeypatch.setattr(os, "confstr", lambda name: version)
     hugepages.ask()
     assert started == []
 
 
 @pytest.mark.parametrize("change", [("platform", "darwin"), ("executable", "")])
-def test_where_a_program_cannot_be_started_so_it_is_left_alone(change, started, monkeypatch):
+def test_program_that_cannot_be_restarted_is_not_restarted(change, started, monkeypatch):
     monkeypatch.setattr(sys, *change)
     hugepages.ask()
     assert started == []
 
 
 @pytest.mark.skipif(not hugepages._available(), reason="needs Linux and glibc 2.35")
-def test_a_real_program_goes_on_with_them():
+def test_real_program_runs_with_huge_pages():
     code = "import os, sys; from jaxembed.cli import hugepages; hugepages.ask(); "
     code += "print(os.environ[hugepages.TUNABLES], sys.argv[1])"
     environment = {name: value for name, value in os.environ.items() if name != hugepages.TUNABLES}

@@ -33,7 +33,7 @@ def ended(tmp_path, redirection, **variables):
 
 
 @pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full"])
-def test_a_stream_that_is_closed_or_full_ends_no_program(redirection, tmp_path):
+def test_closed_or_full_stream_does_not_end_the_program(redirection, tmp_path):
     status, out, err = ended(tmp_path, redirection)
     assert status == 0
     assert b"Traceback" not in err
@@ -41,7 +41,7 @@ def test_a_stream_that_is_closed_or_full_ends_no_program(redirection, tmp_path):
         assert out.startswith("2 × 3\nmore\n".encode())
 
 
-def test_a_reader_that_leaves_ends_no_program(tmp_path):
+def test_reader_that_leaves_does_not_end_the_program(tmp_path):
     assert ended(tmp_path, "> >(head -1)")[0] == 0
 
 
@@ -50,5 +50,5 @@ def test_text_that_an_encoding_lacks_is_escaped(tmp_path):
     assert (status, out[:10], err) == (0, b"2 \\xd7 3\nm", b"said \\udcff\n")
 
 
-def test_text_in_utf_8_is_written_as_it_is(tmp_path):
+def test_text_in_utf_8_is_written_unchanged(tmp_path):
     assert ended(tmp_path, "", PYTHONIOENCODING="utf-8")[1].startswith("2 × 3\n".encode())

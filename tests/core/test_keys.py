@@ -10,7 +10,7 @@ def data(key) -> tuple[int, ...]:
     return tuple(np.asarray(jax.random.key_data(key)).ravel().tolist())
 
 
-def test_the_root_key_is_divided_as_it_always_was():
+def test_division_of_the_root_key_is_unchanged():
     # A split into three, then 3 and 4 folded in: what runs before the module existed were trained with.
     root = jax.random.key(7)
     init, order, steps = jax.random.split(root, 3)

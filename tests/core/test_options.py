@@ -32,7 +32,7 @@ GOOD = {"count": 1, "share": 0, "kind": "b", "depth": 34, "widths": (3, 4), "sca
 
 
 @pytest.mark.parametrize("section", [GOOD, ConfigDict(GOOD)])
-def test_what_fits_is_passed_and_a_whole_number_becomes_a_float_where_one_is_wanted(section):
+def test_valid_options_are_passed_and_whole_numbers_become_floats_where_needed(section):
     made = options.call(make, section, what="config.x")
     assert made == (1, 0.0, "b", 34, (3, 4), 2.0, True)
     assert isinstance(made[1], float)
@@ -72,7 +72,7 @@ def test_what_fits_is_passed_and_a_whole_number_becomes_a_float_where_one_is_wan
         ({"cuont": 1}, "config.x has no option 'cuont' (did you mean 'count'?); it takes: count, share, kind"),
     ],
 )
-def test_what_does_not_fit_is_named_with_its_path(change, message):
+def test_invalid_options_are_named_with_their_path(change, message):
     with pytest.raises(InputError) as error:
         options.call(make, GOOD | change, what="config.x")
     assert str(error.value).startswith(message)
@@ -80,14 +80,14 @@ def test_what_does_not_fit_is_named_with_its_path(change, message):
     assert len(str(error.value)) < 500
 
 
-def test_a_missing_option_and_a_value_in_place_of_a_section_are_named():
+def test_missing_options_and_values_instead_of_sections_are_named():
     with pytest.raises(InputError, match=r"config\.x lacks flag; got count, share"):
         options.call(make, {name: value for name, value in GOOD.items() if name != "flag"}, what="config.x")
     with pytest.raises(InputError, match=r"config\.x must be a section with count, share, .*; got 3"):
         options.call(make, 3, what="config.x")
 
 
-def test_a_name_is_text():
+def test_name_must_be_text():
     assert options.named({"name": "a", "b": 1}, what="config.x") == ("a", {"b": 1})
     with pytest.raises(InputError, match=r"config\.x\.name must be text, got 3"):
         options.named({"name": 3}, what="config.x")
@@ -95,7 +95,7 @@ def test_a_name_is_text():
         options.named({"b": 1}, what="config.x")
 
 
-def test_functions_that_share_a_section_get_their_own_options_each():
+def test_functions_that_share_a_section_each_get_their_options():
     def first(*, a: int):
         """Take a."""
 

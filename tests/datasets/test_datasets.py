@@ -79,7 +79,7 @@ def caches(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.npz*"))
 
 
-def test_digits_are_scikit_learns_with_the_tail_held_out(data_dir):
+def test_digits_equal_scikit_learns_with_the_tail_held_out(data_dir):
     published = load_digits()
     dataset = load(data_dir, "digits", validation=300)
     assert dataset.name == "digits"
@@ -105,7 +105,7 @@ def test_validation_and_train_partition_what_was_published(data_dir):
     )
 
 
-def test_the_seed_alone_picks_the_validation_images(data_dir):
+def test_only_the_seed_picks_the_validation_images(data_dir):
     first, again, other = (load(data_dir, "digits", validation=400, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.validation.images, again.validation.images)
     np.testing.assert_array_equal(first.train.labels, again.train.labels)
@@ -134,7 +134,7 @@ def test_a_share_of_the_train_images_can_be_held_out_or_none(data_dir):
     assert nothing.measured == ("test",)
 
 
-def test_a_dataset_without_code_is_read_by_name_alone(data_dir, made, decoded):
+def test_dataset_without_code_is_read_by_its_name(data_dir, made, decoded):
     for source in ("decoded", "cached"):
         dataset = load(data_dir)
         assert dataset.classes == ("ash", "beech", "cedar")
@@ -234,7 +234,7 @@ def test_two_data_dirs_keep_their_caches_apart(data_dir, folder, user_cache, dec
     assert len(caches(user_cache)) == len(decoded) == 2
 
 
-def test_without_any_place_for_a_cache_loading_goes_on(data_dir, folder, user_cache, warnings, decoded):
+def test_loading_works_without_a_writable_cache(data_dir, folder, user_cache, warnings, decoded):
     folder.chmod(0o555)
     user_cache.parent.touch()
     for _ in range(2):
@@ -258,7 +258,7 @@ def test_a_user_without_a_home_directory_has_no_cache(data_dir, folder, warnings
         files.expanded("~x")
 
 
-def test_what_a_killed_process_left_of_a_cache_is_removed(tmp_path):
+def test_partial_cache_of_a_killed_process_is_removed(tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     left, held = (tmp_path / f"data-key.npz.{number}.partial" for number in (ended.pid, os.getppid()))
@@ -281,7 +281,7 @@ def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monke
 
 
 @pytest.mark.parametrize("name", ["", ".", "../data/trees", "/", "tree", "trees/1.2.0"])
-def test_an_unknown_name_is_refused_with_the_names_there_are(data_dir, made, name):
+def test_unknown_name_is_refused_with_the_list_of_names(data_dir, made, name):
     error = refusal(data_dir, name)
     assert (
         "must be one of digits, folder, noisy_labels, mnist, fashion_mnist, cifar10, trees; got " + repr(name)
@@ -290,7 +290,7 @@ def test_an_unknown_name_is_refused_with_the_names_there_are(data_dir, made, nam
     assert ("did you mean 'trees'" in error) == (name in ("tree", "trees/1.2.0"))
 
 
-def test_a_dataset_that_tfds_knows_but_nobody_prepared_comes_with_the_way_to(data_dir, made):
+def test_unprepared_tfds_dataset_is_refused_with_instructions(data_dir, made):
     error = refusal(data_dir, "cifar100")
     assert f"tfds build cifar100 --file_format=array_record --data_dir={data_dir}" in error
     assert "trees" in error
@@ -315,7 +315,7 @@ def test_a_dataset_that_tfds_knows_but_nobody_prepared_comes_with_the_way_to(dat
         ({"image": tfds.features.Image(shape=(7, 5, 1))}, "cannot be read"),
     ],
 )
-def test_what_is_not_image_classification_of_one_shape_is_refused(data_dir, change, text):
+def test_datasets_without_one_image_shape_and_labels_are_refused(data_dir, change, text):
     archives.prepare(data_dir, "odd", **(TREES | change))
     assert text in refusal(data_dir, "odd")
 
@@ -329,7 +329,7 @@ def test_a_dataset_with_unlabelled_images_is_refused(data_dir, monkeypatch):
     assert "the label in record 0 of train must be a whole number in 0..2" in refusal(data_dir, "odd")
 
 
-def test_another_file_format_is_refused_with_the_way_to_the_right_one(data_dir, folder):
+def test_other_file_formats_are_refused_with_instructions(data_dir, folder):
     info = json.loads((folder / "dataset_info.json").read_text())
     (folder / "dataset_info.json").write_text(json.dumps(info | {"fileFormat": "tfrecord"}))
     error = refusal(data_dir)

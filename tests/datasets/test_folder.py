@@ -228,7 +228,7 @@ def test_floating_point_pixels_are_a_bad_file(tmp_path):
         pictures.read(tmp_path / "a.tif", Shape(6, 6, 1))
 
 
-def test_a_cache_with_other_arrays_is_replaced_with_one_warning(photos, user_cache, monkeypatch):
+def test_cache_with_wrong_arrays_is_replaced_with_one_warning(photos, user_cache, monkeypatch):
     whole = load(photos)
     (cache,) = user_cache.rglob("*.npz")
     with np.load(cache) as arrays:
@@ -243,7 +243,7 @@ def test_a_cache_with_other_arrays_is_replaced_with_one_warning(photos, user_cac
         assert not lines
 
 
-def test_classes_that_would_be_printed_alike_are_refused(photos):
+def test_classes_that_print_alike_are_refused(photos):
     (photos / "cat").rename(photos / "a\nb")
     (photos / "dog").rename(photos / r"a\nb")
     with pytest.raises(InputError, match="names differ when printed") as caught:

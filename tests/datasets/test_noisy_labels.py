@@ -10,7 +10,7 @@ from jaxembed.datasets import noisy_labels
 LABELS = np.random.default_rng(0).integers(0, 4, 1000).astype(np.int32)
 
 
-def test_as_many_are_wrong_as_was_asked_for_and_any_other_class_is_as_likely():
+def test_wrong_labels_have_the_configured_share_and_uniform_classes():
     noisy = noisy_labels.mislabel(LABELS, share=0.3, classes=4, becomes=(), draw=0)
     wrong = noisy != LABELS
     assert wrong.sum() == 300
@@ -21,7 +21,7 @@ def test_as_many_are_wrong_as_was_asked_for_and_any_other_class_is_as_likely():
     assert (noisy != noisy_labels.mislabel(LABELS, share=0.3, classes=4, becomes=(), draw=1)).any()
 
 
-def test_a_class_is_taken_for_the_one_that_is_asked_for():
+def test_classes_are_mistaken_as_configured():
     noisy = noisy_labels.mislabel(LABELS, share=0.2, classes=4, becomes=(0, 2, 1, 3), draw=0)
     wrong = noisy != LABELS
     assert wrong.sum() == 200
@@ -32,7 +32,7 @@ def section(**options):
     return {"name": "noisy_labels", "of": {"name": "digits"}, "share": 0.1, "becomes": (), "draw": 0} | options
 
 
-def test_only_train_labels_change_and_all_seeds_have_the_same_ones():
+def test_only_train_labels_change_and_equally_for_all_seeds():
     clean = datasets.load({"name": "digits", "validation": 200}, data_dir=None, seed=0)
     noisy = datasets.load(section(validation=200), data_dir=None, seed=0)
     np.testing.assert_array_equal(noisy.train.images, clean.train.images)
@@ -62,6 +62,6 @@ def test_only_train_labels_change_and_all_seeds_have_the_same_ones():
         ({"share": 1.5}, r"config.data.share must be in \[0, 1\]"),
     ],
 )
-def test_what_does_not_fit_is_named(options, error, tmp_path):
+def test_invalid_options_are_named(options, error, tmp_path):
     with pytest.raises(InputError, match=error):
         datasets.load(section(validation=0) | options, data_dir=str(tmp_path), seed=0)

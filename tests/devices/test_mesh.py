@@ -25,7 +25,7 @@ def test_a_replicated_array_is_whole_on_every_device(devices):
     assert shards(mesh.replicate(devices, jnp.arange(3))) == [[0, 1, 2]] * 8
 
 
-def test_the_host_is_a_cpu_or_where_that_is_left_out_the_first_device(monkeypatch):
+def test_host_is_the_cpu_or_else_the_first_device(monkeypatch):
     assert mesh.host().platform == "cpu"
     found = jax.local_devices()
 
@@ -43,7 +43,7 @@ def test_split_rows_are_divided_among_the_devices(devices):
     assert shards(rows) == [[2 * i, 2 * i + 1] for i in range(8)]
 
 
-def test_whole_rows_are_on_every_device_again(devices):
+def test_gathered_rows_are_on_every_device(devices):
     split_rows = jax.jit(lambda array: mesh.split(devices, array))(jnp.arange(8))
     rows = jax.jit(lambda array: mesh.whole(devices, array))(split_rows)
     assert shards(rows) == [list(range(8))] * 8

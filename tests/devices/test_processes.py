@@ -62,7 +62,7 @@ def together(config: ConfigDict, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [name if name == "ntxent" else pytest.param(name, marks=SLOW) for name in RUNS])
-def test_two_processes_take_the_steps_of_one_device_and_of_eight(name, config, tmp_path, monkeypatch):
+def test_two_processes_equal_one_device_and_eight(name, config, tmp_path, monkeypatch):
     config = config_of(config, name)
     with np.load(together(config, tmp_path)) as both:
         for devices in (1, 8):
@@ -75,7 +75,7 @@ def test_two_processes_take_the_steps_of_one_device_and_of_eight(name, config, t
 
 
 @SLOW
-def test_two_processes_resume_what_eight_devices_began(config, tmp_path):
+def test_two_processes_resume_a_run_of_eight_devices(config, tmp_path):
     config = config_of(config, "tiled")
     dataset = build.dataset(config, data_dir=None)
     parts = build.run(config, dataset)
@@ -113,7 +113,7 @@ LOST = f"launch.py: {processes.LOST}\n"
 
 
 @SLOW
-def test_a_run_of_two_processes_is_stopped_lost_and_finished_by_one(tmp_path):
+def test_run_of_two_processes_that_is_stopped_and_loses_one_is_finished_by_one(tmp_path):
     folder, port = tmp_path / "run", free_port()
     both = [launch(folder, port, index) for index in range(2)]
     started(folder)
@@ -177,12 +177,12 @@ def test_a_folder_in_use_ends_all_processes(tmp_path):
         ("host:1,2,2", "the id must be from 0 to 1, got 2"),
     ],
 )
-def test_a_way_that_makes_no_sense_is_refused(way, message):
+def test_invalid_distributed_value_is_refused(way, message):
     with pytest.raises(errors.InputError, match=message):
         processes.start(way)
 
 
-def test_without_a_cluster_is_one_line():
+def test_missing_cluster_is_reported_in_one_line():
     command = [sys.executable, ROOT / "launch.py", f"--config={QUICKSTART}", "--distributed=auto"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     line = "launch.py: --distributed=auto: there is no cluster that JAX knows\n"

@@ -16,7 +16,7 @@ def run(*arguments) -> int:
     return command.run("doctor", doctor.main, [str(each) for each in arguments])
 
 
-def test_the_dataset_of_an_encoder_is_examined_by_default(tmp_path, capsys):
+def test_encoders_own_dataset_is_examined_by_default(tmp_path, capsys):
     assert run("quickstart", "--output", tmp_path / "out") == 0
     out = capsys.readouterr().out
     assert out.startswith("1,797 images examined\nNear-duplicates in two splits: the first 5 of ")
@@ -41,7 +41,7 @@ def photos(tmp_path):
     return folder
 
 
-def test_a_folder_of_pictures_is_examined_and_the_copy_comes_first(photos, tmp_path, capsys):
+def test_folder_is_examined_and_its_copy_is_listed_first(photos, tmp_path, capsys):
     assert run("quickstart", photos, "--output", tmp_path / "out") == 0
     out = capsys.readouterr().out
     assert "25 images examined" in out
@@ -52,7 +52,7 @@ def test_a_folder_of_pictures_is_examined_and_the_copy_comes_first(photos, tmp_p
     assert float(first[3]) == pytest.approx(1, abs=0.01)
 
 
-def test_files_that_are_there_are_not_written_over(photos, capsys):
+def test_existing_files_are_not_overwritten(photos, capsys):
     (photos / "labels.csv").write_text("mine")
     assert run("quickstart", photos, "--output", photos) == 2
     assert "has a labels.csv; use --overwrite to replace it" in capsys.readouterr().err
@@ -67,7 +67,7 @@ def test_files_that_are_there_are_not_written_over(photos, capsys):
         (("quickstart", "nowhere"), "config.data.name must be one of"),
     ],
 )
-def test_what_cannot_be_examined_is_one_line(arguments, error, tmp_path, capsys):
+def test_input_that_cannot_be_examined_is_reported_in_one_line(arguments, error, tmp_path, capsys):
     assert run(*arguments, "--output", tmp_path / "out", "--data_dir", tmp_path) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("doctor: ")

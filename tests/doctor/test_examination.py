@@ -15,14 +15,14 @@ RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(size=(90, 4)).astype(np.float32)
 
 
-def test_the_nearest_others_are_scikit_learns():
+def test_nearest_other_rows_equal_scikit_learns():
     found, apart = nearest.others(POINTS, neighbours=5)
     distances, rows = NearestNeighbors(n_neighbors=6).fit(POINTS).kneighbors(POINTS)
     np.testing.assert_array_equal(found, rows[:, 1:])
     np.testing.assert_allclose(apart, distances[:, 1:], rtol=1e-5)
 
 
-def test_copies_are_at_distance_0_of_each_other_and_none_is_its_own_neighbour():
+def test_copies_are_at_distance_0_and_no_row_is_its_own_neighbour():
     points = np.concatenate([POINTS, POINTS[:1], POINTS[:1]])
     found, apart = nearest.others(points, neighbours=2)
     assert set(found[0]) == {90, 91}
@@ -45,7 +45,7 @@ def test_pairs_within_a_part_are_ranked_relative_to_their_surroundings_and_each_
     assert duplicates.within(found, apart, parts).rows.tolist() == [[4, 3], [0, 1], [2, 1]]
 
 
-def test_pairs_across_parts_are_of_a_row_and_the_nearest_of_the_parts_before():
+def test_pairs_across_parts_join_a_row_and_the_nearest_row_of_earlier_parts():
     points = np.concatenate([POINTS[:60], POINTS[:3] + 1e-3, POINTS[60:], POINTS[61:62] + 1e-4])
     parts = np.repeat([0, 1, 2], [60, 33, 1])
     pairs = duplicates.across(points, parts, neighbours=4)
@@ -61,7 +61,7 @@ def test_a_pair_without_surroundings_is_no_copy():
     assert duplicates.across(points, np.array([0, 1, 1]), neighbours=1).relative.tolist() == [1, 1]
 
 
-def test_pixels_bring_a_copy_before_what_is_only_near():
+def test_pixel_comparison_ranks_copies_before_near_neighbours():
     images = RANDOM.integers(0, 256, (6, 9, 9, 1), np.uint8)
     images[5] = np.roll(images[2], 1, axis=1)
     rows = np.array([[0, 1], [3, 4], [5, 2]])
@@ -78,7 +78,7 @@ def blobs(n: int, spread: float = 1.0):
     return (4 * np.eye(3, 5)[truth] + spread * RANDOM.normal(size=(n, 5))).astype(np.float32), truth
 
 
-def test_confidence_is_cleanlabs_of_scikit_learns_out_of_fold_probabilities():
+def test_confidence_equals_cleanlabs_on_scikit_learns_out_of_fold_probabilities():
     points, truth = blobs(200, spread=3)
     folds = np.empty(200, int)
     folds[np.random.default_rng(0).permutation(200)] = np.arange(200) % labels.FOLDS
@@ -145,7 +145,7 @@ def small(n: int = 80, m: int = 40):
     return dataset, {"train": points[:n], "test": points[n:]}
 
 
-def test_a_dataset_is_examined_and_what_is_found_is_named():
+def test_planted_errors_of_a_dataset_are_found_by_name():
     dataset, embeddings = small()
     found = examination.examine(dataset, embeddings, distance="euclidean")
     assert list(found.tables) == ["leaks", "duplicates", "labels", "outliers"]
@@ -162,7 +162,7 @@ def test_a_dataset_is_examined_and_what_is_found_is_named():
     assert len(leaks.images) == examination.SHOWN < len(leaks.names)
 
 
-def test_without_images_or_labels_there_is_what_needs_none():
+def test_without_images_or_labels_only_tables_that_need_neither_are_made():
     dataset, embeddings = small()
     bare = [
         split._replace(images=None, labels=np.full_like(split.labels, -1))
@@ -175,7 +175,7 @@ def test_without_images_or_labels_there_is_what_needs_none():
     assert np.isnan(found.tables["leaks"].scores["likeness"]).all()
 
 
-def test_a_random_part_of_many_images_is_examined(monkeypatch):
+def test_random_subset_of_many_images_is_examined(monkeypatch):
     monkeypatch.setattr(examination, "MOST", 50)
     dataset, embeddings = small()
     found = examination.examine(dataset, embeddings, distance="euclidean")
@@ -196,7 +196,7 @@ def test_a_collapsed_embedding_is_examined_as_well(points, distance):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 9])
-def test_few_images_are_examined_as_far_as_that_goes(n):
+def test_tables_that_need_more_images_are_left_out_for_few_images(n):
     dataset, embeddings = small()
     rows = slice(n)
     dataset = dataset._replace(train=Batch(*(array[rows] for array in dataset.train)), test=None)

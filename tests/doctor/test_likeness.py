@@ -9,7 +9,7 @@ RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 20, 24, 3), np.uint8)
 
 
-def test_a_copy_is_alike_however_bright_and_wherever_it_is_within_two_pixels():
+def test_copies_are_alike_at_any_brightness_and_shift_up_to_two_pixels():
     darker = np.rint(0.5 * IMAGES + 30).astype(np.uint8)
     np.testing.assert_allclose(likeness.of_pairs(IMAGES, IMAGES), 1, rtol=1e-6)
     np.testing.assert_allclose(likeness.of_pairs(IMAGES, darker), 1, atol=1e-3)
@@ -19,7 +19,7 @@ def test_a_copy_is_alike_however_bright_and_wherever_it_is_within_two_pixels():
     assert (likeness.of_pairs(IMAGES, np.roll(IMAGES, 5, axis=1)) < 0.5).all()
 
 
-def test_it_is_the_largest_correlation_of_what_both_show():
+def test_likeness_is_the_largest_correlation_of_the_overlap():
     first, second = IMAGES[:1], IMAGES[1:2]
     grey = [image[0].mean(axis=2) for image in (first, second)]
     largest = -1.0
@@ -37,7 +37,7 @@ def test_flat_images_are_alike_and_not_like_others():
     assert likeness.of_pairs(flat, IMAGES[:1, :8, :8, :1])[0] == 0
 
 
-def test_what_a_part_does_not_show_makes_no_copy():
+def test_images_with_content_outside_the_overlap_are_no_copies():
     bars = np.zeros((2, 16, 16, 1), np.uint8)
     bars[0, :2] = bars[1, -2:] = 255
     assert likeness.of_pairs(bars[:1], bars[1:])[0] < 0.5
@@ -50,7 +50,7 @@ def test_what_a_part_does_not_show_makes_no_copy():
     assert likeness.of_pairs(dots[:1], np.roll(dots[:1], 2, axis=2))[0] == pytest.approx(1)
 
 
-def test_large_images_are_compared_smaller_and_tiny_ones_at_all():
+def test_large_images_are_reduced_and_tiny_images_are_compared():
     large = np.repeat(np.repeat(IMAGES, 9, axis=1), 9, axis=2)
     np.testing.assert_allclose(likeness.of_pairs(large, large), 1, rtol=1e-6)
     for side in (1, 2, 3):

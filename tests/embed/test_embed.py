@@ -58,7 +58,7 @@ def outputs(photos, tmp_path_factory):
 
 
 @pytest.mark.parametrize("suffix", vectors.SUFFIXES)
-def test_a_folder_is_embedded_with_names_and_labels(suffix, outputs, photos, encoder):
+def test_folder_is_embedded_with_names_and_labels(suffix, outputs, photos, encoder):
     read = vectors.read(outputs[suffix])
     names = sorted(f.relative_to(photos).as_posix() for f in photos.rglob("*.png") if f.name != "bad.png")
     assert list(read.names) == names
@@ -68,7 +68,7 @@ def test_a_folder_is_embedded_with_names_and_labels(suffix, outputs, photos, enc
     assert read.about == About(str(photos), "quickstart", encoder.saved.sha256, "cosine")
 
 
-def test_an_npz_is_numpys_and_a_parquet_has_a_map_and_neighbours(outputs):
+def test_npz_is_readable_by_numpy_and_parquet_has_map_and_neighbours(outputs):
     from pyarrow import parquet
 
     with np.load(outputs[".npz"]) as arrays:
@@ -112,7 +112,7 @@ def test_search_finds_the_picture_itself_first_and_saves_a_contact_sheet(outputs
         assert sheet.size == (4 * 170 + 10, 2 * 170)
 
 
-def test_names_are_one_escaped_line_each(outputs, photos, capsys, tmp_path):
+def test_names_are_escaped_to_one_line(outputs, photos, capsys, tmp_path):
     for name in HOSTILE:
         output = f"--output={tmp_path / 'a.png'}"
         search.main(
@@ -122,7 +122,7 @@ def test_names_are_one_escaped_line_each(outputs, photos, capsys, tmp_path):
         assert line == f"  0.0000  cat/{name}  [cat]".replace("\n", r"\n")
 
 
-def test_bad_input_is_one_line_and_status_2(outputs, photos, tmp_path, capsys):
+def test_bad_input_ends_in_one_line_and_status_2(outputs, photos, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.png").write_text("no picture")
     vector, image = str(outputs[".npz"]), str(photos / "cat" / "02.png")
@@ -163,7 +163,7 @@ def test_bad_input_is_one_line_and_status_2(outputs, photos, tmp_path, capsys):
     assert not (tmp_path / "new.npz").exists()
 
 
-def test_a_reader_that_has_read_enough_ends_a_command_in_silence():
+def test_closed_pipe_ends_a_command_silently():
     code = (
         "import sys; from jaxembed.cli import command; sys.exit(command.run('x', lambda _: print('y\\n' * 10**6)))"
     )
@@ -174,7 +174,7 @@ def test_a_reader_that_has_read_enough_ends_a_command_in_silence():
         assert process.stderr.read() == b""
 
 
-def test_an_interrupted_file_is_not_there(photos, tmp_path, monkeypatch):
+def test_interrupted_output_leaves_no_file(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(vectors, "_CHUNK", 4)
     monkeypatch.setattr(np.lib.format, "write_array", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -183,7 +183,7 @@ def test_an_interrupted_file_is_not_there(photos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_exact_search_is_scikit_learns_whatever_the_blocks(distance, monkeypatch):
+def test_exact_search_equals_scikit_learns_for_any_block_size(distance, monkeypatch):
     from sklearn.neighbors import NearestNeighbors
 
     monkeypatch.setattr(index, "_BLOCK", 37)
@@ -263,7 +263,7 @@ def get(address, **headers):
         return error.code, b""
 
 
-def test_the_page_gives_pictures_by_row_and_nothing_else(page):
+def test_server_gives_only_pictures_by_row(page):
     status, content = get(f"{page}/image/0")
     assert (status, Image.open(io.BytesIO(content)).format) == (200, "WEBP")
     for path in ("image/24", "image/-1", "image/..%2f..%2fetc%2fpasswd", "image/cat/02.png", "photos/cat/02.png"):
@@ -274,7 +274,7 @@ def test_the_page_gives_pictures_by_row_and_nothing_else(page):
     assert b"<script>alert" not in content
 
 
-def test_a_name_that_leads_out_of_the_folder_is_refused(photos, encoder, outputs):
+def test_names_outside_the_folder_are_refused(photos, encoder, outputs):
     _, originals = explore._load_source(encoder, str(outputs[".npz"]), None)
     for name in ("../secret.png", "/etc/passwd", "cat/../../secret.png"):
         with pytest.raises(InputError, match="is not inside"):

@@ -43,7 +43,7 @@ def made(config, tmp_path):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_an_encoder_from_its_file_embeds_as_evaluation_does(name, made):
+def test_loaded_encoder_embeds_as_in_evaluation(name, made):
     expected, images, file = made(name)
     loaded = jaxembed.load(file)
     embedded = loaded.embed(images)
@@ -51,7 +51,7 @@ def test_an_encoder_from_its_file_embeds_as_evaluation_does(name, made):
     np.testing.assert_allclose(embedded, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_file_is_read_back_bit_identical_in_either_type(made, tmp_path):
+def test_encoder_file_round_trips_bit_identically_in_both_types(made, tmp_path):
     made("fc")
     first = encoder_file.read(tmp_path / encoder_file.FILE)
     half = first._replace(params=jax.tree.map(lambda leaf: leaf.astype(ml_dtypes.bfloat16), first.params))
@@ -91,13 +91,13 @@ def test_images_of_any_kind_and_number_are_embedded(made, tmp_path):
         ("nowhere.png", "nowhere.png cannot be read as an image"),
     ],
 )
-def test_what_is_no_image_is_refused(image, error, made):
+def test_non_images_are_refused(image, error, made):
     *_, file = made("fc")
     with pytest.raises(InputError, match=error):
         jaxembed.load(file).embed([image])
 
 
-def test_a_run_that_cannot_be_loaded_is_one_line(made, tmp_path):
+def test_unloadable_run_is_reported_in_one_line(made, tmp_path):
     *_, file = made("fc")
     empty = tmp_path / "empty"
     empty.mkdir()

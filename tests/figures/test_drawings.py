@@ -18,7 +18,7 @@ def texts(figure) -> str:
     return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
-def test_a_figure_takes_its_name_once_it_is_whole(tmp_path, monkeypatch):
+def test_figure_is_renamed_only_once_complete(tmp_path, monkeypatch):
     def killed(figure, file, **_):
         file.write(b"half of it")
         raise KeyboardInterrupt
@@ -30,7 +30,7 @@ def test_a_figure_takes_its_name_once_it_is_whole(tmp_path, monkeypatch):
     assert (tmp_path / "figure.png").read_bytes() == b"the one of before"
 
 
-def test_every_figure_is_drawn_at_a_size_that_a_readme_shows(tmp_path):
+def test_figures_fit_the_width_of_a_readme(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     drawings.draw(run)
     files = sorted((tmp_path / "run" / "figures").iterdir())
@@ -42,7 +42,7 @@ def test_every_figure_is_drawn_at_a_size_that_a_readme_shows(tmp_path):
             assert np.asarray(picture.convert("L")).std() > 5
 
 
-def test_long_names_beside_images_are_not_cut_off(tmp_path):
+def test_long_names_next_to_images_are_not_cut_off(tmp_path):
     images = np.zeros((10, 9, 32, 32, 3), np.uint8)
     with style.style():
         figure, [[axes]] = style.figure(6.6, 6.8)
@@ -54,7 +54,7 @@ def test_long_names_beside_images_are_not_cut_off(tmp_path):
         assert np.all(np.asarray(picture.convert("L"))[:, :2] == 255)
 
 
-def test_what_there_is_nothing_to_show_in_is_not_drawn_and_an_old_one_goes(tmp_path):
+def test_figure_without_content_is_not_drawn_and_an_old_one_is_removed(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     drawings.draw(run)
     none = dict.fromkeys(("seen", "errors", "originals", "reconstructions"))
@@ -63,7 +63,7 @@ def test_what_there_is_nothing_to_show_in_is_not_drawn_and_an_old_one_goes(tmp_p
     assert names == set(drawings.FIGURES) - {"views", "reconstructions"}
 
 
-def test_the_figures_say_what_was_measured(tmp_path):
+def test_figures_show_the_measured_values(tmp_path):
     run = finished_runs.make(tmp_path / "run", seed=4)
     assert "one, seed 4: t-SNE of 30 test images" in texts(drawings.embeddings(run))
     assert "trustworthiness 0.900" in texts(drawings.embeddings(run))
@@ -87,7 +87,7 @@ def test_the_wrong_neighbours_are_framed_and_no_others(tmp_path):
     assert frames == wrong
 
 
-def test_the_end_of_the_training_is_on_the_validation_curve(tmp_path):
+def test_validation_curve_includes_the_last_step(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     epochs, values = drawings.validation(run, "knn_accuracy")
     assert (epochs.tolist(), values.tolist()) == ([2, 4], [0.6, 0.82])
@@ -104,7 +104,7 @@ def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
     assert axes.lines[-1].get_ydata().tolist() == [0.5, 9.0]
 
 
-def test_no_accuracy_above_100_per_cent_has_a_place(tmp_path):
+def test_accuracy_axis_ends_at_100_per_cent(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     run.record["metrics"]["validation/knn_accuracy"] = 0.6  # as at epoch 2, which is at 60%
     assert drawings.loss(run).axes[1].get_ylim()[1] == pytest.approx(63, abs=1)
@@ -114,7 +114,7 @@ def test_no_accuracy_above_100_per_cent_has_a_place(tmp_path):
     assert drawings.loss(run).axes[1].get_ylim()[1] == 100
 
 
-def test_classes_that_share_a_middle_have_their_names_apart_each_where_it_is_purest():
+def test_names_of_concentric_classes_are_placed_apart_where_each_is_purest():
     # One class in the middle, and one all around it, twice as close together on the right.
     angles = np.concatenate([np.linspace(0, 2 * np.pi, 80), np.linspace(-0.1, 0.1, 40)])
     ring = 10 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -139,7 +139,7 @@ def test_no_name_of_a_class_covers_another(seed, tmp_path):
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.06, 1), (0.9, 1), (2, 100), (2.1, 9.9), (10, 60), (30, 40), (1, 1e6)])
-def test_a_logarithmic_scale_is_marked_with_plain_numbers_that_have_room(low, high):
+def test_logarithmic_axis_has_plain_numbers_that_do_not_overlap(low, high):
     figure, [[axes]] = style.figure(4, 3)
     axes.plot([low, high], [1, 2])
     axes.set(xscale="log")
@@ -168,19 +168,19 @@ def test_the_smooth_curve_is_the_mean_of_the_raw_one_and_no_lower_at_its_ends():
     np.testing.assert_allclose(axes.lines[1].get_ydata(), 3)
 
 
-def test_a_class_has_a_colour_of_its_own_however_many_there_are():
+def test_each_class_has_its_own_colour():
     assert style.colours(10) == list(style.PALETTE)
     assert style.colours(3) == style.colours(10)[:3]
     assert len(set(map(tuple, style.colours(100)))) == 100
 
 
-def test_drawing_leaves_matplotlibs_settings_alone(tmp_path):
+def test_drawing_does_not_change_matplotlibs_settings(tmp_path):
     before = dict(matplotlib.rcParams)
     drawings.draw(finished_runs.make(tmp_path / "run"))
     assert dict(matplotlib.rcParams) == before
 
 
-def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
+def test_names_with_dollars_are_drawn_unchanged(tmp_path):
     folder = tmp_path / "runs"
     run = odd_runs.make(folder, experiments=1)[0]  # $$, which draws all figures
     with style.style():
@@ -192,7 +192,7 @@ def test_a_name_with_dollars_is_drawn_as_it_is(tmp_path):
     assert not any(text.get_parse_math() for text in figure.findobj(matplotlib.text.Text))
 
 
-def test_a_letter_of_no_font_is_an_escape_and_never_a_box(tmp_path, monkeypatch):
+def test_characters_without_a_font_are_escaped(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "installed", lambda: ())
     assert names.drawn("中\u202e\udce9\n$é") == r"\u4e2d\u202e\udce9\n$é"
     drawings.draw(odd_runs.make(tmp_path, experiments=4, drawn=False)[3])  # a missing glyph is a warning
@@ -210,11 +210,11 @@ def test_a_letter_of_no_font_is_an_escape_and_never_a_box(tmp_path, monkeypatch)
         ("", 3, ""),
     ],
 )
-def test_a_long_name_gives_way_in_the_middle(text, limit, expected):
+def test_long_names_are_shortened_in_the_middle(text, limit, expected):
     assert names.written(text, limit) == expected
 
 
-def test_the_figures_of_runs_with_long_names_are_as_large_as_others(tmp_path):
+def test_long_names_do_not_change_the_figure_size(tmp_path):
     drawings.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
     for file in sorted((tmp_path / "4" / "figures").iterdir()):
         with Image.open(file) as picture:
@@ -223,7 +223,7 @@ def test_the_figures_of_runs_with_long_names_are_as_large_as_others(tmp_path):
             assert (edges == 255).mean() > 0.97
 
 
-def test_thousands_of_classes_are_one_cloud_of_points_and_no_legend():
+def test_thousands_of_classes_are_drawn_without_a_legend():
     points, labels = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50) % 7
     axes = style.figure(3, 3)[1][0, 0]
     plots.scatter(axes, points, 700 * labels, [f"class {i}" for i in range(5000)])

@@ -47,7 +47,7 @@ def metrics(folder):
     return json.loads((folder / "result.json").read_text())["metrics"]
 
 
-def test_random_vectors_are_at_chance_by_every_classifier(tmp_path):
+def test_random_vectors_score_at_chance_with_every_classifier(tmp_path):
     labels = {"train_labels": np.arange(2000) % CLASSES, "test_labels": np.arange(1000) % CLASSES}
     file = write(tmp_path, train=RANDOM.normal(size=(2000, 8)), test=RANDOM.normal(size=(1000, 8)), **labels)
     assert run(file, "--workdir", tmp_path / "out") == 0
@@ -61,7 +61,7 @@ def test_random_vectors_are_at_chance_by_every_classifier(tmp_path):
     assert np.mean([abs(value - 1 / CLASSES) < 2 * error for value in accuracies.values()]) > 0.8
 
 
-def test_one_hot_labels_are_at_100_per_cent_and_a_report_reads_them(tmp_path):
+def test_one_hot_labels_score_100_per_cent_and_are_reported(tmp_path):
     one_hot = {split: np.eye(CLASSES)[np.arange(n) % CLASSES] for split, n in (("train", N), ("test", M))}
     images = {
         f"{split}_images": RANDOM.integers(0, 256, (n, 6, 5, 3), np.uint8)
@@ -99,7 +99,7 @@ def exported(tmp_path_factory):
     return folder
 
 
-def test_a_runs_own_vectors_have_its_numbers_to_the_last_digit(exported, tmp_path):
+def test_a_runs_own_vectors_reproduce_its_metrics_exactly(exported, tmp_path):
     assert run("quickstart", "--on=digits", "--workdir", tmp_path / "out") == 0
     own, again = metrics(tmp_path / "out"), metrics(exported / "out")
     assert own == again
@@ -152,7 +152,7 @@ def picture(pixels):
     return Image.fromarray(pixels)
 
 
-def test_texts_names_and_an_own_validation_split_are_kept(tmp_path):
+def test_texts_names_and_a_given_validation_split_are_kept(tmp_path):
     words = np.array(["b", "c", "a", "d"])
     changes = {f"{split}_labels": words[np.arange(n) % CLASSES] for split, n in (("train", N), ("test", M))}
     changes |= {"validation": RANDOM.normal(size=(30, 8)), "validation_labels": words[np.arange(30) % CLASSES]}
@@ -169,7 +169,7 @@ def test_texts_names_and_an_own_validation_split_are_kept(tmp_path):
     assert splits.read(folder, title="x", seed=0, validation=0.0).dataset.classes == ("b", "c", "a", "d")
 
 
-def test_the_validation_images_are_those_of_a_run(tmp_path):
+def test_validation_images_equal_those_of_a_run(tmp_path):
     whole = datasets.load({"name": "digits", "validation": 0}, data_dir=None, seed=5)
     points = {"train": np.arange(1437.0)[:, None] + np.zeros(3), "test": np.ones((360, 3))}
     labels = {"train_labels": whole.train.labels, "test_labels": whole.test.labels}
@@ -247,7 +247,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("changes", "error"), BAD.values(), ids=BAD)
-def test_what_cannot_be_measured_is_one_line_and_nothing_is_written(changes, error, tmp_path, capsys):
+def test_unmeasurable_input_is_reported_in_one_line_and_nothing_is_written(changes, error, tmp_path, capsys):
     assert run(write(tmp_path, **changes), "--workdir", tmp_path / "out") == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("measure: ")
@@ -255,7 +255,7 @@ def test_what_cannot_be_measured_is_one_line_and_nothing_is_written(changes, err
     assert not (tmp_path / "out" / "result.json").exists()
 
 
-def test_more_than_memory_holds_is_refused_before_it_is_read(tmp_path, monkeypatch, capsys):
+def test_arrays_larger_than_memory_are_refused_before_reading(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(mesh, "memory", lambda: 20_000.0)
     monkeypatch.setattr(np.lib.format, "read_array", None)
     assert run(write(tmp_path), "--workdir", tmp_path / "out") == 2
@@ -280,7 +280,7 @@ def test_more_than_memory_holds_is_refused_before_it_is_read(tmp_path, monkeypat
         (("good.npz", "--like=quickstar"), "did you mean 'quickstart'"),
     ],
 )
-def test_arguments_that_cannot_be_used_are_one_line(arguments, error, tmp_path, monkeypatch, capsys):
+def test_invalid_arguments_are_reported_in_one_line(arguments, error, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write(tmp_path).rename("good.npz")
     whole = (tmp_path / "good.npz").read_bytes()
@@ -293,7 +293,7 @@ def test_arguments_that_cannot_be_used_are_one_line(arguments, error, tmp_path, 
     assert not (tmp_path / "out").exists() or not (tmp_path / "out" / "result.json").exists()
 
 
-def test_a_folder_that_holds_something_is_not_written_over(exported, tmp_path, capsys):
+def test_existing_folder_is_not_overwritten(exported, tmp_path, capsys):
     folder = shutil.copytree(exported / "out", tmp_path / "out")
     arguments = (exported / "digits.npz", "--like=quickstart", "--workdir", folder)
     assert run(*arguments) == 2
@@ -304,7 +304,7 @@ def test_a_folder_that_holds_something_is_not_written_over(exported, tmp_path, c
     assert "holds a run; use a different --workdir" in capsys.readouterr().err
 
 
-def test_a_folder_whose_validation_pictures_are_in_val_is_measured_and_named(tmp_path):
+def test_val_folder_is_measured_as_validation(tmp_path):
     photos = tmp_path / "photos"
     for number in range(72):
         file = photos / ("train", "test", "val")[number % 3] / ("dark", "light")[number // 3 % 2] / f"{number}.png"
@@ -316,7 +316,7 @@ def test_a_folder_whose_validation_pictures_are_in_val_is_measured_and_named(tmp
     assert "validation/knn_accuracy" in metrics(tmp_path / "out")
 
 
-def test_names_that_a_file_makes_up_cost_only_the_images(exported, tmp_path, capsys):
+def test_invented_names_cost_only_the_images(exported, tmp_path, capsys):
     with np.load(exported / "digits.npz") as opened:
         arrays = dict(opened)
     names = arrays["names"].astype("U20")

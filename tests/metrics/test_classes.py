@@ -19,7 +19,7 @@ def test_each_class_counts_the_same():
     assert accuracies.mean() == pytest.approx(balanced_accuracy_score(labels, predicted))
 
 
-def test_clusters_that_are_the_classes_share_all_information_and_random_ones_none():
+def test_nmi_is_1_for_perfect_clusters_and_0_for_random_ones():
     labels = np.arange(300) % 3
     apart = 50 * np.eye(3)[labels] + RANDOM.normal(size=(300, 3))
     assert clusters.nmi(apart.astype(np.float32), labels) == pytest.approx(1)
@@ -27,7 +27,7 @@ def test_clusters_that_are_the_classes_share_all_information_and_random_ones_non
     assert clusters.nmi(np.zeros((300, 3), np.float32), labels) == 0
 
 
-def test_nmi_is_that_of_the_table_of_clusters_and_classes():
+def test_nmi_equals_that_of_the_contingency_table():
     # Two points, and classes that do not go by them: k-means has no choice.
     points = np.repeat([[0.0, 1.0], [3.0, 0.0]], [6, 4], axis=0).astype(np.float32)
     labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 0])
@@ -62,6 +62,6 @@ def test_alpha_weighs_ranks_4_to_100_by_their_inverse():
     assert alpha.alpha(spectrum(values, 500)) == pytest.approx(-slope, rel=1e-6)
 
 
-def test_alpha_of_what_does_not_vary_is_infinite():
+def test_alpha_is_infinite_if_nothing_varies():
     assert alpha.alpha(np.ones((9, 4), np.float32)) == np.inf
     assert alpha.alpha(np.outer(np.arange(9), [1, 2, 3]).astype(np.float32)) == np.inf

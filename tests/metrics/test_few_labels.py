@@ -16,7 +16,7 @@ def measured(points, labels, test_points, test_labels, distance="euclidean"):
     return few_labels.fit(train, neighbours=10, distance=distance)(test).numbers
 
 
-def test_a_draw_has_as_many_rows_of_each_class_and_those_of_a_smaller_one():
+def test_draw_has_equally_many_rows_per_class_and_contains_smaller_draws():
     labels = RANDOM.permutation(np.repeat([0, 1, 5], [120, 300, 150]))
     for one, ten in zip(few_labels.draws(labels, 1), few_labels.draws(labels, 10), strict=True):
         np.testing.assert_array_equal(np.bincount(labels[ten]), [10, 10, 0, 0, 0, 10])
@@ -26,7 +26,7 @@ def test_a_draw_has_as_many_rows_of_each_class_and_those_of_a_smaller_one():
     np.testing.assert_array_equal(few_labels.draws(labels, 10), few_labels.draws(labels.copy(), 10))
 
 
-def test_a_count_that_a_class_does_not_have_or_that_is_too_many_is_left_out(monkeypatch):
+def test_counts_beyond_a_class_or_the_limit_are_left_out(monkeypatch):
     labels = np.repeat([0, 1], [9, 200])
     assert few_labels.draws(labels, 10) == []
     assert len(few_labels.draws(labels, 9)) == few_labels.DRAWS
@@ -38,7 +38,7 @@ def test_a_count_that_a_class_does_not_have_or_that_is_too_many_is_left_out(monk
     }
 
 
-def test_random_vectors_are_at_chance_and_one_hot_labels_at_100_per_cent():
+def test_random_vectors_score_at_chance_and_one_hot_labels_100_per_cent():
     labels, test_labels = np.arange(2000) % 4, np.arange(1000) % 4
     numbers = measured(RANDOM.normal(size=(2000, 8)), labels, RANDOM.normal(size=(1000, 8)), test_labels)
     error = np.sqrt(0.25 * 0.75 / 1000)
@@ -62,7 +62,7 @@ def test_more_labels_are_better_and_the_same_ones_give_the_same_numbers():
     assert numbers == measured(points, labels, test, test_labels)
 
 
-def test_the_deviation_is_that_of_the_draws(monkeypatch):
+def test_deviation_is_taken_over_the_draws(monkeypatch):
     monkeypatch.setattr(few_labels, "COUNTS", (1,))
     accuracies = iter([0.5, 0.7, 0.6, 0.9, 0.8])
     monkeypatch.setattr(few_labels, "_nearest", lambda *_: lambda rows: np.arange(10) >= 10 * next(accuracies))

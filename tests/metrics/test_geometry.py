@@ -72,7 +72,7 @@ def rankme_from_the_paper(rows: np.ndarray) -> float:
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("offset", [5, 50])
-def test_silhouette_is_scikit_learns(offset, distance):
+def test_silhouette_equals_scikit_learns(offset, distance):
     rows, labels = blobs(offset)
     expected = silhouette_score(in_space(rows, distance), labels)
     assert abs(expected) > 0.05
@@ -81,7 +81,7 @@ def test_silhouette_is_scikit_learns(offset, distance):
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("offset", [5, 50])
-def test_distances_within_and_between_classes_are_scipys(offset, distance):
+def test_distances_within_and_between_classes_equal_scipys(offset, distance):
     rows, labels = blobs(offset)
     distances = pdist(in_space(rows, distance))
     same = np.array([a == b for i, a in enumerate(labels) for b in labels[i + 1 :]])
@@ -102,7 +102,7 @@ def test_cdnv_follows_the_paper(offset, distance):
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("offset", [0, 5, 50])
-def test_alignment_and_uniformity_follow_the_paper_whatever_the_distance(offset, distance):
+def test_alignment_and_uniformity_follow_the_paper_for_any_distance(offset, distance):
     rows, labels = blobs(offset)
     measures = measure(rows, labels, distance=distance)
     assert measures["alignment"] == pytest.approx(alignment_from_the_paper(unit(rows), labels), rel=1e-5)
@@ -112,7 +112,7 @@ def test_alignment_and_uniformity_follow_the_paper_whatever_the_distance(offset,
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("offset", [0, 5, 50])
-def test_rankme_and_dimension_spread_are_numpys_whatever_the_distance(offset, distance):
+def test_rankme_and_dimension_spread_equal_numpys_for_any_distance(offset, distance):
     rows, labels = blobs(offset)
     measures = measure(rows, labels, distance=distance)
     assert measures["rankme"] == pytest.approx(rankme_from_the_paper(rows), rel=1e-5)
@@ -127,7 +127,7 @@ def test_rankme_of_wide_tall_and_flat_embeddings_follows_the_paper(n, d, rank):
     assert ranks.rankme(rows) == pytest.approx(rankme_from_the_paper(rows), rel=1e-5)
 
 
-def test_rankme_counts_the_dimensions_that_are_used():
+def test_rankme_counts_used_dimensions():
     axes = np.eye(8, dtype=np.float32)
     assert ranks.rankme(np.tile(axes, (3, 1))) == pytest.approx(8, rel=1e-5)
     assert ranks.rankme(np.tile(axes[:3], (5, 1))) == pytest.approx(3, rel=1e-4)
@@ -141,7 +141,7 @@ def test_directions_that_fill_the_sphere_have_a_spread_of_one_and_the_uniformity
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("held", [1, 7 * 74, 74 * 74 - 1])
-def test_chunks_of_any_size_measure_the_same(held, distance, monkeypatch):
+def test_measures_do_not_depend_on_the_chunk_size(held, distance, monkeypatch):
     rows, labels = blobs()
     whole = measure(rows, labels, distance=distance)
     monkeypatch.setattr(space, "HELD", held)
@@ -150,7 +150,7 @@ def test_chunks_of_any_size_measure_the_same(held, distance, monkeypatch):
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_it_does_not_matter_what_classes_are_called_or_in_which_order_rows_come(distance):
+def test_class_numbers_and_row_order_do_not_matter(distance):
     rows, labels = blobs()
     order = np.random.default_rng(1).permutation(len(rows))
     renamed = (100 - labels)[order].astype(np.int32)
@@ -158,7 +158,7 @@ def test_it_does_not_matter_what_classes_are_called_or_in_which_order_rows_come(
     assert measure(rows[order], renamed, distance=distance) == pytest.approx(expected, rel=1e-5)
 
 
-def test_euclidean_geometry_stays_where_embeddings_are_moved_and_turned():
+def test_euclidean_geometry_is_invariant_to_translation_and_rotation():
     rows, labels = blobs()
     moved = (rows @ ortho_group.rvs(6, random_state=3) + np.array([30, -20, 7, 0, 12, -40])).astype(np.float32)
     before, after = (measure(each, labels, distance="euclidean") for each in (rows, moved))
@@ -166,7 +166,7 @@ def test_euclidean_geometry_stays_where_embeddings_are_moved_and_turned():
     assert after["rankme"] != pytest.approx(before["rankme"], rel=0.05)
 
 
-def test_every_measure_but_the_spread_of_single_dimensions_stays_where_embeddings_are_turned():
+def test_all_measures_except_dimension_spread_are_invariant_to_rotation():
     rows, labels = blobs()
     turned = (rows @ ortho_group.rvs(6, random_state=3)).astype(np.float32)
     before, after = (measure(each, labels, distance="cosine") for each in (rows, turned))
@@ -175,7 +175,7 @@ def test_every_measure_but_the_spread_of_single_dimensions_stays_where_embedding
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e4])
-def test_euclidean_distances_follow_the_scale_and_nothing_else_does(scale):
+def test_only_euclidean_distances_depend_on_the_scale(scale):
     rows, labels = blobs()
     expected = measure(rows, labels, distance="euclidean")
     for name in ("within_distance", "between_distance"):
@@ -184,7 +184,7 @@ def test_euclidean_distances_follow_the_scale_and_nothing_else_does(scale):
     assert scaled == pytest.approx(expected, rel=1e-4)
 
 
-def test_on_the_sphere_nothing_but_rankme_follows_the_length_of_a_row():
+def test_on_the_sphere_only_rankme_depends_on_row_lengths():
     rows, labels = blobs()
     lengths = np.geomspace(0.01, 100, len(rows), dtype=np.float32)[:, None]
     before, after = (measure(each, labels, distance="cosine") for each in (rows, rows * lengths))
@@ -192,7 +192,7 @@ def test_on_the_sphere_nothing_but_rankme_follows_the_length_of_a_row():
     assert after == pytest.approx(before, rel=1e-4)
 
 
-def test_classes_that_are_one_point_each_are_perfect():
+def test_classes_of_one_point_each_have_perfect_geometry():
     # Whole numbers, whose distances are exact.
     points = np.random.default_rng(6).integers(-9, 9, (4, 5)).astype(np.float32)
     labels = np.repeat([0, 1, 2, 3], [2, 9, 30, 14])
@@ -201,7 +201,7 @@ def test_classes_that_are_one_point_each_are_perfect():
     assert {name: measures[name] for name in perfect} == perfect
 
 
-def test_classes_that_are_one_direction_each_are_perfect_but_for_rounding():
+def test_classes_of_one_direction_each_have_perfect_geometry_up_to_rounding():
     points = np.random.default_rng(6).normal(size=(4, 5)).astype(np.float32)
     labels = np.repeat([0, 1, 2, 3], [2, 9, 30, 14])
     measures = measure(points[labels], labels, distance="cosine")
@@ -210,7 +210,7 @@ def test_classes_that_are_one_direction_each_are_perfect_but_for_rounding():
     assert (measures["cdnv"], measures["alignment"]) == (0, 0)
 
 
-def test_silhouette_is_negative_for_classes_that_lie_on_each_others_rows():
+def test_silhouette_is_negative_for_interleaved_classes():
     rows, labels = np.array([0, 10, 0, 10], np.float32)[:, None], np.array([1, 1, 4, 4])
     # Each row is at 10 from the other of its class, and at 0 and 10 from those of the other class.
     assert measure(rows, labels, distance="euclidean")["silhouette"] == pytest.approx(-0.5)
@@ -218,7 +218,7 @@ def test_silhouette_is_negative_for_classes_that_lie_on_each_others_rows():
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize(("value", "rank"), [(0.0, 0), (0.1, 1)])
-def test_an_embedding_that_has_collapsed_has_defined_values(value, rank, distance):
+def test_collapsed_embedding_has_defined_values(value, rank, distance):
     rows, labels = np.full((60, 7), value, np.float32), np.repeat([1, 4, 7], [30, 10, 20])
     assert measure(rows, labels, distance=distance) == pytest.approx(
         {
@@ -236,7 +236,7 @@ def test_an_embedding_that_has_collapsed_has_defined_values(value, rank, distanc
     )
 
 
-def test_rows_that_are_all_equal_have_a_spread_of_exactly_zero():
+def test_equal_rows_have_a_spread_of_exactly_zero():
     row = np.random.default_rng(9).normal(size=7).astype(np.float32)
     assert sphere.dimension_spread(np.tile(row, (999, 1))) == 0
 
@@ -266,7 +266,7 @@ def test_two_rows_of_two_classes_by_hand():
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_classes_of_one_row_each_have_nothing_within(distance):
+def test_classes_of_one_row_each_have_zero_distance_within(distance):
     rows, _ = blobs()
     measures = measure(rows, np.arange(len(rows)) * 3 + 1, distance=distance)
     for name in ("silhouette", "within_distance", "distance_ratio", "cdnv", "alignment"):
@@ -304,7 +304,7 @@ def test_a_row_that_is_not_finite_is_named(value, distance):
         measure(rows, labels, distance=distance)
 
 
-def test_many_classes_take_no_memory_for_each_row_and_class(monkeypatch):
+def test_memory_does_not_grow_with_rows_times_classes(monkeypatch):
     n, k = 3000, 1500
     monkeypatch.setattr(space, "HELD", 2**16)
     random = np.random.default_rng(7)
@@ -320,7 +320,7 @@ def test_many_classes_take_no_memory_for_each_row_and_class(monkeypatch):
     assert peak < n * k
 
 
-def test_the_measures_of_many_classes_are_scikit_learns_and_the_papers(monkeypatch):
+def test_measures_of_many_classes_equal_scikit_learns_and_the_papers(monkeypatch):
     monkeypatch.setattr(space, "HELD", 1000)
     random = np.random.default_rng(8)
     labels = np.concatenate([np.arange(70), random.integers(0, 70, 80)])

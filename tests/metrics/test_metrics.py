@@ -42,14 +42,14 @@ def test_a_measure_has_columns_that_say_what_they_mean(name):
         assert column.meaning.endswith(".")
 
 
-def test_no_two_measures_have_a_column_or_a_position_in_common():
+def test_no_two_measures_share_a_column_or_a_position():
     names = [column.name for column in metrics.columns()]
     assert len(set(names)) == len(names)
     assert len({module.POSITION for module in MODULES.values()}) == len(MODULES)
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_a_measure_measures_its_columns_the_same_each_time(name):
+def test_measures_fill_their_columns_deterministically(name):
     module = MODULES[name]
     train, test = rows(400, 0), rows(30, 1)
     measured, again = (metrics.fit(module, train, PROTOCOL)(test) for _ in range(2))
@@ -63,13 +63,13 @@ def test_a_measure_measures_its_columns_the_same_each_time(name):
 
 
 @pytest.mark.parametrize("name", FITTED)
-def test_a_measure_of_a_collapsed_embedding_is_a_number(name):
+def test_measures_of_a_collapsed_embedding_are_finite(name):
     flat = rows(30, 0)._replace(points=np.ones((30, 5), np.float32))
     numbers = metrics.fit(MODULES[name], flat, PROTOCOL)(flat).numbers
     assert not np.isnan(list(numbers.values())).any()
 
 
-def test_measures_import_nothing_of_a_run_and_no_jax():
+def test_measures_import_no_run_and_no_jax():
     code = "import sys; from jaxembed import metrics; metrics.columns(); print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     imported = set(done.stdout.split())

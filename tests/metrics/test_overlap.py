@@ -23,5 +23,5 @@ def test_a_collapsed_embedding_has_a_scale(squared):
     assert overlap.overlap(same, different) == 1
 
 
-def test_the_overlap_is_the_area_in_common():
+def test_overlap_is_the_common_area():
     assert overlap.overlap(np.array([0.5, 0.5, 0.0]), np.array([0.0, 0.25, 0.75])) == pytest.approx(0.25)

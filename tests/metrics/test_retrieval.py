@@ -73,7 +73,7 @@ def test_equal_distances_follow_the_definition_where_wrong_rows_come_first():
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_a_row_of_another_class_in_the_same_place_is_found_first(distance):
+def test_other_class_at_the_same_point_is_ranked_first(distance):
     rows = np.array([[3, 4], [3, 4], [3, 4], [4, -3]], np.float32)
     measures = retrieval.measure(rows, np.array([1, 2, 1, 2]), distance=distance)
     assert measures == {"recall_at_1": 0, "recall_at_5": 1, "recall_at_10": 1, "map_at_r": 0}
@@ -81,13 +81,13 @@ def test_a_row_of_another_class_in_the_same_place_is_found_first(distance):
 
 @pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("value", [0.0, 0.1])
-def test_an_embedding_that_has_collapsed_earns_nothing(value, distance):
+def test_collapsed_embedding_has_no_retrieval(value, distance):
     rows, labels = np.full((60, 7), value, np.float32), np.repeat([1, 4, 7], [30, 10, 20])
     assert set(retrieval.measure(rows, labels, distance=distance).values()) == {0}
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_classes_that_are_one_point_each_are_found_whole(distance):
+def test_classes_of_one_point_each_are_retrieved_completely(distance):
     points = np.random.default_rng(2).normal(size=(4, 5)).astype(np.float32) + 5
     labels = np.repeat([0, 1, 2, 3], [2, 9, 30, 14])
     assert set(retrieval.measure(points[labels], labels, distance=distance).values()) == {1}
@@ -95,14 +95,14 @@ def test_classes_that_are_one_point_each_are_found_whole(distance):
 
 @pytest.mark.parametrize("held", [1, 7 * 80, 80 * 80 - 1])
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_chunks_of_any_size_retrieve_the_same(distance, held, monkeypatch):
+def test_retrieval_does_not_depend_on_the_chunk_size(distance, held, monkeypatch):
     rows, labels = blobs(UNEVEN["large"], offset=5)
     whole = retrieval.measure(rows, labels, distance=distance)
     monkeypatch.setattr(space, "HELD", held)
     assert retrieval.measure(rows, labels, distance=distance) == pytest.approx(whole, abs=1e-9)
 
 
-def test_a_row_that_is_alone_in_its_class_asks_nothing_but_is_found():
+def test_only_row_of_a_class_is_no_query_but_can_be_retrieved():
     rows, labels = np.array([0, 2, 50], np.float32)[:, None], np.array([4, 4, 9])
     apart = retrieval.measure(rows, labels, distance="euclidean")
     rows[2] = 1
@@ -124,14 +124,14 @@ def test_with_fewer_rows_than_k_all_others_count_as_nearest():
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_a_row_of_zeros_is_one_more_row_to_the_others(distance):
+def test_zero_row_is_a_candidate_like_any_other(distance):
     rows, labels = blobs(UNEVEN["large"], offset=5)
     rows[labels == 30] = 0
     expected = by_definition(rows, labels, distance)
     assert retrieval.measure(rows, labels, distance=distance) == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_cosine_does_not_see_the_length_of_a_row():
+def test_cosine_retrieval_does_not_depend_on_row_lengths():
     rows, labels = blobs(UNEVEN["small"], offset=5)
     lengths = np.geomspace(0.01, 100, len(rows), dtype=np.float32)[:, None]
     expected = retrieval.measure(rows, labels, distance="cosine")
@@ -139,7 +139,7 @@ def test_the_cosine_does_not_see_the_length_of_a_row():
     assert retrieval.measure(rows * lengths, labels, distance="euclidean") != pytest.approx(expected, abs=0.01)
 
 
-def test_it_does_not_matter_what_classes_are_called_or_in_which_order_rows_come():
+def test_class_numbers_and_row_order_do_not_matter():
     rows, labels = blobs(UNEVEN["small"], offset=5)
     order = np.random.default_rng(1).permutation(len(rows))
     renamed = (1000 - labels)[order].astype(np.int64)

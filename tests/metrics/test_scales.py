@@ -58,7 +58,7 @@ def rows(kind: str, scale: float) -> Rows:
         if distance == "euclidean" or "distance" in metrics.wanted(MODULES[name])
     ],
 )
-def test_a_measure_of_an_embedding_of_any_size_is_a_number(name, kind, distance):
+def test_measures_are_finite_at_any_scale(name, kind, distance):
     protocol = SimpleNamespace(**(vars(PROTOCOL) | {"distance": distance}))
     for scale in SCALES:
         given = rows(kind, scale)
@@ -73,7 +73,7 @@ def test_a_measure_of_an_embedding_of_any_size_is_a_number(name, kind, distance)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_t_sne_and_the_map_of_an_embedding_of_any_size_are_pictures(kind):
+def test_t_sne_and_map_work_at_any_scale(kind):
     for scale in (1e-45, 1e-25, 3e-15, 1e14):
         picture, trust = tsne.project(rows(kind, scale).points)
         assert np.isfinite(picture).all(), scale
@@ -82,13 +82,13 @@ def test_t_sne_and_the_map_of_an_embedding_of_any_size_are_pictures(kind):
         assert np.abs(projection.project(rows(kind, 1e-25).points, distance=distance)).max() <= 1, distance
 
 
-def test_many_dimensions_of_any_size_have_a_picture():
+def test_t_sne_of_many_dimensions_works_at_any_scale():
     for scale in (0, 1e-25, 1):
         picture, _ = tsne.project((scale * np.random.default_rng(0).normal(size=(60, 55))).astype(np.float32))
         assert np.isfinite(picture).all(), scale
 
 
-def test_the_picture_does_not_depend_on_the_scale():
+def test_t_sne_does_not_depend_on_the_scale():
     embeddings = rows("cloud", 1).points
     picture, trust = tsne.project(embeddings)
     small, same = tsne.project(embeddings * np.float32(2.0**-40))

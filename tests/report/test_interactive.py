@@ -47,7 +47,7 @@ def uri(run: Finished, row: int) -> str:
     return interactive.data_uri(run.sample.images[row])
 
 
-def test_an_image_stands_once_in_the_page_however_many_runs_show_it():
+def test_image_is_embedded_once_for_all_runs_that_show_it():
     run, other, elsewhere = finished(0), finished(1), finished(2, first=N)
     together, apart = embedded(run, other), embedded(run, elsewhere, other)
     assert {together.count(uri(run, row)) for row in range(N)} == {1}
@@ -56,7 +56,7 @@ def test_an_image_stands_once_in_the_page_however_many_runs_show_it():
     assert "Not all plots show the same images" not in together
 
 
-def test_the_source_tells_what_each_run_makes_of_an_image():
+def test_source_has_each_runs_prediction_and_position_of_an_image():
     runs = finished(0), finished(1)
     source = interactive.source_of([run.sample for run in runs]).data
     for place, run in enumerate(runs):
@@ -70,14 +70,14 @@ def test_the_source_tells_what_each_run_makes_of_an_image():
         np.testing.assert_allclose(y, (run.sample.points[:, 1] - 2) / 7.5, atol=1e-6)
 
 
-def test_points_that_are_all_equal_lie_in_the_middle():
+def test_equal_points_are_drawn_in_the_middle():
     sample = finished(0).sample
     source = interactive.source_of([sample._replace(points=np.full((N, 2), 3, np.float32))])
     assert not source.data["x0"].any()
     assert not source.data["y0"].any()
 
 
-def test_no_more_points_than_the_limit_but_all_images_that_they_need(monkeypatch):
+def test_points_are_limited_but_their_neighbours_images_are_not(monkeypatch):
     monkeypatch.setattr(interactive, "LIMIT", 4)
     run = finished(0)
     # The last is far off, and must not push those that are shown together.
@@ -115,7 +115,7 @@ def test_a_name_cannot_end_the_script():
     )
 
 
-def test_a_name_is_not_taken_for_mathematics():
+def test_names_are_not_typeset_as_mathematics():
     [plot] = interactive.view([("$$x$$", finished(0))]).children[1].children
     assert isinstance(plot.title.text, PlainText)
     assert plot.title.text.text == "$$x$$"
@@ -146,7 +146,7 @@ def test_every_point_has_its_classs_colour(count):
     assert np.floor(bins).astype(int).tolist() == list(range(count))
 
 
-def test_the_same_runs_make_the_same_page_but_for_the_names_of_its_parts():
+def test_page_is_reproducible_except_for_element_ids():
     def numbered(page: str) -> str:
         names: dict[str, str] = {}
         return re.sub(r'"p\d+"', lambda name: names.setdefault(name[0], str(len(names))), page)

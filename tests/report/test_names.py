@@ -64,7 +64,7 @@ def test_the_pdf_shows_names_as_text(written):
         assert name in said
 
 
-def test_bokeh_gets_a_name_that_is_one_line_of_text(written):
+def test_bokeh_is_given_names_of_one_line(written):
     text = (written / "report.html").read_text(encoding="utf-8")
     items = re.findall(r"embed_item\((.*)\)</script>", text)
     assert items
@@ -96,7 +96,7 @@ def test_no_command_ends_its_block(tmp_path):
     assert lines[lines.index("````bash") :][:3] == ["````bash", r"a\n```\n# b ```", "````"]
 
 
-def test_two_datasets_of_one_name_ends_and_number_of_classes_stay_apart(tmp_path):
+def test_datasets_that_differ_only_in_the_middle_class_names_stay_apart(tmp_path):
     runs = [finished_runs.make(tmp_path / str(index)) for index in range(3)]
     classes = (("a", "b", "c"), ("a", "X", "c"), ("a", "b", "c"))
     runs = [
@@ -109,7 +109,7 @@ def test_two_datasets_of_one_name_ends_and_number_of_classes_stay_apart(tmp_path
     assert found == {"rows (3 classes, a to c)": ["0", "2"], "rows (3 classes, a to c) [2]": ["1"]}
 
 
-def test_datasets_whose_names_are_alike_have_files_and_anchors_of_their_own(tmp_path):
+def test_datasets_with_similar_names_have_their_own_files_and_anchors(tmp_path):
     alike = ("pets/small", "pets_small", "Pets_small", "x", "x-look", "runs", LONG, LONG + "n")
     runs = [finished_runs.make(tmp_path / str(index), dataset=name) for index, name in enumerate(alike)]
     files = [comparison._file_name(dataset).casefold() for dataset in experiments.group(runs)]
@@ -131,7 +131,7 @@ def test_anchors_are_unique_whatever_the_names(tmp_path, monkeypatch):
     assert set(links) <= set(anchors)
 
 
-def test_experiments_of_one_name_are_not_taken_for_each_other(tmp_path):
+def test_experiments_with_the_same_name_are_not_confused(tmp_path):
     first = finished_runs.make(
         tmp_path / "first", experiment="one (encoder.latent=4)", metrics={"knn_accuracy": 0.9}
     )

@@ -86,7 +86,7 @@ def reader(runs, tmp_path_factory):
     return write(runs, tmp_path_factory.mktemp("out"))
 
 
-def test_the_paper_says_what_was_run_and_what_came_out(reader):
+def test_paper_reports_runs_and_results(reader):
     said = text(reader)
     assert reader.metadata.title == "Image embeddings compared on rows and other"
     assert "4 experiments, 5 runs · CPU, 2 cores · jaxembed 0.1.0 · jax 0.10.2 · jax 0.10.3" in said
@@ -102,7 +102,7 @@ def test_the_paper_says_what_was_run_and_what_came_out(reader):
     assert "jax 0.10.2, 0.10.3" in said
 
 
-def test_measures_are_defined_where_a_run_has_them(reader):
+def test_paper_defines_the_measures_that_runs_have(reader):
     said = text(reader)
     meanings = {column.name: column.meaning in said for column in metrics.columns() if column.table}
     assert meanings["knn_accuracy"]
@@ -146,14 +146,14 @@ def test_a_figure_that_was_not_drawn_is_left_out(tmp_path):
     assert left_out == {"embeddings", "confusion", "reconstructions", "few_labels", "doctor"}
 
 
-def test_a_single_run_is_compared_with_nothing(tmp_path):
+def test_single_run_has_no_comparison(tmp_path):
     said = text(write([make(tmp_path / "run")], tmp_path / "out"))
     assert "1 experiment, 1 run ·" in said
     assert "one is the only experiment: nothing is compared." in said
     assert "one 80.00 70.00 75.00" in said
 
 
-def test_what_is_best_and_what_differs_is_bold(reader):
+def test_best_values_and_differences_are_bold(reader):
     bold = Counter(text for _, _, text, font in pieces(reader) if "Bold" in font)
     assert bold["91.00"] == 1
     assert bold["80.00"] == 6  # R@1 of four experiments, and kNN of two, which are equally good
@@ -162,7 +162,7 @@ def test_what_is_best_and_what_differs_is_bold(reader):
     assert bold["encoder.name"] == 0
 
 
-def test_two_papers_of_the_same_runs_are_the_same_bytes(runs, tmp_path):
+def test_paper_is_reproducible_to_the_byte(runs, tmp_path):
     files = [tmp_path / name / "report.pdf" for name in ("first", "second")]
     for file in files:
         file.parent.mkdir()
@@ -170,7 +170,7 @@ def test_two_papers_of_the_same_runs_are_the_same_bytes(runs, tmp_path):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_odd_names_are_shown_as_they_are(tmp_path):
+def test_odd_names_are_shown_unchanged(tmp_path):
     odd = {"command": f"python {ODD}", "device": ODD, "encoder": ODD, "objective": ODD}
     run = make(tmp_path / "run", experiment=ODD, dataset=f"{ODD}/", record=odd, note=ODD)
     run = run._replace(record=run.record | {"versions": run.record["versions"] | {ODD: ODD}})
@@ -184,7 +184,7 @@ def test_odd_names_are_shown_as_they_are(tmp_path):
 
 
 @pytest.mark.parametrize("length", [60, 300])
-def test_no_text_lies_over_another_or_leaves_the_page(length, tmp_path):
+def test_no_text_overlaps_or_leaves_the_page(length, tmp_path):
     columns = [column for column in metrics.columns() if column.table]
     everything = {column.name: 0.123456 for column in columns}
     name = "n" * length

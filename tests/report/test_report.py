@@ -41,7 +41,7 @@ def grouped(runs):
     return experiments.group(runs)
 
 
-def test_runs_that_differ_in_the_seed_alone_are_one_experiment(runs):
+def test_runs_that_differ_only_in_the_seed_are_one_experiment(runs):
     assert {dataset: [each.name for each in found] for dataset, found in grouped(runs).items()} == {
         "rows": ["one", "two"],
         "b/other": ["three"],
@@ -51,7 +51,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_experiment(runs):
     assert math.isnan(grouped(runs)["rows"][1].value("knn_accuracy").sd)
 
 
-def test_one_name_with_two_configs_is_two_experiments_named_by_what_differs(tmp_path):
+def test_same_name_with_two_configs_is_two_experiments_named_by_their_difference(tmp_path):
     wide = finished_runs.make(tmp_path / "wide", latent=64)
     narrow = finished_runs.make(tmp_path / "narrow", latent=4, seed=1)
     names = [each.name for each in grouped([wide, narrow])["rows"]]
@@ -77,7 +77,7 @@ def test_values_are_shown_with_their_deviation_or_as_a_dash(runs):
     assert tables.head(columns["knn_accuracy"]) == "kNN % ↑"
 
 
-def test_a_measure_that_no_run_has_is_no_column(runs):
+def test_measure_that_no_run_has_gets_no_column(runs):
     names = [column.name for column in tables.make(grouped(runs)["rows"])[0].columns]
     assert "knn_accuracy" in names
     assert "accuracy" not in names
@@ -123,7 +123,7 @@ def test_with_one_seed_significance_is_not_tested_and_a_draw_is_a_draw(tmp_path)
     assert first_finding(always, seeds(tmp_path, "e", [0.7, 0.7])).endswith("for e); no variation between seeds.")
 
 
-def test_two_others_that_never_vary_change_nothing_and_are_no_warning(tmp_path):
+def test_constant_experiments_change_nothing_and_raise_no_warning(tmp_path):
     rivals = [seeds(tmp_path, name, [mean, mean + 0.02]) for name, mean in (("a", 0.7), ("b", 0.75))]
     constant = [seeds(tmp_path, name, [mean, mean]) for name, mean in (("c", 0.5), ("d", 0.4))]
     assert re.search(
@@ -173,7 +173,7 @@ def test_the_options_that_differ_are_listed_and_the_unusual_ones_marked(tmp_path
     assert page.options(grouped(runs)["rows"]) == [("encoder.latent", [("4", False), ("4", False), ("9", True)])]
 
 
-def test_the_seconds_of_seeds_side_by_side_are_said_to_be_those_of_all(tmp_path):
+def test_time_of_seeds_trained_together_is_reported_as_shared(tmp_path):
     alone = finished_runs.make(tmp_path / "alone")
     together = alone._replace(record=alone.record | {"together": 3})
     assert page.facts(alone)[-1] == "8 s on CPU, 2 cores"
@@ -202,7 +202,7 @@ def test_the_text_is_a_table_with_the_best_in_bold(runs, tmp_path):
     assert "| two | 1 | **90.00** | **70.00** |" in "\n".join(lines)
 
 
-def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, tmp_path, capsys, monkeypatch):
+def test_folder_is_searched_for_runs_and_unreadable_ones_are_left_out(runs, tmp_path, capsys, monkeypatch):
     written = {}
     monkeypatch.setattr(report, "write", lambda runs, folder: written.update(runs=runs, folder=folder) or [])
     folders = tmp_path / "runs"
@@ -222,7 +222,7 @@ def test_a_folder_of_runs_is_searched_and_what_cannot_be_read_is_left_out(runs, 
     assert re.search("left out: .*nothing is not a run's folder", said)
 
 
-def test_a_run_of_a_seed_counts_once_whatever_its_weights(runs, tmp_path, capsys, monkeypatch):
+def test_run_counts_once_per_seed_regardless_of_its_weights(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(report, "write", lambda runs, folder: [])
     other = finished_runs.make(tmp_path / "other", seed=0)
     record = other.record | {"encoder_sha256": "another"}
@@ -237,13 +237,13 @@ def test_one_folder_given_twice_is_one_run(runs, tmp_path, monkeypatch):
     assert command.main(["runs/one0", str(tmp_path / "runs" / "one0")]) == 0
 
 
-def test_one_name_for_other_classes_is_another_dataset(runs):
+def test_same_name_with_other_classes_is_another_dataset(runs):
     other = runs[1].sample._replace(classes=np.array(["x", "y", "z"]))
     datasets = grouped([runs[0], runs[1]._replace(sample=other)])
     assert list(datasets) == ["rows (3 classes, cat & <dog> to sky)", "rows (3 classes, x to z)"]
 
 
-def test_a_picture_has_a_name_that_a_link_can_hold(runs, tmp_path, monkeypatch):
+def test_figure_file_names_are_valid_in_links(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "COMPARISONS", dict(list(comparison.COMPARISONS.items())[:1]))
     (picture,) = comparison.draw("rows (3 classes, cat & <dog> to sky)", grouped(runs)["rows"], tmp_path)
     assert re.fullmatch(r"[\w.-]+", picture.file.name)
@@ -281,13 +281,13 @@ def test_a_loss_that_is_always_0_has_a_curve(tmp_path):
     assert right.get_yscale() == "linear"
 
 
-def test_experiments_beyond_the_colours_have_lines_of_their_own(tmp_path):
+def test_more_experiments_than_colours_get_their_own_line_styles(tmp_path):
     runs = [finished_runs.make(tmp_path / str(i), experiment=f"e{i}") for i in range(10)]
     lines = comparison.curves(grouped(runs)["rows"]).axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
 
 
-def test_of_forty_experiments_each_has_its_name_and_its_panel_in_the_figures_and_the_pdf(tmp_path):
+def test_forty_experiments_each_have_a_name_and_a_panel_in_figures_and_pdf(tmp_path):
     runs = [finished_runs.make(tmp_path / f"r{i}", experiment=f"_experiment {i}") for i in range(40)]
     [(dataset, group)] = grouped(runs).items()
     names = [each.name for each in group]
@@ -333,7 +333,7 @@ def test_each_measure_has_its_direction_and_unit():
 
 
 @pytest.mark.parametrize("is_cut", [False, True])
-def test_a_damaged_figure_is_named_and_the_others_are_reported(is_cut, runs, tmp_path, capsys):
+def test_damaged_figure_is_named_and_the_report_has_the_others(is_cut, runs, tmp_path, capsys):
     (runs[0].folder / "figures").mkdir()
     for name in ("loss", "views"):
         style.save(style.figure(2, 2)[0], file := runs[0].folder / "figures" / f"{name}.png")
@@ -346,19 +346,19 @@ def test_a_damaged_figure_is_named_and_the_others_are_reported(is_cut, runs, tmp
     assert 'alt="views"' not in html
 
 
-def test_with_no_run_at_all_there_is_no_report(tmp_path, capsys):
+def test_no_report_without_runs(tmp_path, capsys):
     assert command.main([str(tmp_path), f"--output={tmp_path / 'out'}"]) == 2
     assert "found no finished run to report on" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_that_cannot_be_written_is_one_line(runs, tmp_path, capsys):
+def test_unwritable_output_is_reported_in_one_line(runs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert command.main([str(runs[0].folder), f"--output={tmp_path / 'file' / 'out'}"]) == 2
     assert capsys.readouterr().err.startswith("report: the report cannot be written: ")
 
 
-def test_the_command_writes_utf_8_whatever_the_locale_and_the_environment_of_a_notebook(tmp_path):
+def test_command_writes_utf_8_in_any_locale_and_in_a_notebooks_environment(tmp_path):
     finished_runs.make(tmp_path / "run", experiment="日本")
     odd = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
     odd |= {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONWARNDEFAULTENCODING": "1"}
@@ -370,7 +370,7 @@ def test_the_command_writes_utf_8_whatever_the_locale_and_the_environment_of_a_n
     assert "日本" in (tmp_path / "×" / "report.md").read_text(encoding="utf-8")
 
 
-def test_few_labels_shows_all_experiments_whatever_the_first_one_reaches(tmp_path):
+def test_few_labels_axis_includes_all_experiments(tmp_path):
     high = {f"{name}_accuracy_{count}": 0.97 for name in ("knn", "linear") for count in ("1_label", "10_labels")}
     runs = [
         finished_runs.make(tmp_path / "low"),

@@ -31,7 +31,7 @@ def listed(*runs):
     return suspects.listed([experiments.Experiment(run.record["experiment"], (run,)) for run in runs])
 
 
-def test_what_more_embeddings_find_and_find_earlier_comes_first(tmp_path):
+def test_suspects_are_ranked_by_votes_and_then_by_position(tmp_path):
     one, two = (run(tmp_path, name) for name in ("one", "two"))
     [group] = listed(outliers(one, "abc"), outliers(two, "db"))
     assert group.title == "Outliers"
@@ -43,7 +43,7 @@ def test_what_more_embeddings_find_and_find_earlier_comes_first(tmp_path):
     assert group.suspects[3].images == ()
 
 
-def test_a_pair_is_the_same_the_other_way_round_and_labels_are_compared(tmp_path):
+def test_reversed_pair_is_the_same_suspect_and_labels_are_compared(tmp_path):
     one, two = (run(tmp_path, name) for name in ("one", "two"))
     leaks = two.diagnosis.tables["leaks"]
     turned = leaks._replace(names=leaks.names[:, ::-1])
@@ -56,7 +56,7 @@ def test_a_pair_is_the_same_the_other_way_round_and_labels_are_compared(tmp_path
     assert listed(one)[2].suspects[0].by == ""
 
 
-def test_runs_of_an_earlier_version_have_none(tmp_path):
+def test_runs_of_an_earlier_version_have_no_suspects(tmp_path):
     old = run(tmp_path, "old")
     (old.folder / "diagnosis.npz").unlink()
     assert listed(finished.read(old.folder)) == []
@@ -85,7 +85,7 @@ def moved(tmp_path):
     return folder
 
 
-def test_an_encoder_that_was_measured_on_another_dataset_has_a_row_of_both(moved, tmp_path):
+def test_encoder_measured_on_another_dataset_has_a_row_with_both(moved, tmp_path):
     runs, problems = command.collect([moved])
     assert problems == []
     matrix, linear = transfer.tables(experiments.group(runs))
@@ -98,7 +98,7 @@ def test_without_such_a_measurement_there_is_no_matrix(tmp_path):
     assert transfer.tables(experiments.group([run(tmp_path, "one"), run(tmp_path, "two", dataset="b")])) == []
 
 
-def test_a_report_has_it_in_all_documents(moved, tmp_path):
+def test_transfer_matrix_is_in_all_documents(moved, tmp_path):
     assert command.main([str(moved), f"--output={tmp_path / 'out'}"]) == 0
     text, page = ((tmp_path / "out" / f"report.{end}").read_text() for end in ("md", "html"))
     assert "| one | a | 80.00 | 43.21 |" in text

@@ -28,7 +28,7 @@ def load(
     """Read cached arrays, or decode them and cache them.
 
     Args:
-      stems: paths without key and suffix: a cache is `<stem>-<key>.npz`.
+      stems: the paths without key and suffix: a cache is `<stem>-<key>.npz`.
       key: hash of the source files.
       decode: function that returns the decoded arrays by name.
       what: name of the data in a warning.

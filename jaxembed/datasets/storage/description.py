@@ -23,10 +23,10 @@ class Description(NamedTuple):
     """A prepared folder, before anything is decoded.
 
     Attributes:
-      train: the records of this split.
-      test: likewise.
+      train: the records of the train split.
+      test: the records of the test split.
       shape: (h, w, c), which every image must have.
-      classes: their names.
+      classes: the classes' names.
     """
 
     train: Examples

@@ -20,7 +20,7 @@ class Examples:
     """The records of a split by number.
 
     Attributes:
-      split: its name.
+      split: the split's name.
     """
 
     def __init__(self, source: Any, image: Any, *, keys: tuple[str, str]) -> None:
@@ -29,7 +29,7 @@ class Examples:
         Args:
           source: TFDS's data source of the split, which returns raw bytes.
           image: TFDS's feature of the image.
-          keys: of the image and the label.
+          keys: the names of the image and the label in a record.
         """
         import tensorflow_datasets as tfds
 

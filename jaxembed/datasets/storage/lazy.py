@@ -45,9 +45,9 @@ class Stored:
         Args:
           examples: the records of the split.
           shape: (h, w, c), which every image must have.
-          rows: positions of the images among them.
-          name: of the dataset in errors.
-          folder: of the dataset, in errors.
+          rows: the images' indices among the records.
+          name: the dataset's name in errors.
+          folder: the dataset's folder in errors.
         """
         self.shape = (len(rows), *shape)
         self._examples, self._rows = examples, rows

@@ -25,8 +25,8 @@ def load(name: str, folder: Path, *, resident: float) -> Published:
     """Read a prepared dataset; what had to be decoded is cached in the data's folder or the user's cache.
 
     Args:
-      name: of the dataset.
-      folder: its version's folder.
+      name: the dataset's name.
+      folder: the folder of the dataset's version.
       resident: GB of decoded train images that may be in memory. If there are more, they stay in their records and
         are decoded when they are indexed; labels and the test split are always in memory.
 

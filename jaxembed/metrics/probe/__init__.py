@@ -26,9 +26,9 @@ class Settings:
       hidden: widths of the hidden layers; none for the linear probe.
       dropout: probability of dropping a hidden unit.
       epochs: passes over the embeddings.
-      batch_size: rows a step, at most as many as there are.
-      learning_rate: at the start; it falls to 0 as half a cosine.
-      weight_decay: decoupled.
+      batch_size: rows a step, at most the number of rows.
+      learning_rate: the initial learning rate, which falls to 0 as half a cosine.
+      weight_decay: the decoupled weight decay.
     """
 
     hidden: tuple[int, ...]
@@ -75,10 +75,10 @@ def fit(
     becomes 0.
 
     Args:
-      key: of the initial weights and of the permutations.
+      key: the key that draws the initial weights and the permutations.
       embeddings: [m, d] float.
       labels: [m] int.
-      classes: how many.
+      classes: how many classes there are.
       settings: its hidden layers, and how it is trained.
 
     Returns:

@@ -78,7 +78,7 @@ IMAGES = {
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("case", IMAGES)
-def test_an_image_is_refused_by_its_split_and_number(folder, good, case, split, limit):
+def test_bad_image_is_refused_with_its_split_and_index(folder, good, case, split, limit):
     encoded, text = IMAGES[case]
     good[split][4] = (encoded, 1)
     archives.rewrite(folder, split, good[split])
@@ -90,7 +90,7 @@ def test_an_image_is_refused_by_its_split_and_number(folder, good, case, split, 
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("label", [3, -1, -7, 1.5, float("nan"), 2**32, 2**62])
-def test_a_label_that_is_no_class_is_refused_by_its_split_and_number(folder, good, label, split, limit):
+def test_bad_label_is_refused_with_its_split_and_index(folder, good, label, split, limit):
     good[split][2] = (good[split][2][0], label)
     archives.rewrite(folder, split, good[split])
     error = refusal(folder, limit)
@@ -124,12 +124,12 @@ def described(folder, *, shape: tuple[int, ...] = (5, 7, 3), classes: int = 3) -
 
 
 @pytest.mark.parametrize("shape", [(5, 7, 3, 1), (0, 7, 3), (-1, 7, 3)])
-def test_a_shape_that_is_no_images_is_refused(folder, shape):
+def test_shape_of_no_image_is_refused(folder, shape):
     described(folder, shape=shape)
     assert "must have uint8 images of one static shape" in refusal(folder, 1.0)
 
 
-def test_a_number_of_classes_that_is_not_that_of_the_names_is_refused(folder):
+def test_class_count_that_differs_from_the_names_is_refused(folder):
     described(folder, classes=2)
     assert "a name for each of its 2 classes, got 3" in refusal(folder, 1.0)
     (folder / "kind.labels.txt").unlink()
@@ -149,7 +149,7 @@ def test_a_few_of_many_splits_are_listed(folder):
 
 
 @pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_what_can_be_converted_is(folder, good, limit):
+def test_convertible_images_are_converted(folder, good, limit):
     grey = np.arange(35, dtype=np.uint8).reshape(5, 7)
     good["train"][3] = (archives.encode(Image.fromarray(grey)), 1)
     archives.rewrite(folder, "train", good["train"])
@@ -209,7 +209,7 @@ MISSING = {("wrong classes", "disk"), ("wrong train_images", "disk"), ("wrong sh
         if (case, kind) not in MISSING
     ],
 )
-def test_a_cache_with_anything_else_in_it_is_replaced_with_one_warning(folder, monkeypatch, capsys, case, limit):
+def test_cache_with_wrong_content_is_replaced_with_one_warning(folder, monkeypatch, capsys, case, limit):
     whole = records.load("trees", folder, resident=limit)
     (cache,) = folder.glob("*.npz")
     content = cache.read_bytes()
@@ -234,7 +234,7 @@ def test_a_cache_with_anything_else_in_it_is_replaced_with_one_warning(folder, m
     assert len(lines) == 1
 
 
-def test_a_damaged_cache_of_a_large_dataset_does_not_bring_it_into_memory(folder):
+def test_damaged_cache_does_not_load_a_large_dataset_into_memory(folder):
     records.load("trees", folder, resident=1.0)
     (cache,) = folder.glob("*.npz")
     cache.write_bytes(b"")
@@ -263,7 +263,7 @@ def test_a_cache_from_before_labels_were_checked_is_not_trusted(folder, good, mo
         records.load("trees", folder, resident=1.0)
 
 
-def test_the_splits_counts_are_those_of_the_records(folder):
+def test_split_counts_equal_the_records(folder):
     info = json.loads((folder / "dataset_info.json").read_text())
     info["splits"][0]["shardLengths"] = ["9"]
     (folder / "dataset_info.json").write_text(json.dumps(info))

@@ -84,7 +84,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", KEPT)
-def test_what_loses_nothing_is_converted_exactly(case):
+def test_lossless_conversions_are_exact(case):
     encoded, pixels = KEPT[case]
     decoded = decode.decode(encoded, pixels.shape)
     assert decoded.dtype == np.uint8
@@ -92,7 +92,7 @@ def test_what_loses_nothing_is_converted_exactly(case):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_would_lose_something_is_refused(case):
+def test_lossy_conversions_are_refused(case):
     encoded, channels, text = REFUSED[case]
     with pytest.raises(ValueError, match=text):
         decode.decode(encoded, (5, 7, channels))
@@ -104,6 +104,6 @@ def test_an_image_of_another_shape_is_refused(shape):
         decode.decode(encode(image(COLOUR)), shape)
 
 
-def test_a_jpeg_is_what_pillow_decodes():
+def test_jpeg_is_decoded_as_by_pillow():
     encoded = encode(image(COLOUR), "JPEG")
     np.testing.assert_array_equal(decode.decode(encoded, (5, 7, 3)), np.asarray(Image.open(io.BytesIO(encoded))))

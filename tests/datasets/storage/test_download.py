@@ -116,7 +116,7 @@ def test_the_folder_describes_itself_as_stock_tfds_would(name, by_hand, data_dir
     assert json.loads((folder / "dataset_info.json").read_text())["moduleName"] == type(stock).__module__
 
 
-def test_builders_keep_the_published_checksums_and_leave_the_registry_alone(name):
+def test_builders_keep_the_published_checksums_and_the_registry(name):
     assert download.SOURCES[name].url_infos == tfds.builder_cls(name).url_infos
     assert len(download.SOURCES[name].url_infos) == {"cifar10": 1}.get(name, 4)
     assert tfds.builder_cls(name) is not download.SOURCES[name]
@@ -129,14 +129,14 @@ def test_an_archive_with_a_wrong_checksum_is_named_and_leaves_nothing_prepared(n
 
 
 @pytest.mark.parametrize("keep", [0, 30, -20])
-def test_a_damaged_archive_is_named_whatever_its_checksum(name, by_hand, data_dir, closed, monkeypatch, keep):
+def test_damaged_archive_is_named_even_with_a_matching_checksum(name, by_hand, data_dir, closed, monkeypatch, keep):
     archive = sorted(by_hand[0].iterdir())[-1]
     archive.write_bytes(archive.read_bytes()[:keep])
     expect(name, by_hand[0], closed, monkeypatch)
     assert f"{archive} is damaged" in refusal(name, data_dir)
 
 
-def test_an_archive_that_the_server_lost_is_no_prepared_dataset(name, data_dir, served, monkeypatch):
+def test_archive_missing_on_the_server_is_refused(name, data_dir, served, monkeypatch):
     archives.write(name, served[0])
     expect(name, *served, monkeypatch)
     for file in served[0].iterdir():
@@ -144,7 +144,7 @@ def test_an_archive_that_the_server_lost_is_no_prepared_dataset(name, data_dir, 
     assert "HTTP code: 404" in refusal(name, data_dir)
 
 
-def test_without_a_network_the_error_says_what_to_put_where(name, data_dir, closed, monkeypatch, tmp_path):
+def test_error_without_a_network_names_files_and_folder(name, data_dir, closed, monkeypatch, tmp_path):
     archives.write(name, tmp_path / "archives")
     expect(name, tmp_path / "archives", closed, monkeypatch)
     started = time.perf_counter()
@@ -157,7 +157,7 @@ def test_without_a_network_the_error_says_what_to_put_where(name, data_dir, clos
         assert part in error
 
 
-def test_a_network_that_swallows_everything_is_given_up(data_dir, monkeypatch):
+def test_unresponsive_network_times_out(data_dir, monkeypatch):
     monkeypatch.setattr(download.requests, "head", lambda url, timeout: threading.Event().wait(20))
     monkeypatch.setattr(download, "_PATIENCE", 0.1)
     assert "storage.googleapis.com: Timeout" in refusal("mnist", data_dir)

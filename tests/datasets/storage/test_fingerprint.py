@@ -56,7 +56,7 @@ def of_folder(root, **options) -> str:
     return datasets.load({"name": "folder", "path": str(root), "size": 4, **options}, data_dir=None, seed=0).sha256
 
 
-def test_equal_contents_have_one_fingerprint_of_64_hexadecimal_digits():
+def test_equal_contents_have_equal_fingerprints_of_64_hexadecimal_digits():
     first, again = fingerprint.of(published()), fingerprint.of(published())
     assert first == again
     assert len(bytes.fromhex(first)) == 32
@@ -83,7 +83,7 @@ def test_classes_shapes_and_splits_change_the_fingerprint(change):
     assert fingerprint.of(published()._replace(**change)) != fingerprint.of(published())
 
 
-def test_names_count_only_where_validation_images_are_chosen_by_them():
+def test_names_matter_only_if_they_choose_the_validation_images():
     named = published()._replace(names={"train": tuple("abcdefghi")})
     assert fingerprint.of(named) == fingerprint.of(published())
     chosen, other = (
@@ -93,7 +93,7 @@ def test_names_count_only_where_validation_images_are_chosen_by_them():
     assert fingerprint.of(chosen) != fingerprint.of(other)
 
 
-def test_the_fingerprint_does_not_depend_on_the_seed_the_validation_the_place_or_the_time(data_dir, tmp_path):
+def test_fingerprint_does_not_depend_on_seed_validation_location_or_time(data_dir, tmp_path):
     first = loaded(data_dir)
     assert loaded(data_dir, seed=5).sha256 == first.sha256
     section = {"name": "trees", "validation": 0}
@@ -104,7 +104,7 @@ def test_the_fingerprint_does_not_depend_on_the_seed_the_validation_the_place_or
     assert loaded(tmp_path / "other").sha256 == first.sha256
 
 
-def test_images_on_disk_have_the_fingerprint_of_those_in_memory_and_are_decoded_for_it_once(data_dir, monkeypatch):
+def test_images_on_disk_have_the_fingerprint_of_memory_and_are_decoded_once(data_dir, monkeypatch):
     memory = loaded(data_dir)
     monkeypatch.setattr(fingerprint, "_AT_ONCE", 4)
     disk = loaded(data_dir, resident=0.0)

@@ -157,7 +157,7 @@ def validate(dataset: Dataset) -> None:
         }
     ),
 )
-def test_a_folder_of_any_files_is_a_dataset_or_is_refused(files, loop, options):
+def test_any_folder_is_loaded_or_refused(files, loop, options):
     with workplace() as root:
         pictures = root / "pictures"
         pictures.mkdir()
@@ -214,7 +214,7 @@ FILES = ["dataset_info.json", "features.json", "kind.labels.txt", "trees-train.a
     resident=st.sampled_from([0.0, float("inf")]),
     validation=st.sampled_from([0, 1, 0.5]),
 )
-def test_a_prepared_folder_of_any_records_is_a_dataset_or_is_refused(
+def test_any_prepared_folder_is_loaded_or_refused(
     splits, shape, classes, count, damaged, name, resident, validation
 ):
     source = prepared()

@@ -61,7 +61,7 @@ def readers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("grain")]
 
 
-def test_images_on_disk_look_like_the_array(images, whole):
+def test_images_on_disk_have_the_arrays_attributes(images, whole):
     array = whole.train.images
     assert isinstance(images, OnDisk)
     assert not isinstance(array, OnDisk)
@@ -84,13 +84,13 @@ def test_images_on_disk_look_like_the_array(images, whole):
     ],
     ids=str,
 )
-def test_an_index_reads_what_it_reads_of_an_array(images, whole, rows):
+def test_indexing_equals_that_of_an_array(images, whole, rows):
     read = images[rows]
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, whole.train.images[rows])
 
 
-def test_a_row_that_is_not_there_is_an_index_error(images):
+def test_missing_row_raises_index_error(images):
     with pytest.raises(IndexError):
         images[np.array([0, 6])]
 
@@ -115,7 +115,7 @@ def test_labels_classes_and_the_test_split_are_in_memory(published, whole):
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_train_images_stay_on_disk_above_the_limit_only(folder, cached):
+def test_train_images_stay_on_disk_only_above_the_limit(folder, cached):
     size = 6 * 5 * 7 * 3 / 1e9
     if cached:
         records.load("trees", folder, resident=float("inf"))
@@ -123,7 +123,7 @@ def test_train_images_stay_on_disk_above_the_limit_only(folder, cached):
     assert isinstance(records.load("trees", folder, resident=size * 0.99).train.images, OnDisk)
 
 
-def test_labels_are_cached_beside_the_arrays_and_read_again_when_the_records_change(folder, published, monkeypatch):
+def test_labels_are_cached_with_the_arrays_and_reread_when_records_change(folder, published, monkeypatch):
     assert isinstance(records.load("trees", folder, resident=1.0).train.images, np.ndarray)
     assert sorted(file.name.split("-")[0] for file in folder.glob("*.npz")) == ["jaxembed", "jaxembed_labels"]
     passes = []
@@ -145,7 +145,7 @@ def test_unlabelled_images_are_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("validation", [0, 2])
-def test_a_dataset_on_disk_is_the_one_in_memory(folder, validation):
+def test_dataset_on_disk_equals_that_in_memory(folder, validation):
     section, data_dir = {"name": "trees", "validation": validation}, str(folder.parents[1])
     memory = datasets.load(section, data_dir=data_dir, seed=4)
     disk = datasets.load(section, data_dir=data_dir, seed=4, resident=0.0)
@@ -159,7 +159,7 @@ def test_a_dataset_on_disk_is_the_one_in_memory(folder, validation):
         np.testing.assert_array_equal(read.labels, array.labels)
 
 
-def test_a_source_that_cannot_leave_images_on_disk_takes_no_limit():
+def test_limit_does_not_affect_sources_in_memory():
     loaded = datasets.load({"name": "digits", "validation": 100}, data_dir=None, seed=0, resident=0.0)
     assert isinstance(loaded.train.images, np.ndarray)
 
@@ -199,7 +199,7 @@ def test_batches_are_the_rows_in_order_from_any_start(many, kind, start):
         np.testing.assert_array_equal(batch.labels, memory.labels[chosen])
 
 
-def test_no_rows_are_no_batches(published):
+def test_no_rows_give_no_batches(published):
     for rows in (np.array([], int), np.arange(3)):
         assert list(feed.read_ahead(*published.train, rows, size=4, ahead=2)) == []
 
@@ -231,7 +231,7 @@ def settled(images: Counted, reads: int) -> int:
     return images.reads
 
 
-def test_a_few_batches_are_read_ahead_and_no_more(whole):
+def test_only_a_few_batches_are_read_ahead(whole):
     images = Counted(whole.train.images)
     with contextlib.closing(
         feed.read_ahead(images, whole.train.labels, np.zeros(80, int), size=4, ahead=3)
