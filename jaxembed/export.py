@@ -67,9 +67,9 @@ def _onnx(encoder: "FrozenEncoder", file: Path) -> None:
     import jax
 
     images = jax.ShapeDtypeStruct(("n", *encoder.shape), "uint8")
-    model = jax2onnx.to_onnx(_function(encoder), [images], model_name=encoder.name)
+    exported = jax2onnx.to_onnx(_function(encoder), [images], model_name=encoder.name)
     with files.replacing(file) as stream:
-        stream.write(model.SerializeToString())
+        stream.write(exported.SerializeToString())
 
 
 def _function(encoder: "FrozenEncoder") -> Callable:

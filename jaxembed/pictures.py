@@ -93,12 +93,12 @@ def open_rgb(file: Path | io.BytesIO) -> Image.Image:
         return _flatten(ImageOps.exif_transpose(opened)).convert("RGB")
 
 
-def stream(files: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Unreadable]]:
+def stream(paths: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Unreadable]]:
     """Read picture files on all cores, a few hundred at a time; yield (file, pixels or Unreadable) in order."""
     # Threads are enough: Pillow releases the GIL while it decodes and resizes.
     with _allow_large_images(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        files = iter(files)
-        while batch := list(itertools.islice(files, _AT_ONCE)):
+        paths = iter(paths)
+        while batch := list(itertools.islice(paths, _AT_ONCE)):
             yield from zip(batch, pool.map(lambda file: _read(file, shape), batch), strict=True)
 
 

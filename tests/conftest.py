@@ -1,11 +1,33 @@
 """Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
 
+import hashlib
 import os
 import shutil
 import signal
 import tempfile
+import time
+from pathlib import Path
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+
+
+def compiled() -> Path:
+    """Return the folder of compiled programs, which outlives the run; those of another processor are apart."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "jaxembed-tests")
+    processor = "".join(line for line in Path("/proc/cpuinfo").read_text().splitlines(True) if "flags" in line)
+    return caches / hashlib.sha256(processor.encode()).hexdigest()[:8]
+
+
+# Compiling takes most of the tests' time, and they compile the same programs each time, as do the commands that
+# they start. JAX's key is the program, its options and its own version, so nothing stale is used.
+COMPILED = compiled()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(COMPILED)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# JAX writes an entry in place: a process that reads half of it compiles for itself.
+os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache entry:UserWarning"
+# Seconds after which an entry that no run has read is removed.
+MONTH = 30 * 24 * 3600
 
 import jax
 import numpy as np
@@ -16,10 +38,8 @@ from ml_collections import ConfigDict
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
-# The commands that tests start compile as a user's do.
+# The commands that tests start are optimised as a user's are.
 jax.config.update("jax_disable_most_optimizations", True)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 install_import_hook("jaxembed", "beartype.beartype").__enter__()
 
 from jaxembed import encoders, objectives
@@ -41,6 +61,14 @@ ENCODERS, OBJECTIVES = (
 LINEAR = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2, "weight_decay": 0.0}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Remove the compiled programs that no run has used for a month; once, not in each worker."""
+    if not hasattr(config, "workerinput") and COMPILED.is_dir():
+        for entry in COMPILED.iterdir():
+            if time.time() - max(entry.stat().st_atime, entry.stat().st_mtime) > MONTH:
+                entry.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="session")
 def dataset() -> Dataset:
     """Three classes of 9×7 images, told apart by a bright row, in splits that no batch size divides."""
@@ -53,14 +81,6 @@ def dataset() -> Dataset:
         return Batch(images.astype(np.uint8), labels)
 
     return Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory, worker_id):
-    """Compiling takes most of the tests' time, and many compile the same programs: all workers share them."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
-    jax.config.update("jax_compilation_cache_dir", str(shared / "compiled"))
 
 
 @pytest.fixture(autouse=True)

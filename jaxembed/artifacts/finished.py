@@ -118,12 +118,16 @@ def read(folder: Path) -> Finished:
     if not (folder / workdir.RESULT).exists():
         raise InputError(f"{folder} holds an unfinished run: it has no {workdir.RESULT}")
     try:
-        config, record = identity.current(files.read_json(file)), result(folder)
-        lines = _finite(history.read(folder / workdir.METRICS))
+        return of(folder, files.read_json(file), result(folder))
     except (OSError, RecursionError) as error:
         raise InputError(f"{folder} cannot be read: {error}") from error
+
+
+def of(folder: Path, config: Mapping[str, Any], record: dict[str, Any]) -> Finished:
+    """Read the rest of a finished run, whose config.json and result.json are read already; InputError as `read`."""
+    config, lines = identity.current(config), _finite(history.read(folder / workdir.METRICS))
     trained = "epochs" in record
-    schema.check(file, config, CONFIG, optional=() if trained else ("train.batch_size",))
+    schema.check(folder / workdir.CONFIG, config, CONFIG, optional=() if trained else ("train.batch_size",))
     if trained and not any("train/loss" in line for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
     return Finished(folder, config, record, lines, samples.read(folder), diagnosis.read(folder))

@@ -42,31 +42,42 @@ def opened(folder: Path) -> Iterator[None]:
         yield
 
 
-def check(config: ConfigDict, folder: Path) -> None:
-    """Raise an InputError if the folder holds a different run; the options that differ are named.
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Read the config of the run that a folder holds; None if nothing was trained in it yet.
 
-    Options that do not determine a run's parameters may differ, and a folder in which nothing was trained yet is
-    free.
+    Raises:
+      InputError: if it holds a run without its config, or the config is damaged.
     """
     if not _holds_a_run(folder):
-        return
-    file = folder / CONFIG
-    if not file.exists():
+        return None
+    if not (folder / CONFIG).exists():
         raise InputError(f"--workdir {folder} holds a run without its {CONFIG}; use a different --workdir")
-    there, here = (identity.identity(each) for each in (files.read_json(file), json.loads(config.to_json())))
-    if differences := _differences(there, here):
+    return files.read_json(folder / CONFIG)
+
+
+def check(config: ConfigDict, there: Mapping[str, Any] | None, folder: Path) -> None:
+    """Raise an InputError if a folder holds a different run; the options that differ are named.
+
+    Args:
+      config: the run's config.
+      there: the folder's, as `read_config` returns it. Options that do not determine a run's parameters may differ.
+      folder: the folder, for the error.
+    """
+    if there is None:
+        return
+    if differences := _differences(identity.identity(there), identity.identity(json.loads(config.to_json()))):
         raise InputError(
             f"--workdir {folder} was trained with a different config: {differences}; use a different --workdir"
         )
 
 
-def check_protocol(config: ConfigDict, folder: Path) -> None:
-    """Raise an InputError if the folder's finished run was evaluated with settings other than the config's."""
-    there, here = (
+def check_protocol(config: ConfigDict, there: Mapping[str, Any], folder: Path) -> None:
+    """Raise an InputError if a finished run was evaluated with settings other than the config's; as `check`."""
+    before, now = (
         identity.flatten(identity.current(each).get("evaluate", {}), "config.evaluate")
-        for each in (files.read_json(folder / CONFIG), json.loads(config.to_json()))
+        for each in (there, json.loads(config.to_json()))
     )
-    if differences := _differences(there, here):
+    if differences := _differences(before, now):
         again = "use --evaluate to measure it again"
         raise InputError(f"--workdir {folder} was evaluated with different settings: {differences}; {again}")
 

@@ -48,8 +48,8 @@ def _find(name: str, root: Path) -> Path:
 
 def _prepared(root: Path) -> dict[str, Path]:
     """Map each name or name/config to its latest version; TFDS writes to a temporary folder and renames it last."""
-    files = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
-    folders = [file.parent for file in files if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
+    described = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    folders = [file.parent for file in described if re.fullmatch(r"\d+\.\d+\.\d+", file.parent.name)]
     folders.sort(key=lambda folder: [int(number) for number in folder.name.split(".")])
     latest = {folder.parent.relative_to(root).as_posix(): folder for folder in folders}
     return dict(sorted(latest.items()))

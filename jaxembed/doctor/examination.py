@@ -76,12 +76,12 @@ class _Pool(NamedTuple):
         counts = [len(points) for points in embeddings.values()]
         parts, rows = np.repeat(np.arange(len(counts)), counts), np.concatenate([*map(np.arange, counts)])
         points = np.concatenate([*embeddings.values()])
-        labels = np.concatenate([split.labels for split in splits])
+        given = np.concatenate([split.labels for split in splits])
         if len(rows) > MOST:
             chosen = np.sort(np.random.default_rng(0).choice(len(rows), MOST, replace=False))
-            parts, rows, points, labels = (array[chosen] for array in (parts, rows, points, labels))
+            parts, rows, points, given = (array[chosen] for array in (parts, rows, points, given))
         names = tuple(dataset.names_of(name) for name in embeddings)
-        return cls(splits, names, parts, rows, space.of(points, distance=distance), labels)
+        return cls(splits, names, parts, rows, space.of(points, distance=distance), given)
 
     def table(
         self,

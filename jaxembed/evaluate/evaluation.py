@@ -1,6 +1,6 @@
 """Evaluation: a frozen encoder's embedding, measured by everything in metrics/."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from jaxembed import metrics
 from jaxembed.core import keys
 from jaxembed.evaluate import forward
-from jaxembed.metrics import Rows, neighbours, rank
+from jaxembed.metrics import Rows, knn, rank
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset, State
@@ -21,12 +21,14 @@ class Evaluation(NamedTuple):
     Attributes:
       metrics: `<split>/<metric>` -> number.
       embeddings: split -> [n, d] float32; of train and of the splits that were measured.
+      sha256: the encoder's hash (`forward.fingerprint`); empty for embeddings that were made elsewhere.
       predictions: split -> classifier ("knn", "linear", "mlp") -> [n] classes.
     """
 
     metrics: dict[str, float]
     embeddings: dict[str, Float[np.ndarray, "n d"]]
     predictions: dict[str, dict[str, Int[np.ndarray, " n"]]]
+    sha256: str = ""
 
 
 def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] | None = None) -> Evaluation:
@@ -41,51 +43,79 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
       Diverged: if an embedding is not finite, or too large to be measured.
     """
     before, splits = forward.fingerprint(state), splits or dataset.measured
-    names = dict.fromkeys(("train", *splits))
-    embeddings = {name: forward.embed(run, state, getattr(dataset, name).images) for name in names}
-    measured = of_embeddings(
-        dataset,
-        embeddings,
-        run.protocol,
-        augmented=lambda: _augmented(run, state, dataset, embeddings["train"]),
-        pair=lambda name: _pair(run, state, getattr(dataset, name)),
-    )
+    measured = of_embeddings(dataset, Frozen(run, state, dataset, splits), run.protocol)
     numbers = forward.objective_scores(run, state, dataset) | measured.metrics
     for name in splits:
         numbers |= forward.reports(run, state, getattr(dataset, name), name)
     if forward.fingerprint(state) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
-    return measured._replace(metrics=numbers)
+    return measured._replace(metrics=numbers, sha256=before)
 
 
-def of_embeddings(
-    dataset: Dataset,
-    embeddings: dict[str, Float[np.ndarray, "n d"]],
-    protocol: Protocol,
-    *,
-    augmented: Callable[[], Float[np.ndarray, "m d"] | None] = lambda: None,
-    pair: Callable[[str], tuple[Float[np.ndarray, "n d"], ...] | None] = lambda split: None,
-) -> Evaluation:
+class Embeddings:
+    """The embeddings that are measured, made elsewhere: there are no views of the images.
+
+    Attributes:
+      by_split: split -> [n, d] float32.
+    """
+
+    def __init__(self, by_split: dict[str, Float[np.ndarray, "n d"]]) -> None:
+        """Hold the embeddings of train and of the splits to measure; of train only if there is no other."""
+        self.by_split = by_split
+
+    def augmented(self) -> Float[np.ndarray, "m d"] | None:
+        """Embed train and augmented views of it, from which the probes learn; None if there are none."""
+        return None
+
+    def pair(self, split: str) -> tuple[Float[np.ndarray, "n d"], ...] | None:
+        """Embed two augmented views of each image of a split; None if there are none."""
+        return None
+
+
+class Frozen(Embeddings):
+    """The embeddings of a run, whose views are embedded when they are asked for."""
+
+    def __init__(self, run: Run, state: State, dataset: Dataset, splits: Sequence[str]) -> None:
+        """Embed train and some splits with the frozen encoder."""
+        self.run, self.state, self.dataset = run, state, dataset
+        names = dict.fromkeys(("train", *splits))
+        super().__init__({name: forward.embed(run, state, getattr(dataset, name).images) for name in names})
+
+    def augmented(self) -> Float[np.ndarray, "m d"] | None:
+        """Embed train and the views that the protocol asks for; None if it has no views, or there are no labels."""
+        if not self.run.protocol.views or not self.dataset.is_labelled:
+            return None
+        images = self.dataset.train.images
+        views = [
+            forward.embed(self.run, self.state, images, key=key)
+            for key in keys.probe_views(self.run.protocol.views)
+        ]
+        return np.concatenate([self.by_split["train"], *views])
+
+    def pair(self, split: str) -> tuple[Float[np.ndarray, "n d"], ...] | None:
+        """Embed two augmented views of each image of a split; None if the protocol has no augmentation."""
+        if self.run.protocol.augmentation is None:
+            return None
+        images = getattr(self.dataset, split).images
+        return tuple(forward.embed(self.run, self.state, images, key=key) for key in keys.pair_views())
+
+
+def of_embeddings(dataset: Dataset, embeddings: Embeddings, protocol: Protocol) -> Evaluation:
     """Measure embeddings, wherever they are from, by everything in metrics/.
 
     Args:
-      dataset: that was embedded; of it the labels count.
-      embeddings: split -> [n, d] float32: of train, from which classifiers learn, and of the splits to measure; of
-        train alone if there is no other.
+      dataset: the labels of the splits.
+      embeddings: the embeddings of train, from which classifiers learn, and of the splits to measure.
       protocol: how they are measured.
-      augmented: function that returns the embeddings of train and of augmented views of it, from which the probes
-        learn, or None.
-      pair: function from a split to the embeddings of two views of each image, or None.
     """
-    train = _rows(embeddings["train"], dataset.train, dataset)._replace(augmented=augmented())
-    measure = metrics.fit_all(train, protocol, labelled=dataset.is_labelled)
-    del train  # with its views, which take memory
+    # The views of train take memory, so nothing here holds them.
+    measure = metrics.fit_all(_train(dataset, embeddings), protocol, labelled=dataset.is_labelled)
     numbers, predictions = {}, {}
-    for name in [name for name in embeddings if name != "train"] or ["train"]:
-        rows = _rows(embeddings[name], getattr(dataset, name), dataset)._replace(pair=pair(name))
-        measured, predictions[name] = measure(rows)
+    for name in [name for name in embeddings.by_split if name != "train"] or ["train"]:
+        rows = _rows(embeddings.by_split[name], getattr(dataset, name), dataset)
+        measured, predictions[name] = measure(rows._replace(pair=embeddings.pair(name)))
         numbers |= {f"{name}/{metric}": number for metric, number in measured.items()}
-    return Evaluation(numbers, embeddings, predictions)
+    return Evaluation(numbers, embeddings.by_split, predictions)
 
 
 def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -94,7 +124,7 @@ def validate(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
     Without labels, RankMe takes the place of kNN.
     """
     train = _rows(forward.embed(run, state, dataset.train.images), dataset.train, dataset)
-    measure = metrics.fit(neighbours if dataset.is_labelled else rank, train, run.protocol)
+    measure = metrics.fit(knn if dataset.is_labelled else rank, train, run.protocol)
     numbers = forward.objective_scores(run, state, dataset)
     numbers |= forward.reports(run, state, dataset.validation, "validation")
     measured, _ = measure(_rows(forward.embed(run, state, dataset.validation.images), dataset.validation, dataset))
@@ -105,18 +135,6 @@ def _rows(points: Float[np.ndarray, "n d"], split: Batch, dataset: Dataset) -> R
     return Rows(points, split.labels, len(dataset.classes))
 
 
-def _augmented(
-    run: Run, state: State, dataset: Dataset, train: Float[np.ndarray, "n d"]
-) -> Float[np.ndarray, "m d"] | None:
-    """Add the embeddings of the augmented views that the probes learn from; None if there are none."""
-    if not run.protocol.views or not dataset.is_labelled:
-        return None
-    view_keys = keys.probe_views(run.protocol.views)
-    return np.concatenate([train, *(forward.embed(run, state, dataset.train.images, key=key) for key in view_keys)])
-
-
-def _pair(run: Run, state: State, split: Batch) -> tuple[Float[np.ndarray, "n d"], ...] | None:
-    """Embed two augmented views of each image; None if the protocol has no augmentation."""
-    if run.protocol.augmentation is None:
-        return None
-    return tuple(forward.embed(run, state, split.images, key=key) for key in keys.pair_views())
+def _train(dataset: Dataset, embeddings: Embeddings) -> Rows:
+    rows = _rows(embeddings.by_split["train"], dataset.train, dataset)
+    return rows._replace(augmented=embeddings.augmented())

@@ -3,17 +3,15 @@
 import importlib.metadata
 import math
 import statistics
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
 import jaxembed
-from jaxembed.artifacts import history, workdir
+from jaxembed.artifacts.history import Line
 from jaxembed.core.bounds import Section
 from jaxembed.devices import mesh
-from jaxembed.evaluate import forward
 from jaxembed.losses import collapse
 from jaxembed.run.run import Run
 from jaxembed.types import Dataset, State
@@ -21,92 +19,89 @@ from jaxembed.types import Dataset, State
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 
+class Described(NamedTuple):
+    """What was measured.
+
+    Attributes:
+      experiment: the experiment's name, or that of an embedding.
+      command: the command that reproduces it.
+      config: the config, as in config.json.
+    """
+
+    experiment: str
+    command: str
+    config: Section
+
+
 def make(
-    experiment: str,
-    command: str,
-    config: Section,
+    what: Described,
     run: Run,
     dataset: Dataset,
     state: State,
+    *,
     measured: Mapping[str, float],
-    folder: Path,
+    sha256: str,
+    lines: Sequence[Line],
 ) -> dict[str, Any]:
     """Gather what a reader needs to trust and to repeat a run.
 
     Args:
-      experiment: its name.
-      command: that reproduces the run.
-      config: of the run.
+      what: the experiment.
       run: its parts.
-      dataset: that it learned from.
-      state: at its end.
-      measured: the metrics of `evaluate` and `sample`.
-      folder: of the run.
+      dataset: the dataset that it learned from.
+      state: the state at its end.
+      measured: the metrics of `evaluation` and `sampling`.
+      sha256: the encoder's hash.
+      lines: the lines of its metrics.jsonl.
     """
-    lines = history.read(folder / workdir.METRICS)
     rates, shares = (
         [line[name] for line in lines if name in line] for name in ("images_per_second", "share_of_peak")
     )
     trained_spread = next((line["train/spread"] for line in reversed(lines) if "train/spread" in line), 1.0)
-    return {
-        "experiment": experiment,
-        "command": command,
-        "dataset": dataset.name,
-        "data_sha256": dataset.sha256,
-        "split": dataset.measured[-1],
-        "encoder": config["encoder"]["name"],
-        "objective": config["objective"]["name"],
-        "seed": config["seed"],
-        "distance": config["evaluate"]["distance"],
+    trained = {
         "steps": int(state.step),
         "epochs": run.training.epochs,
         "parameters": parameters(state),
         "train_seconds": round(max((line["seconds"] for line in lines), default=0.0), 2),
-        # The seconds are those of so many runs, side by side.
+        # The time covers all seeds that were trained together.
         "together": max((line.get("together", 1) for line in lines), default=1),
         "images_per_second": round(statistics.median(rates), 1) if rates else None,
         "share_of_peak": round(statistics.median(shares), 3) if shares else None,
-        "encoder_sha256": forward.fingerprint(state),
+        "encoder_sha256": sha256,
         "collapsed": measured.get("validation/spread", trained_spread) < collapse.LEAST_SPREAD,
-    } | _measured(measured)
+    }
+    return _described(what, dataset) | trained | _measured(measured)
 
 
 def of_embedding(
-    name: str,
-    command: str,
-    config: Mapping[str, Any],
-    dataset: Dataset,
-    measured: Mapping[str, float],
-    *,
-    sha256: str,
-    trained_on: str | None = None,
+    what: Described, dataset: Dataset, *, measured: Mapping[str, float], sha256: str, trained_on: str | None
 ) -> dict[str, Any]:
     """Gather what a reader needs to trust measurements of an embedding that was not trained here and now.
 
     Args:
-      name: of the embedding.
-      command: that measures it.
-      config: as in its config.json.
-      dataset: that it is an embedding of.
+      what: the embedding.
+      dataset: the dataset that is embedded.
       measured: the metrics.
-      sha256: of the vectors, or of the encoder that made them.
-      trained_on: name of the dataset that the encoder was trained on, if that is known.
+      sha256: the hash of the vectors, or of the encoder that made them.
+      trained_on: the name of the dataset that the encoder was trained on; None if that is not known.
     """
-    split = dataset.measured[-1]
+    collapsed = measured[f"{dataset.measured[-1]}/rankme"] < 1
+    origin = {"trained_on": trained_on, "encoder_sha256": sha256, "collapsed": collapsed}
+    return _described(what, dataset) | origin | _measured(measured)
+
+
+def _described(what: Described, dataset: Dataset) -> dict[str, Any]:
     return {
-        "experiment": name,
-        "command": command,
+        "experiment": what.experiment,
+        "command": what.command,
         "dataset": dataset.name,
-        "trained_on": trained_on,
         "data_sha256": dataset.sha256,
-        "split": split,
-        "encoder": config["encoder"]["name"],
-        "objective": config["objective"]["name"],
-        "seed": config["seed"],
-        "distance": config["evaluate"]["distance"],
-        "encoder_sha256": sha256,
-        "collapsed": measured[f"{split}/rankme"] < 1,
-    } | _measured(measured)
+        "split": dataset.measured[-1],
+        "encoder": what.config["encoder"]["name"],
+        "objective": what.config["objective"]["name"],
+        "seed": what.config["seed"],
+        "distance": what.config["evaluate"]["distance"],
+    }
 
 
 def _measured(metrics: Mapping[str, float]) -> dict[str, Any]:

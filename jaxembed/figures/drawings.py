@@ -71,8 +71,8 @@ def damaged(run: Finished) -> list[str]:
 
 
 def _files(run: Finished) -> list[Path]:
-    files = (run.folder / FOLDER / f"{name}.png" for name in FIGURES)
-    return [file for file in files if file.exists()]
+    possible = (run.folder / FOLDER / f"{name}.png" for name in FIGURES)
+    return [file for file in possible if file.exists()]
 
 
 def _damage(file: Path) -> str:
@@ -205,9 +205,9 @@ def with_few_labels(run: Finished) -> Figure | None:
 
 def accuracies(run: Finished, classifier: str) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Return (numbers of labels a class, mean accuracies with them, standard deviations); empty if not measured."""
-    names = {count: few_labels.metric(classifier, count) for count in few_labels.COUNTS}
-    counts = [count for count, name in names.items() if not np.isnan(run.evaluated(name))]
-    values = ([run.evaluated(f"{names[count]}{end}") for count in counts] for end in ("", "_sd"))
+    metric = {count: few_labels.metric(classifier, count) for count in few_labels.COUNTS}
+    counts = [count for count, name in metric.items() if not np.isnan(run.evaluated(name))]
+    values = ([run.evaluated(f"{metric[count]}{end}") for count in counts] for end in ("", "_sd"))
     return counts, *map(np.array, values)
 
 

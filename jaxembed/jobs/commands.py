@@ -30,13 +30,14 @@ def train(job: Job) -> None:
       Diverged, Stopped: as `loop.fit`.
       Incomplete: if figures cannot be drawn; the result is written.
     """
-    with job.held():
+    with job.held() as there:
         if job.is_finished:
             record = finished.result(job.folder)
-            workdir.check_protocol(job.config, job.folder)
+            workdir.check_protocol(job.config, there, job.folder)
             print(f"{job.name} is finished; use --evaluate to measure it again")
             summary.show(record, job.folder)
-            redraw(job)
+            if processes.is_first():
+                finish.draw(finished.of(job.folder, there, record), again=False)
             return
         parts, dataset, state = _fit(job)
         finish.finish(job, parts, dataset, state)

@@ -12,8 +12,9 @@ from jaxembed.core import files
 from jaxembed.core.errors import Incomplete
 from jaxembed.devices import processes
 from jaxembed.doctor import examination
-from jaxembed.evaluate import evaluation, forward, result, sampling
+from jaxembed.evaluate import evaluation, result, sampling
 from jaxembed.evaluate.evaluation import Evaluation
+from jaxembed.evaluate.result import Described
 from jaxembed.jobs.job import Job
 from jaxembed.pictures import Shape
 from jaxembed.report import summary
@@ -22,17 +23,22 @@ from jaxembed.types import Dataset, State
 
 
 def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
-    """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures."""
+    """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures.
+
+    Raises:
+      Diverged: if an embedding cannot be measured.
+      Incomplete: if the dataset cannot be examined, or figures cannot be drawn; the result is written.
+    """
     evaluated = evaluation.evaluate(parts, state, dataset)
     taken, sampled = sampling.take(parts, state, dataset, evaluated)
-    measured = evaluated.metrics | sampled
     if not processes.is_first():
         return
-    record = result.make(job.name, job.command, job.config, parts, dataset, state, measured, job.folder)
+    lines, what = history.read(job.folder / workdir.METRICS), Described(job.name, job.command, job.config)
+    measured = {"measured": evaluated.metrics | sampled, "sha256": evaluated.sha256, "lines": lines}
+    record = result.make(what, parts, dataset, state, **measured)
     samples.write(taken, job.folder)
-    encoder_file.write(_encoder(job, dataset, state), job.folder / encoder_file.FILE)
+    encoder_file.write(_encoder(job, dataset, state, evaluated.sha256), job.folder / encoder_file.FILE)
     workdir.write_config(job.config, job.folder)
-    lines = history.read(job.folder / workdir.METRICS)
     diagnosis.remove(job.folder)
     # It marks the run as finished; what comes after it can be made again without training.
     files.write_json(job.folder / workdir.RESULT, record)
@@ -41,6 +47,14 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     draw(Finished(job.folder, job.config.to_dict(), record, lines, taken, examined), again=True)
     if failure:
         raise Incomplete(failure)
+
+
+def draw(run: Finished, *, again: bool) -> None:
+    """Draw a run's figures: all again, or those that it lacks."""
+    # Imported here, because matplotlib takes a second, and a stopped run does without it.
+    from jaxembed.figures import drawings
+
+    drawings.require(run, again=again, advice="the result is written; run the same command again to draw them")
 
 
 def _examined(
@@ -57,17 +71,9 @@ def _examined(
     return examined, None
 
 
-def draw(run: Finished, *, again: bool) -> None:
-    """Draw a run's figures: all again, or those that it lacks."""
-    # Imported here, because matplotlib takes a second, and a stopped run does without it.
-    from jaxembed.figures import drawings
-
-    drawings.require(run, again=again, advice="the result is written; run the same command again to draw them")
-
-
-def _encoder(job: Job, dataset: Dataset, state: State) -> SavedEncoder:
+def _encoder(job: Job, dataset: Dataset, state: State, sha256: str) -> SavedEncoder:
     """Take the frozen encoder out of a state."""
     params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
     shape = Shape(*dataset.train.images.shape[1:])
-    config, sha256 = json.loads(job.config.to_json()), forward.fingerprint(state)
+    config = json.loads(job.config.to_json())
     return SavedEncoder(job.name, config, shape, sha256, params, stats, dataset.name)

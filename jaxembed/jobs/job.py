@@ -42,15 +42,19 @@ class Job(NamedTuple):
         return (self.folder / workdir.RESULT).exists()
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Check the config against the run's folder, and hold that for this process."""
+    def held(self) -> Iterator[dict[str, Any] | None]:
+        """Hold the run's folder for this process; yield the config.json in it, which agrees with the config.
+
+        It is None if nothing was trained there yet.
+        """
         build.check(self.config)
         with contextlib.ExitStack() as opened, memory.enough():
             with processes.first_goes_ahead():
                 if processes.is_first():
                     opened.enter_context(workdir.opened(self.folder))
-                workdir.check(self.config, self.folder)
-            yield
+                there = workdir.read_config(self.folder)
+                workdir.check(self.config, there, self.folder)
+            yield there
 
     def built(self) -> tuple[Dataset, Run]:
         """Load the dataset, make the parts of the run, and print what they are."""

@@ -43,7 +43,7 @@ def train(
     listed = options.call(jobs, config, folder, configs, data_dir, tensorboard, what="config")
     for job in listed:
         if job.is_finished and not again:
-            workdir.check_protocol(job.config, job.folder)
+            workdir.check_protocol(job.config, workdir.read_config(job.folder), job.folder)
     for job in {job.name: job for job in listed}.values():
         build.run(job.config, build.dataset(job.config, data_dir=data_dir))
     rehearsal.reports()
@@ -143,7 +143,7 @@ def jobs(
             where = folder / name / f"seed{seed}"
             found.append(Job(name, config, where, line, data_dir, tensorboard, name in together))
     for job in found:
-        workdir.check(job.config, job.folder)
+        workdir.check(job.config, workdir.read_config(job.folder), job.folder)
     return found
 
 

@@ -66,18 +66,18 @@ def squared_distances(
     at exactly 0 from itself and from its copies.
 
     Args:
-      points: [n, d] float32 around the origin, as `space` returns them.
+      points: [n, d] float32 around the origin, as `of` returns them.
     """
     import jax  # here, because reports import metrics without it
 
-    from jaxembed.kernels import distance
+    from jaxembed.kernels import distances
 
     n = len(points)
     # Not jnp.asarray, which holds two copies of all rows for a while.
     everything, size = jax.device_put(points), max(1, HELD // n)
     for start in range(0, n, size):
         rows = np.arange(start, min(start + size, n))
-        yield rows, np.asarray(distance.squared(everything[start : start + size], everything))
+        yield rows, np.asarray(distances.squared(everything[start : start + size], everything))
 
 
 def others(found: Int[np.ndarray, "q k"], rows: Int[np.ndarray, " q"]) -> Bool[np.ndarray, "q k"]:

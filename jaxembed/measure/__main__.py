@@ -91,6 +91,7 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     """Measure an embedding and write into a folder what a run's has; `line` is the command."""
     from jaxembed.doctor import examination
     from jaxembed.evaluate import evaluation, result, sampling
+    from jaxembed.evaluate.result import Described
     from jaxembed.figures import drawings
     from jaxembed.report import summary
     from jaxembed.run import protocol
@@ -99,12 +100,12 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     measured = protocol.make(identity.with_tuples(config["evaluate"]))
     if (k := measured.neighbours) > (n := len(dataset.train.labels)):
         raise InputError(f"there must be at least {k} train rows, for as many nearest neighbours, got {n}")
-    evaluated = evaluation.of_embeddings(dataset, embedded.embeddings, measured)
+    evaluated = evaluation.of_embeddings(dataset, evaluation.Embeddings(embedded.embeddings), measured)
     taken, sampled = sampling.of_embedding(dataset, evaluated, distance=measured.distance)
     examined = examination.examine(dataset, embedded.embeddings, distance=measured.distance)
-    metrics = evaluated.metrics | sampled
-    origin = dict(sha256=embedded.sha256, trained_on=embedded.trained_on)
-    record = result.of_embedding(config["name"], line, config, dataset, metrics, **origin)
+    numbers = {"measured": evaluated.metrics | sampled}
+    origin = {"sha256": embedded.sha256, "trained_on": embedded.trained_on}
+    record = result.of_embedding(Described(config["name"], line, config), dataset, **numbers, **origin)
     samples.write(taken, folder)
     diagnosis.write(examined, folder)
     files.write_json(folder / workdir.CONFIG, config)
@@ -188,22 +189,43 @@ def _protocol(section: Mapping[str, Any], distance: str | None) -> dict[str, Any
 def _pictured(dataset: "Dataset", about: Any, data_dir: str | None) -> "Dataset":
     """Add the images of vectors that jaxembed.embed wrote, if their dataset can be loaded."""
     from jaxembed import datasets
-    from jaxembed.types import OnDisk
 
     if about is None or dataset.train.images is not None or Path(about.source).is_absolute():
         return dataset
+    missing = f"measure: no images of {files.printable(about.source)}"
     try:
         source = datasets.load({"name": about.source, "validation": 0}, data_dir=data_dir, seed=0)
-        splits = {}
-        for split in ("train", *dataset.held_out):
-            published, rows = zip(*(name.split("/") for name in dataset.names_of(split)), strict=True)
-            images, rows = getattr(source, published[0]).images, np.array(rows, int)
-            images = images.subset(rows) if isinstance(images, OnDisk) else images[rows]
-            splits[split] = getattr(dataset, split)._replace(images=images)
-    except (InputError, ValueError, IndexError, AttributeError) as error:  # names are whatever a file says
-        print(f"measure: no images of {about.source}: {files.line(str(error))}", file=sys.stderr)
+    except InputError as error:
+        print(f"{missing}: {files.line(str(error))}", file=sys.stderr)
         return dataset
-    return dataset._replace(**splits)
+    pictured = {}
+    for split in ("train", *dataset.held_out):
+        images = _images(source, dataset.names_of(split))
+        if images is None:
+            print(
+                f"{missing}: the names of its {split} split must be <split>/<row> of that dataset", file=sys.stderr
+            )
+            return dataset
+        pictured[split] = getattr(dataset, split)._replace(images=images)
+    return dataset._replace(**pictured)
+
+
+def _images(source: "Dataset", names: Sequence[str]) -> Any:
+    """Take the images with these names, `<split>/<row>`, all of one split; None if there are none."""
+    from jaxembed.types import OnDisk
+
+    split, _, _ = names[0].partition("/")
+    batch = getattr(source, split) if split in ("train", *source.held_out) else None
+    rows = [_row(name, split) for name in names]
+    if batch is None or not all(row is not None and row < len(batch.labels) for row in rows):
+        return None
+    return batch.images.subset(np.array(rows)) if isinstance(batch.images, OnDisk) else batch.images[np.array(rows)]
+
+
+def _row(name: str, split: str) -> int | None:
+    """Return the row in a name `<split>/<row>`; None if it is no such name."""
+    there, _, row = name.partition("/")
+    return int(row) if there == split and row.isascii() and row.isdecimal() else None
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -4,8 +4,8 @@ A file has `COLUMNS`, its metrics and what they mean, and `POSITION`, which orde
 report. Most have `fit(train, *, <options>)`: it takes the embedding of the train split and the options that its
 signature names, of config.evaluate, and returns a function that measures the embedding of a split. A metric that is
 measured elsewhere has no `fit` in its file, only its columns. A file whose `fit` goes by labels says
-`LABELLED = True`: without labels it is not used. Importing a file does not import jax, because reports read the
-columns without it.
+`LABELLED = True`: without labels it is not used. One that goes by the predictions of others names them in `NEEDS`.
+Importing a file does not import jax, because reports read the columns without it.
 """
 
 import importlib
@@ -98,11 +98,13 @@ def fit(module: ModuleType, train: Rows, protocol: Any) -> Measure:
 
 def fit_all(train: Rows, protocol: Any, *, labelled: bool) -> Measure:
     """Fit the metrics of all files, without labels those that need none; return one function for all."""
-    fitted = [fit(module, train, protocol) for module in usable(labelled=labelled)]
+    fitted = {module: fit(module, train, protocol) for module in usable(labelled=labelled)}
 
     def measure(rows: Rows) -> Measured:
         numbers, predictions = {}, {}
-        for each in fitted:
+        for module, each in fitted.items():
+            if missing := set(getattr(module, "NEEDS", ())) - predictions.keys():
+                raise ValueError(f"{module.__name__} needs a file that predicts {missing} before its POSITION")
             more, predicted = each(rows._replace(predictions=predictions))
             numbers |= more
             predictions |= predicted

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from jaxembed.metrics import Column, Measure, Measured, Rows
-from jaxembed.metrics import neighbours as knn
+from jaxembed.metrics import Column, Measure, Measured, Rows, knn
 
 POSITION = 45
 LABELLED = True

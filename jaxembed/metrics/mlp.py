@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from jaxembed.metrics import Column, Measure, Rows
-from jaxembed.metrics import linear as probes
+from jaxembed.metrics import Column, Measure, Rows, linear
 
 POSITION = 30
 LABELLED = True
@@ -24,4 +23,4 @@ def fit(train: Rows, *, mlp: Any) -> Measure:
     from jaxembed.core import keys  # here, because it imports jax
 
     _, key = keys.probes()
-    return probes.accuracy(key, train, settings=mlp, name="mlp")
+    return linear.accuracy(key, train, settings=mlp, name="mlp")

@@ -7,6 +7,7 @@ from jaxembed.metrics import Column, Measure, Measured, Rows
 
 POSITION = 35
 LABELLED = True
+NEEDS = ("knn",)
 COLUMNS = (
     Column(
         "balanced_accuracy",

@@ -44,7 +44,7 @@ def _lines(
             for group in groups:
                 yield ""
                 yield from _suspects(group)
-    if matrices := transfer.tables(datasets):
+    if matrices := transfer.matrices(datasets):
         yield "\n## Transfer\n\nEncoders measured on datasets that they were not trained on, next to their own."
         for matrix in matrices:
             yield ""

@@ -52,7 +52,7 @@ def write(
         runs=sum(len(each.runs) for each in everything),
         pictures=compared,
         suspects={dataset: suspects.listed(experiments) for dataset, experiments in datasets.items()},
-        transfer=transfer.tables(datasets),
+        transfer=transfer.matrices(datasets),
         thumbnail=interactive.data_uri,
         tables={dataset: tables.make(experiments) for dataset, experiments in datasets.items()},
         measures=tables.shown(everything),

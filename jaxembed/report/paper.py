@@ -127,7 +127,7 @@ def _evaluated(datasets: Mapping[str, Sequence[Experiment]]) -> list[list[str]]:
             views = options["views"]
             seen = f"{views}: {_augmentation(options['augmentation'])}" if views else "none"
             alike[dataset, str(options["neighbours"]), options["distance"], seen, *probes].append(each.name)
-    rows = ((dataset, ", ".join(names), *settings) for (dataset, *settings), names in alike.items())
+    rows = ((dataset, ", ".join(each), *settings) for (dataset, *settings), each in alike.items())
     return [list(map(markup, row)) for row in rows]
 
 
@@ -173,7 +173,7 @@ def _results(
                 for each in group.suspects
             ]
             story.table(caption, ["images", "labels", "found by"], rows, texts=3)
-    for matrix in transfer.tables(datasets):
+    for matrix in transfer.matrices(datasets):
         caption = (
             f"{matrix.caption} of encoders on datasets that they were not trained on, next to their own. "
             "Classifiers learn from the train images of the dataset that is measured."

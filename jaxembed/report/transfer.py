@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from jaxembed import metrics
-from jaxembed.report import tables as shown
+from jaxembed.report import tables
 from jaxembed.report.experiments import Experiment, Value
 
 # The measures that are shown, a table each.
@@ -27,7 +27,7 @@ class Transfer(NamedTuple):
     rows: list[Row]
 
 
-def tables(datasets: Mapping[str, Sequence[Experiment]]) -> list[Transfer]:
+def matrices(datasets: Mapping[str, Sequence[Experiment]]) -> list[Transfer]:
     """Make a matrix for each measure, of the experiments that were measured on another dataset as well."""
     encoders: dict[tuple[str, str, str], dict[str, Experiment]] = {}
     for dataset, experiments in datasets.items():
@@ -48,7 +48,7 @@ def tables(datasets: Mapping[str, Sequence[Experiment]]) -> list[Transfer]:
         rows = []
         for (experiment, trained_on, _), measured in moved.items():
             values = (measured[each].value(name) if each in measured else _NONE for each in columns)
-            rows.append(Row(experiment, trained_on, [shown.show(known[name], value) for value in values]))
+            rows.append(Row(experiment, trained_on, [tables.show(known[name], value) for value in values]))
         if rows:
             made.append(Transfer(known[name].label, columns, rows))
     return made

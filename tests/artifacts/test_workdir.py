@@ -18,14 +18,14 @@ def test_the_remains_of_a_run_without_its_config_are_not_resumed(left, tmp_path)
     (tmp_path / left).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / left).write_text("{}")
     with pytest.raises(InputError, match=r"holds a run without its config.json"):
-        workdir.check(CONFIG, tmp_path)
+        workdir.check(CONFIG, workdir.read_config(tmp_path), tmp_path)
 
 
 def test_a_folder_in_which_nothing_was_trained_is_free(tmp_path):
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "metrics.jsonl").touch()
     (tmp_path / "config.json").write_text(ConfigDict(CONFIG.to_dict() | {"seed": 9}).to_json())
-    workdir.check(CONFIG, tmp_path)
+    workdir.check(CONFIG, workdir.read_config(tmp_path), tmp_path)
 
 
 def test_a_folder_is_for_one_process_at_a_time(tmp_path):

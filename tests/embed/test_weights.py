@@ -12,7 +12,7 @@ import jaxembed
 from jaxembed import datasets
 from jaxembed.devices import mesh
 from jaxembed.embed import frozen
-from jaxembed.metrics import neighbours
+from jaxembed.metrics import knn
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
@@ -46,7 +46,7 @@ def test_a_pretrained_encoder_has_its_published_accuracy(name, monkeypatch, opti
     dataset = datasets.load(config["data"], data_dir=None, seed=config["seed"])
     train, test = (encoder.embed_pixels(split.images) for split in (dataset.train, dataset.test))
     options = dict(neighbours=config["evaluate"]["neighbours"], distance=encoder.distance)
-    predicted = neighbours.classify(train, dataset.train.labels, test, **options)
+    predicted = knn.classify(train, dataset.train.labels, test, **options)
     result = json.loads((ROOT / f"docs/results/{name}/seed{config['seed']}.json").read_text())
     assert result["encoder_sha256"] == encoder.saved.sha256
     accuracy = np.mean(predicted == dataset.test.labels)

@@ -15,7 +15,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from jaxembed.core.errors import Diverged
 from jaxembed.evaluate import evaluation, forward
 from jaxembed.kernels import chunked, nearest
-from jaxembed.metrics import neighbours, probe
+from jaxembed.metrics import knn, probe
 from jaxembed.run import build
 from jaxembed.train import start
 
@@ -35,7 +35,7 @@ def test_knn_is_scikit_learns(distance, k, queries):
     train_rows, labels = blobs(300)
     query_rows, _ = blobs(queries)
     theirs = KNeighborsClassifier(k, metric=distance, algorithm="brute").fit(train_rows, labels)
-    ours = neighbours.classify(train_rows, labels, query_rows, neighbours=k, distance=distance)
+    ours = knn.classify(train_rows, labels, query_rows, neighbours=k, distance=distance)
     assert (ours == theirs.predict(query_rows)).all()
 
 
@@ -58,7 +58,7 @@ def test_knn_of_equal_rows_is_the_lowest_class_and_no_nan():
     ones = np.ones((6, 3), np.float32)
     labels = np.array([2, 1, 2, 1, 0, 0])
     for distance in nearest.DISTANCES:
-        predicted = neighbours.classify(ones, labels, ones, neighbours=6, distance=distance)
+        predicted = knn.classify(ones, labels, ones, neighbours=6, distance=distance)
         assert (predicted == 0).all()
 
 

@@ -9,7 +9,7 @@ from scipy.stats import ortho_group
 from sklearn.metrics import silhouette_score
 
 from jaxembed.kernels import space
-from jaxembed.metrics import alignment, geometry, neighbours, sphere
+from jaxembed.metrics import alignment, geometry, knn, sphere
 from jaxembed.metrics import rank as ranks
 
 DISTANCES = ["cosine", "euclidean"]
@@ -313,7 +313,7 @@ def test_memory_does_not_grow_with_rows_times_classes(monkeypatch):
     geometry.measure(rows[:200], labels[:200] % 3, distance="euclidean")
     tracemalloc.start()
     measure(rows, labels, distance="euclidean")
-    neighbours.classify(rows, labels, rows, neighbours=5, distance="euclidean")
+    knn.classify(rows, labels, rows, neighbours=5, distance="euclidean")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # An array of a bool for each row and class.

@@ -88,14 +88,14 @@ def moved(tmp_path):
 def test_encoder_measured_on_another_dataset_has_a_row_with_both(moved, tmp_path):
     runs, problems = command.collect([moved])
     assert problems == []
-    matrix, linear = transfer.tables(experiments.group(runs))
+    matrix, linear = transfer.matrices(experiments.group(runs))
     assert (matrix.caption, matrix.columns) == ("kNN %", ["a", "b"])
     assert matrix.rows == [("one", "a", ["80.00", "43.21"])]
     assert linear.rows == [("one", "a", ["70.00", "70.00"])]
 
 
 def test_without_such_a_measurement_there_is_no_matrix(tmp_path):
-    assert transfer.tables(experiments.group([run(tmp_path, "one"), run(tmp_path, "two", dataset="b")])) == []
+    assert transfer.matrices(experiments.group([run(tmp_path, "one"), run(tmp_path, "two", dataset="b")])) == []
 
 
 def test_transfer_matrix_is_in_all_documents(moved, tmp_path):

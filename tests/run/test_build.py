@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from configs import protocols
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.devices import mesh
-from jaxembed.metrics import neighbours
+from jaxembed.metrics import knn
 from jaxembed.run import build
 from jaxembed.run.run import Run
 
@@ -153,8 +153,8 @@ def test_a_layer_whose_output_memory_cannot_hold_is_refused(config, monkeypatch)
 
 
 def test_a_measure_that_asks_for_what_the_protocol_lacks_is_refused_before_training(config, monkeypatch):
-    monkeypatch.setattr(neighbours, "fit", lambda train, *, neighbors: None)
-    with pytest.raises(InputError, match=r"metrics\.neighbours asks for config\.evaluate\.neighbors, which is not"):
+    monkeypatch.setattr(knn, "fit", lambda train, *, neighbors: None)
+    with pytest.raises(InputError, match=r"metrics\.knn asks for config\.evaluate\.neighbors, which is not"):
         built(config)
 
 
