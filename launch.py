@@ -18,19 +18,12 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from jaxembed.cli import command, hugepages, streams
+from jaxembed.cli import command, config_file, hugepages, streams
 from jaxembed.core import files
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
-config_flags.DEFINE_config_file(
-    "config",
-    None,
-    "File of the experiment; --config.<section>.<key>=<value> overrides a value in it.",
-    # A dataset has options that the config's own does not have; one that nothing takes is an error later.
-    accept_new_attributes=True,
-    lock_config=False,
-)
+config_file.define_flag()
 flags.DEFINE_string(
     "workdir", None, "Folder of the run (default: checkpoints/<config>, plus -seed<seed> unless the seed is 0)."
 )
@@ -119,17 +112,12 @@ def parse(argv: Sequence[str]) -> list[str]:
         sys.exit(0)
     try:
         rest = FLAGS(argv)
-        hasattr(FLAGS.config, "keys")  # a missing file raises only when its config is used
-    except Exception as error:  # a config file is code and can raise anything
-        fail(_reason(error, _config_file(argv)))
+    except Exception as error:  # an override can raise anything
+        fail(config_file.reason(error))
     if rest[1:]:
         fail(f"unexpected arguments: {' '.join(rest[1:])}")
-    if not isinstance(FLAGS.config, ConfigDict):
-        fail(
-            f"--config: get_config must return a ConfigDict, got {type(FLAGS.config).__name__}"
-            if FLAGS["config"].present
-            else "--config is required, such as --config=configs/quickstart.py"
-        )
+    if FLAGS.config is None:
+        fail("--config is required, such as --config=configs/quickstart.py")
     if FLAGS.tune and (FLAGS.evaluate or _is_suite()):
         fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
     if FLAGS.seed is not None and _is_suite():
@@ -147,33 +135,6 @@ def _is_installed(package: str) -> bool:
     import importlib.util
 
     return importlib.util.find_spec(package) is not None
-
-
-def _config_file(argv: Sequence[str]) -> str:
-    """Find the value of --config, the last one, in arguments that may not parse."""
-    file = ""
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
-        name, _, value = word.partition("=")
-        if name in ("--config", "-config"):
-            file = value or following
-    return file.partition(":")[0]
-
-
-def _reason(error: Exception, file: str) -> str:
-    """Say in one line why the flags or the config file could not be used."""
-    while error.args and isinstance(error.args[0], Exception):
-        error = error.args[0]
-    text = str(error.args[0] if error.args else error).strip()
-    if isinstance(error, flags.Error):
-        # A config that raised comes as its whole traceback, whose last line is the error.
-        return f"{file}: {text.splitlines()[-1]}" if "Traceback" in text else text
-    if isinstance(error, OSError) and not Path(file).is_file():
-        return f"--config={file}: there is no such file"
-    if isinstance(error, AttributeError) and "get_config" in text:
-        return f"{file} has no function get_config"
-    if isinstance(error, AttributeError | KeyError):
-        return f"the config has no key {text}"
-    return f"{file}: {type(error).__name__}: {error}"
 
 
 def fail(text: str, *, status: int = 2) -> NoReturn:

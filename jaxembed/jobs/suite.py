@@ -1,6 +1,5 @@
 """A suite: experiments by name, each with the same seeds, one run after the other, and a report on all of them."""
 
-import runpy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from ml_collections import ConfigDict
 
 from jaxembed import report
 from jaxembed.artifacts import finished, workdir
+from jaxembed.cli import config_file
 from jaxembed.core import files, options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
@@ -136,7 +136,7 @@ def jobs(
     for name in dict.fromkeys(experiments):
         options.choose(name, known, what="config.experiments")
         for seed in dict.fromkeys(seeds):
-            config = ConfigDict({**_config(configs / f"{name}.py"), "seed": seed})
+            config = ConfigDict({**config_file.load(configs / f"{name}.py"), "seed": seed})
             build.check(config)
             _override(config, overrides, what="config.overrides")
             line = command_of(configs / f"{name}.py", overrides, seed)
@@ -145,16 +145,6 @@ def jobs(
     for job in found:
         workdir.check(job.config, workdir.read_config(job.folder), job.folder)
     return found
-
-
-def _config(file: Path) -> ConfigDict:
-    try:
-        config = runpy.run_path(str(file))["get_config"]()
-    except Exception as error:  # a config file is code and can raise anything
-        raise InputError(f"{file}: {type(error).__name__}: {error}") from error
-    if not isinstance(config, ConfigDict):
-        raise InputError(f"{file}: get_config must return a ConfigDict, got {type(config).__name__}")
-    return config
 
 
 def _override(config: ConfigDict, overrides: Mapping[str, Any], *, what: str) -> None:

@@ -35,6 +35,16 @@ class Saved(NamedTuple):
     notes: dict[str, Any]
 
 
+class _Manager(ocp.CheckpointManager):
+    """A manager that asks no one whether this process is about to be taken away: `cli.signals` knows.
+
+    Up to 0.11.36, which jax2onnx requires, orbax asks a service of JAX that `processes.start` turns off, and fails.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
+
+
 class Checkpoints:
     """The checkpoints of one run, in `<folder>/<step>/`; leaving the context waits for the last save."""
 
@@ -45,7 +55,7 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(max_to_keep=KEEP, cleanup_tmp_directories=True)
         # The handler by name: orbax would guess it from the newest checkpoint, which can be damaged.
         handler = ocp.StandardCheckpointHandler()
-        self.manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handler)
+        self.manager = _Manager(self.folder, options=options, item_handlers=handler)
 
     def __enter__(self) -> "Checkpoints":
         """Return self."""

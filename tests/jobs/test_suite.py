@@ -176,11 +176,19 @@ def test_an_empty_section_replaces_one_as_it_does_on_the_command_line(config, tm
     assert "'--config.objective.augmentation={}'" in job.command
 
 
-@pytest.mark.parametrize("text", ["def get_config(:", "1 / 0", "x = 1", "def get_config(): return 3"])
-def test_an_experiment_whose_file_makes_no_config_is_named(text, config, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config(:", r"quickstart\.py: SyntaxError: invalid syntax"),
+        ("1 / 0", r"quickstart\.py: ZeroDivisionError: division by zero"),
+        ("x = 1", r"quickstart\.py has no function get_config"),
+        ("def get_config(): return 3", r"quickstart\.py: get_config must return a ConfigDict, got int"),
+    ],
+)
+def test_an_experiment_whose_file_makes_no_config_is_named(text, message, config, tmp_path):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "quickstart.py").write_text(text)
-    with pytest.raises(InputError, match=r"quickstart\.py: "):
+    with pytest.raises(InputError, match=message):
         run(config, tmp_path / "runs", configs=tmp_path / "configs")
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
@@ -56,6 +57,15 @@ def test_the_newest_state_comes_back_with_its_key_and_types(tmp_path, state):
 def test_only_the_newest_are_kept(tmp_path, state):
     save(tmp_path, at(state, 1), at(state, 2), at(state, 3))
     assert sorted(folder.name for folder in tmp_path.iterdir() if folder.name.isdigit()) == ["2", "3"]
+
+
+def test_a_save_does_not_ask_whether_the_process_is_to_be_preempted(tmp_path, state, monkeypatch):
+    def fail(step):
+        raise RuntimeError("Preemption sync manager has not been initialized")
+
+    monkeypatch.setattr(multihost_utils, "reached_preemption_sync_point", fail)
+    save(tmp_path, state)
+    assert restore(tmp_path, state) is not None
 
 
 LEAVE = """

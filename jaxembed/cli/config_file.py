@@ -1,0 +1,70 @@
+"""Config files: what `get_config` returns, or one line that says why a file or an override cannot be used.
+
+ml_collections parses the overrides, `--config.<section>.<key>=<value>`. It would load the file with `load_module`,
+which Python 3.15 no longer has, so the file is loaded here.
+"""
+
+import runpy
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from jaxembed.core.errors import InputError
+
+flags.disclaim_key_flags()  # --help lists a program's flags, and the one defined here belongs to the caller
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses `<file>` or `<file>:<argument>`; get_config takes the argument."""
+
+    def parse(self, argument: str) -> ConfigDict:
+        file, *given = argument.split(":", 1)
+        if not Path(file).is_file():
+            raise InputError(f"--config={file}: there is no such file")
+        return load(file, *given)
+
+
+def define_flag() -> None:
+    """Define --config, and with it the override of every value in the file."""
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "File of the experiment; --config.<section>.<key>=<value> overrides a value in it.",
+        # A dataset has options that the config's own does not have; one that nothing takes is an error later.
+        accept_new_attributes=True,
+        lock_config=False,
+    )
+    flags.FLAGS["config"].parser = _Parser()
+
+
+def load(file: Path | str, *given: str) -> ConfigDict:
+    """Return what the function get_config of a file returns.
+
+    Args:
+      file: the config file.
+      given: the arguments of get_config.
+
+    Raises:
+      InputError: if the file cannot be run, or makes no ConfigDict.
+    """
+    try:
+        get_config = runpy.run_path(str(file)).get("get_config")
+        config = get_config(*given) if get_config else None
+    except Exception as error:  # a config file is code and can raise anything
+        raise InputError(f"{file}: {type(error).__name__}: {error}") from error
+    if not get_config:
+        raise InputError(f"{file} has no function get_config")
+    if not isinstance(config, ConfigDict):
+        raise InputError(f"{file}: get_config must return a ConfigDict, got {type(config).__name__}")
+    return config
+
+
+def reason(error: Exception) -> str:
+    """Say in one line why the flags could not be parsed."""
+    text = str(error.args[0] if error.args else error).strip()
+    if isinstance(error, flags.Error | InputError):
+        return text
+    if isinstance(error, AttributeError | KeyError):
+        return f"the config has no key {text}"
+    return f"--config: {type(error).__name__}: {text}"
