@@ -15,8 +15,10 @@ import pytest
 
 import launch
 from jaxembed.artifacts import finished
+from jaxembed.cli import arguments
 from jaxembed.core import errors
 from jaxembed.devices import mesh
+from jaxembed.jobs import program
 from jaxembed.train import checkpoint
 
 ROOT = Path(launch.__file__).parent
@@ -27,9 +29,9 @@ SHORT = [
 ]
 
 
-def command(*arguments, cwd):
+def command(*words, cwd):
     done = subprocess.run(
-        [sys.executable, ROOT / "launch.py", *arguments], capture_output=True, text=True, cwd=cwd, check=False
+        [sys.executable, ROOT / "launch.py", *words], capture_output=True, text=True, cwd=cwd, check=False
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -99,7 +101,7 @@ def test_run_stopped_outside_training_reports_it(monkeypatch, capsys):
     handlers = {}
     monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
     monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
-    monkeypatch.setattr(launch, "_run", lambda: handlers[signal.SIGTERM](signal.SIGTERM, None))
+    monkeypatch.setattr(program, "run", lambda _: handlers[signal.SIGTERM](signal.SIGTERM, None))
     monkeypatch.setattr(checkpoint, "hush", lambda: None)
     with pytest.raises(SystemExit) as ended:
         launch.main([])
@@ -110,8 +112,8 @@ def test_run_stopped_outside_training_reports_it(monkeypatch, capsys):
 def test_full_disk_at_a_checkpoint_is_reported_in_one_line(tmp_path):
     # A file may grow to 60 KB, and a checkpoint has a larger one.
     limit = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, ROOT / "launch.py"]
-    arguments = [*limit, f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
-    done = subprocess.run(arguments, capture_output=True, text=True, cwd=tmp_path, check=False)
+    words = [*limit, f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
     folder = tmp_path / "run" / "checkpoint"
     assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")
 
@@ -139,11 +141,11 @@ ENDINGS = {
 def test_every_error_ends_in_one_line_and_its_own_status(ending, monkeypatch, capsys):
     error, status, text = ENDINGS[ending]
 
-    def fail():
+    def fail(_):
         raise error
 
     monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
-    monkeypatch.setattr(launch, "_run", fail)
+    monkeypatch.setattr(program, "run", fail)
     monkeypatch.setattr(checkpoint, "hush", lambda: None)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
@@ -190,34 +192,35 @@ def refusals(tmp_path_factory):
 import os, sys
 import launch
 from absl import app
-for number, arguments in enumerate({[list(arguments) for arguments in BAD]!r}):
+from jaxembed.cli import arguments
+for number, words in enumerate({[list(words) for words in BAD]!r}):
     if not os.fork():
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(f"{{number}}{{stream.name}}", os.O_WRONLY | os.O_CREAT), stream.fileno())
-        sys.argv = ["launch.py", *arguments]
-        app.run(launch.main, flags_parser=launch.parse)
+        sys.argv = ["launch.py", *words]
+        app.run(launch.main, flags_parser=arguments.parse)
     open(f"{{number}}status", "w").write(str(os.waitstatus_to_exitcode(os.wait()[1])))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, env=environment)
     return {
-        arguments: [(folder / f"{number}{name}").read_text() for name in ("status", "<stdout>", "<stderr>")]
-        for number, arguments in enumerate(BAD)
+        words: [(folder / f"{number}{name}").read_text() for name in ("status", "<stdout>", "<stderr>")]
+        for number, words in enumerate(BAD)
     }
 
 
 @pytest.mark.xdist_group("refusals")
-@pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments[-2:]))
-def test_invalid_command_ends_in_one_line_and_status_2(arguments, refusals):
-    status, out, err = refusals[arguments]
+@pytest.mark.parametrize("words", BAD, ids=lambda words: " ".join(words[-2:]))
+def test_invalid_command_ends_in_one_line_and_status_2(words, refusals):
+    status, out, err = refusals[words]
     assert (status, out) == ("2", "")
     assert err.startswith("launch.py: ")
     assert err.count("\n") == 1
-    assert BAD[arguments] in err
+    assert BAD[words] in err
 
 
 def test_message_with_a_long_value_is_one_line_of_bounded_length():
-    text = launch._line(f"config.encoder.latent must be <= 65536,\n got {10**4000}; stop")
+    text = arguments.line(f"config.encoder.latent must be <= 65536,\n got {10**4000}; stop")
     assert text.startswith("launch.py: config.encoder.latent must be <= 65536, got 1000")
     assert text.endswith("000; stop")
     assert len(text) < 2100

@@ -60,6 +60,11 @@ def load(file: Path | str, *given: str) -> ConfigDict:
     return config
 
 
+def is_suite(config: ConfigDict) -> bool:
+    """Return whether a config is that of a suite, rather than of one experiment."""
+    return "experiments" in config
+
+
 def reason(error: Exception) -> str:
     """Say in one line why the flags could not be parsed."""
     text = str(error.args[0] if error.args else error).strip()

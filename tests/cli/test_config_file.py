@@ -22,8 +22,10 @@ assert not hasattr(importlib.machinery.SourceFileLoader, "load_module")
 """
 PARSE = """
 import launch
-launch.parse(sys.argv)
-config, overrides = launch.FLAGS.config, launch.config_flags.get_override_values(launch.FLAGS["config"])
+from jaxembed.cli import arguments
+from ml_collections import config_flags
+arguments.parse(sys.argv)
+config, overrides = launch.FLAGS.config, config_flags.get_override_values(launch.FLAGS["config"])
 print(config.train.epochs, config.evaluate.mlp.hidden, config.data.fresh, config.is_locked, *overrides)
 """
 

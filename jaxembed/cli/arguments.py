@@ -1,0 +1,50 @@
+"""launch.py's arguments: parsed and checked, or refused in one line before anything heavy is imported."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from jaxembed.cli import config_file
+from jaxembed.core import files
+
+FLAGS = flags.FLAGS
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Parse the flags; what cannot be used ends in one line and exit status 2."""
+    if "--help" in argv:
+        app.usage(shorthelp=True, writeto_stdout=True)
+        sys.exit(0)
+    try:
+        rest = FLAGS(argv)
+    except Exception as error:  # an override can raise anything
+        _fail(config_file.reason(error))
+    if rest[1:]:
+        _fail(f"unexpected arguments: {' '.join(rest[1:])}")
+    if FLAGS.config is None:
+        _fail("--config is required, such as --config=configs/quickstart.py")
+    if FLAGS.tune and (FLAGS.evaluate or config_file.is_suite(FLAGS.config)):
+        _fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
+    if FLAGS.seed is not None and config_file.is_suite(FLAGS.config):
+        _fail(f"--seed works on a single run; for a suite use --config.seeds='({FLAGS.seed},)'")
+    if FLAGS.tensorboard and not importlib.util.find_spec("tensorboardX"):
+        _fail("--tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'")
+    if FLAGS["verbosity"].using_default_value:
+        logging.set_verbosity(logging.WARNING)  # JAX logs missing devices, orbax every file
+        # Orbax also logs each failure that it raises.
+        logging.get_absl_logger().addFilter(lambda record: f"{os.sep}orbax{os.sep}" not in record.pathname)
+    return rest
+
+
+def line(text: str) -> str:
+    """Write a message of launch.py on one line."""
+    return f"launch.py: {files.line(text)}"
+
+
+def _fail(text: str) -> NoReturn:
+    print(line(text), file=sys.stderr)
+    sys.exit(2)

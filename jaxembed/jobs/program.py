@@ -1,0 +1,42 @@
+"""The program: what launch.py's flags ask for, a run or a suite."""
+
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from jaxembed.cli import config_file
+from jaxembed.core import files
+from jaxembed.jobs import commands, suite
+from jaxembed.jobs.job import Job, command_of
+from jaxembed.run import build
+
+
+def run(asked: flags.FlagValues) -> None:
+    """Run the experiment or the suite that the flags describe; the errors are those of `commands` and `suite`."""
+    file = Path(config_flags.get_config_filename(asked["config"]))
+    if config_file.is_suite(asked.config):
+        options = {"data_dir": asked.data_dir, "tensorboard": asked.tensorboard, "again": asked.evaluate}
+        suite.train(asked.config, _folder(asked, file.stem), configs=file.parent, **options)
+        return
+    job = _job(asked, file)
+    if asked.tune:
+        commands.tune(job)
+    elif asked.evaluate:
+        commands.evaluate(job)
+    else:
+        commands.train(job)
+
+
+def _job(asked: flags.FlagValues, file: Path) -> Job:
+    config = asked.config if asked.seed is None else ConfigDict({**asked.config, "seed": asked.seed})
+    build.check(config)  # before its seed is used
+    line = command_of(file, config_flags.get_override_values(asked["config"]), config.seed)
+    name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
+    return Job(file.stem, config, _folder(asked, name), line, asked.data_dir, asked.tensorboard)
+
+
+def _folder(asked: Any, name: str) -> Path:
+    """Return the folder that --workdir says, else the one with this name."""
+    return files.expanded(asked.workdir) if asked.workdir else Path("checkpoints", name)
