@@ -1,5 +1,7 @@
 """The convolution of the encoders: XLA's own, value and gradients, whatever it is made of on a CPU."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,15 +20,21 @@ PLAIN = {
 }
 
 
-def draw(*shape: int, seed: int, dtype: str = "float32") -> jax.Array:
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+def draw(*shape: int, seed: int, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(jnp.dtype(dtype))
 
 
-def value_and_gradients(convolve, images, kernel, strides, padding, **options):
+def value_and_gradients(convolve, images, kernel):
     """Convolve, and pull an asymmetric gradient back to the images and the kernel."""
-    options = PLAIN | options
-    outputs, pull = jax.vjp(lambda x, k: convolve(x, k, strides, padding, **options), images, kernel)
-    return outputs, *pull(draw(*outputs.shape, seed=5, dtype=outputs.dtype))
+    outputs, pull = jax.vjp(convolve, images, kernel)
+    return outputs, *pull(jnp.asarray(draw(*outputs.shape, seed=5, dtype=outputs.dtype)))
+
+
+@cache
+def by_xla(strides, padding, options):
+    """The same by XLA's own convolution: one program for both `kernel_gradients`."""
+    convolve = partial(lax.conv_general_dilated, window_strides=strides, padding=padding, **PLAIN | dict(options))
+    return jax.jit(partial(value_and_gradients, convolve))
 
 
 @pytest.fixture(params=[False, True], ids=["convolution", "matmuls"], autouse=True)
@@ -36,8 +44,10 @@ def kernel_gradients(request, monkeypatch):
 
 
 def assert_as_xla(images, kernel, strides, padding, *, rtol, **options):
-    ours = value_and_gradients(convolution.convolve, images, kernel, strides, padding, **options)
-    theirs = value_and_gradients(lax.conv_general_dilated, images, kernel, strides, padding, **options)
+    # A partial is a function of its own to jit, which would not see that the kernel gradients are others now.
+    convolve = partial(convolution.convolve, strides=strides, padding=padding, **PLAIN | options)
+    ours = jax.jit(partial(value_and_gradients, convolve))(images, kernel)
+    theirs = by_xla(strides, padding, tuple(options.items()))(images, kernel)
     for our, their in zip(ours, theirs, strict=True):
         assert our.shape == their.shape
         assert our.dtype == their.dtype
@@ -102,14 +112,16 @@ def test_winograd_is_for_many_channels_stride_1_and_float32(monkeypatch):
             draw(1, 8, 8, channels, seed=0, dtype=dtype),
             draw(size, size, channels, 64, seed=0, dtype=dtype),
         )
-        convolution.convolve(images, kernel, (stride, stride), "SAME", **PLAIN)
+        jax.eval_shape(
+            partial(convolution.convolve, strides=(stride, stride), padding="SAME", **PLAIN), images, kernel
+        )
     assert used == [(3, 3, 64, 64)]
 
 
 def test_other_devices_get_xlas_own(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(convolution, "_convolve", None)
-    images, kernel = draw(2, 5, 5, 3, seed=0), draw(3, 3, 3, 4, seed=1)
+    images, kernel = jnp.asarray(draw(2, 5, 5, 3, seed=0)), jnp.asarray(draw(3, 3, 3, 4, seed=1))
     outputs = convolution.convolve(images, kernel, (1, 1), "SAME", **PLAIN)
     np.testing.assert_array_equal(
         outputs, lax.conv_general_dilated(images, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
