@@ -1,6 +1,6 @@
 """Every encoder in the folder keeps the contract; each one's size is what its docstring says."""
 
-import functools
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -20,20 +20,18 @@ def parameters(variables: dict) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
-@pytest.fixture(scope="module")
-def images() -> jax.Array:
-    return random_images()
+IMAGES = np.random.default_rng(0).random((4, 9, 7, 3), np.float32)
 
 
-def random_images() -> jax.Array:
-    return jax.random.uniform(jax.random.key(0), (4, 9, 7, 3))
+def initial(encoder) -> dict:
+    return jax.jit(partial(encoder.init, train=False))(jax.random.key(1), IMAGES)
 
 
-@functools.cache
+@cache
 def initialised(name: str):
-    """A small encoder and its variables, initialised once: that compiles every operation of it."""
+    """A small encoder outside training, as one program, and its variables."""
     encoder = encoders.make(ENCODERS[name])
-    return encoder, encoder.init(jax.random.key(1), random_images(), train=False)
+    return jax.jit(partial(encoder.apply, train=False)), initial(encoder)
 
 
 def test_every_encoder_has_a_tiny_version_for_the_tests():
@@ -41,30 +39,29 @@ def test_every_encoder_has_a_tiny_version_for_the_tests():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_encoder_maps_images_to_rows_and_is_frozen_outside_training(name, images):
-    encoder, variables = initialised(name)
-    rows = encoder.apply(variables, images, train=False)
+def test_an_encoder_maps_images_to_rows_and_is_frozen_outside_training(name):
+    embed, variables = initialised(name)
+    rows = np.asarray(embed(variables, IMAGES))
     assert rows.ndim == 2
     assert len(rows) == 4
     assert np.isfinite(rows).all()
-    assert len(np.unique(np.asarray(rows).round(6), axis=0)) == 4
+    assert len(np.unique(rows.round(6), axis=0)) == 4
     # An image's embedding does not depend on its neighbours.
-    alone = encoder.apply(variables, images[2:3], train=False)
-    np.testing.assert_allclose(alone, rows[2:3], atol=1e-5)
+    np.testing.assert_allclose(embed(variables, IMAGES[2:3]), rows[2:3], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_encoder_must_be_told_whether_it_trains(name, images):
+def test_an_encoder_must_be_told_whether_it_trains(name):
     encoder = encoders.make(ENCODERS[name])
     with pytest.raises(TypeError, match="train"):
-        encoder.init(jax.random.key(1), images)
+        encoder.init(jax.random.key(1), jnp.asarray(IMAGES))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_encoder_computes_in_bfloat16_when_its_inputs_are(name, images):
-    encoder, variables = initialised(name)
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), variables["params"])
-    rows = encoder.apply(variables | {"params": params}, images.astype(jnp.bfloat16), train=False)
+def test_an_encoder_computes_in_bfloat16_when_its_inputs_are(name):
+    embed, variables = initialised(name)
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, jnp.bfloat16), variables["params"])
+    rows = embed(variables | {"params": params}, IMAGES.astype(jnp.bfloat16))
     assert rows.dtype == jnp.bfloat16
 
 
@@ -73,8 +70,8 @@ def test_an_encoder_computes_in_bfloat16_when_its_inputs_are(name, images):
 def test_a_decoder_returns_images_of_the_shape_and_range_of_the_input(name, shape):
     encoder = encoders.make(ENCODERS[name])
     decoder = encoder.decoder(shape)
-    code = 20 * jax.random.normal(jax.random.key(0), (3, 6))
-    images, _ = decoder.init_with_output(jax.random.key(1), code, train=False)
+    code = 20 * np.random.default_rng(0).normal(size=(3, 6))
+    images = np.asarray(jax.jit(partial(decoder.init_with_output, train=False))(jax.random.key(1), code)[0])
     assert images.shape == (3, *shape)
     assert images.min() >= 0
     assert images.max() <= 1
@@ -124,28 +121,26 @@ def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape
 
 
 def test_a_whitened_stem_gives_uncorrelated_outputs_of_variance_1_and_their_negatives():
-    pixels = jax.random.uniform(jax.random.key(0), (64, 9, 7, 3))
-    pixels += jnp.roll(pixels, 1, axis=1)  # neighbours are correlated
-    variables = cnn.Whitening().init(jax.random.key(0), pixels)
-    rows = np.asarray(cnn.Whitening().apply(variables, pixels)).reshape(-1, 24)
+    pixels = np.random.default_rng(0).random((64, 9, 7, 3))
+    pixels += np.roll(pixels, 1, axis=1)  # neighbours are correlated
+    variables = jax.jit(cnn.Whitening().init)(jax.random.key(0), pixels)
+    rows = np.asarray(jax.jit(cnn.Whitening().apply)(variables, pixels)).reshape(-1, 24)
     np.testing.assert_allclose(rows[:, :12].T @ rows[:, :12] / len(rows), np.eye(12), atol=0.02)
     np.testing.assert_array_equal(rows[:, 12:], -rows[:, :12])
 
 
 def test_images_without_any_variance_are_whitened_to_zeros():
-    flat = jnp.full((5, 9, 7, 1), 0.3)
-    rows, _ = cnn.Whitening().init_with_output(jax.random.key(0), flat)
+    flat = np.full((5, 9, 7, 1), 0.3)
+    rows, _ = jax.jit(cnn.Whitening().init_with_output)(jax.random.key(0), flat)
     np.testing.assert_allclose(rows, np.zeros((5, 8, 6, 8)), atol=0.01)
 
 
 def test_a_whitened_stem_is_not_trained():
     encoder = encoders.make(ENCODERS["cnn"] | {"stem": "whitened"})
-    images = random_images()
-    variables = encoder.init(jax.random.key(1), images, train=False)
+    variables = initial(encoder)
     assert "Whitening_0" not in variables["params"]
-    _, updated = encoder.apply(
-        variables, 1 - images**2, train=True, mutable=["batch_stats"], rngs={"dropout": jax.random.key(2)}
-    )
+    train = jax.jit(partial(encoder.apply, train=True, mutable=["batch_stats"]))
+    _, updated = train(variables, 1 - IMAGES**2, rngs={"dropout": jax.random.key(2)})
     before, after = (each["batch_stats"]["Whitening_0"] for each in (variables, updated))
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
