@@ -1,5 +1,7 @@
 """BatchNorm and bias: as flax's, in value, gradients and statistics."""
 
+from functools import cache, partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,75 +13,90 @@ from jaxembed.kernels import norm
 SHAPE = (6, 5, 3, 4)
 
 
-def draw(*shape: int) -> jax.Array:
+def draw(*shape: int) -> np.ndarray:
     """Channels of different means and spreads."""
     maps = np.random.default_rng(0).normal(size=shape) * [1, 2, 0.5, 5] + [0, 3, -1, 10]
-    return jnp.asarray(maps, jnp.float32)
+    return maps.astype(np.float32)
 
 
-@pytest.fixture
-def maps() -> jax.Array:
-    return draw(*SHAPE)
+MAPS = draw(*SHAPE)
+ONE, TWO, THREE, FOUR = np.random.default_rng(1).uniform(0.5, 2, (4, SHAPE[-1])).astype(np.float32)
+# Parameters and running statistics that are not those of the start.
+VARIABLES = {"params": {"scale": ONE, "bias": TWO}, "batch_stats": {"mean": THREE, "var": FOUR}}
 
 
-@pytest.fixture
-def variables() -> dict:
-    """Parameters and running statistics that are not those of the start."""
-    one, two, three, four = jnp.asarray(np.random.default_rng(1).uniform(0.5, 2, (4, SHAPE[-1])), jnp.float32)
-    return {"params": {"scale": one, "bias": two}, "batch_stats": {"mean": three, "var": four}}
+def gradients(layer, maps):
+    """The gradients of an asymmetric loss, the layer's outputs, and its new statistics."""
+
+    @jax.jit
+    def compiled(variables, maps):
+        def loss(params, maps):
+            outputs, updates = layer.apply(variables | {"params": params}, maps, mutable=["batch_stats"])
+            return jnp.sum(jnp.sin(outputs) * np.arange(outputs.size).reshape(outputs.shape)), (outputs, updates)
+
+        return jax.grad(loss, argnums=(0, 1), has_aux=True)(variables["params"], maps)
+
+    return compiled(VARIABLES, maps)
+
+
+@cache  # for both backends
+def flaxs(train, height):
+    return gradients(nn.BatchNorm(use_running_average=not train, momentum=0.8), draw(6, height, 3, 4))
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize(("train", "height"), [(False, 5), (True, 5), (True, 32), (True, 37), (True, 1)])
-def test_batch_norm_is_flax_batch_norm(variables, train, height, backend, monkeypatch):
-    maps = draw(6, height, 3, 4)
+def test_batch_norm_is_flax_batch_norm(train, height, backend, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    ours, theirs = norm.BatchNorm(train, 0.8), nn.BatchNorm(use_running_average=not train, momentum=0.8)
-    results = []
-    for layer in (ours, theirs):
-
-        def loss(params, maps):
-            outputs, updates = layer.apply(variables | {"params": params}, maps, mutable=["batch_stats"])  # noqa: B023
-            return jnp.sum(jnp.sin(outputs) * jnp.arange(outputs.size).reshape(outputs.shape)), (outputs, updates)
-
-        results.append(jax.grad(loss, argnums=(0, 1), has_aux=True)(variables["params"], maps))
-    assert jax.tree.structure(results[0]) == jax.tree.structure(results[1])
-    for our, their in zip(*map(jax.tree.leaves, results), strict=True):
+    ours, theirs = gradients(norm.BatchNorm(train, 0.8), draw(6, height, 3, 4)), flaxs(train, height)
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for our, their in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-4 * np.abs(their).max())
 
 
-def test_batch_norm_starts_as_flax_does(maps):
-    ours = norm.BatchNorm(True).init(jax.random.key(0), maps)
-    theirs = nn.BatchNorm(use_running_average=False).init(jax.random.key(0), maps)
+def test_batch_norm_starts_as_flax_does():
+    layers = norm.BatchNorm(True), nn.BatchNorm(use_running_average=False)
+    ours, theirs = (jax.jit(layer.init)(jax.random.key(0), MAPS) for layer in layers)
     assert jax.tree.all(jax.tree.map(np.array_equal, ours, theirs))
-    zero = norm.BatchNorm(True, scale_init=nn.initializers.zeros).init(jax.random.key(0), maps)
-    assert not zero["params"]["scale"].any()
+    zero = jax.jit(norm.BatchNorm(True, scale_init=nn.initializers.zeros).init)(jax.random.key(0), MAPS)
+    assert not np.any(np.asarray(zero["params"]["scale"]))
 
 
-def test_batch_norm_sums_in_float32_and_returns_what_came_in(maps, variables):
+def test_batch_norm_sums_in_float32_and_returns_what_came_in():
     # Two neighbours in bfloat16, whose mean it cannot hold.
-    many = jnp.ones((1000, 5, 3, 4), jnp.bfloat16).at[::2].set(1 + 2**-7)
-    outputs, updates = norm.BatchNorm(True, 0.0).apply(variables, many, mutable=["batch_stats"])
+    many = np.ones((1000, 5, 3, 4), jnp.bfloat16)
+    many[::2] = 1 + 2**-7
+    apply = jax.jit(partial(norm.BatchNorm(True, 0.0).apply, mutable=["batch_stats"]))
+    outputs, updates = apply(VARIABLES, many)
     assert outputs.dtype == jnp.bfloat16
     np.testing.assert_allclose(updates["batch_stats"]["mean"], 1 + 2**-8, rtol=1e-6)
     np.testing.assert_allclose(updates["batch_stats"]["var"], 2**-16, atol=2e-7)
 
 
-def test_a_bias_shifts_each_channel_and_its_gradient_is_the_sum(maps):
-    numbers = jnp.arange(4.0)
-    gradient = jnp.asarray(np.random.default_rng(2).normal(size=SHAPE), jnp.float32)
-    outputs, pull = jax.vjp(lambda bias: norm.Bias().apply({"params": {"bias": bias}}, maps), numbers)
-    np.testing.assert_allclose(outputs, np.asarray(maps) + np.arange(4), rtol=1e-6)
-    np.testing.assert_allclose(pull(gradient)[0], np.asarray(gradient).sum(axis=(0, 1, 2)), rtol=1e-4, atol=1e-5)
+def test_a_bias_shifts_each_channel_and_its_gradient_is_the_sum():
+    gradient = np.random.default_rng(2).normal(size=SHAPE).astype(np.float32)
+
+    @jax.jit
+    def shifted(numbers, gradient):
+        outputs, pull = jax.vjp(
+            lambda bias: norm.Bias().apply({"params": {"bias": bias}}, jnp.asarray(MAPS)), numbers
+        )
+        return outputs, *pull(gradient)
+
+    outputs, slope = shifted(np.arange(4.0), gradient)
+    np.testing.assert_allclose(outputs, MAPS + np.arange(4), rtol=1e-6)
+    np.testing.assert_allclose(slope, gradient.sum(axis=(0, 1, 2)), rtol=1e-4, atol=1e-5)
 
 
-def test_a_bias_starts_at_nothing(maps):
-    variables = norm.Bias().init(jax.random.key(0), maps)
-    assert variables["params"]["bias"].shape == (4,)
-    assert not variables["params"]["bias"].any()
+def test_a_bias_starts_at_nothing():
+    bias = np.asarray(jax.jit(norm.Bias().init)(jax.random.key(0), MAPS)["params"]["bias"])
+    assert bias.shape == (4,)
+    assert not bias.any()
 
 
 @pytest.mark.parametrize("height", [1, 16, 23, 48])
 def test_an_average_is_the_mean_of_a_channel(height):
     maps = draw(6, height, 3, 4)
-    np.testing.assert_allclose(norm.average(maps), np.asarray(maps, np.float64).mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.jit(norm.average)(maps), np.asarray(maps, np.float64).mean(axis=(0, 1, 2)), rtol=1e-5
+    )
