@@ -113,18 +113,20 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_loss_is_what_64_bits_make_of_it_and_has_a_finite_gradient(form, rows, dtype):
     loss, exact = FORMS[form]
-    rows = jnp.asarray(rows, dtype)
+    rows = rows.astype(dtype)
     values, gradient = weighted(loss, rows)
     # A squared distance that 32 bits do not have is infinite.
     with np.errstate(over="ignore"):
         expected = exact(np.asarray(rows, np.float64)).astype(np.float32)
     digits = 1e-4 if dtype == jnp.float32 or "ntxent" in form else 2e-2
-    assert_allclose(values, expected, rtol=digits, atol=max(digits * np.abs(rows[np.isfinite(rows)]).max(), 1e-3))
+    assert_allclose(
+        values, expected, rtol=digits, atol=max(digits * np.abs(np.float32(rows[np.isfinite(rows)])).max(), 1e-3)
+    )
     assert np.isfinite(gradient).all()
 
 
 def test_every_pair_is_the_pair_alone_or_beyond_32_bits(rows, dtype):
-    rows, same = jnp.asarray(rows, dtype), LABELS[:, None] == LABELS
+    rows, same = rows.astype(dtype), LABELS[:, None] == LABELS
     table, gradient = map(np.asarray, weighted(pairs, rows))
     exact = np.asarray(rows, np.float64)
     lengths = np.square(exact - exact.mean(axis=0, keepdims=True)).sum(axis=1)
@@ -143,10 +145,10 @@ def test_every_pair_is_the_pair_alone_or_beyond_32_bits(rows, dtype):
 @pytest.mark.parametrize("form", ["ntxent", "tiled"])
 def test_the_length_of_a_row_does_not_count(form, scale):
     loss, _ = FORMS[form]
-    values, gradient = weighted(loss, jnp.asarray(ROWS, jnp.float32))
-    scaled, slope = weighted(loss, jnp.asarray(ROWS * scale, jnp.float32))
+    values, gradient = weighted(loss, np.float32(ROWS))
+    scaled, slope = weighted(loss, np.float32(ROWS * scale))
     assert_allclose(scaled, values, rtol=1e-5)
-    assert_allclose(slope * scale, gradient, atol=1e-6)
+    assert_allclose(np.asarray(slope) * scale, gradient, atol=1e-6)
 
 
 SHAPE = (9, 7, 1)
@@ -172,13 +174,16 @@ def scored(name, embedding, prediction, labels):
 @pytest.mark.parametrize("name", OBJECTIVE)
 def test_an_objective_scores_odd_outputs_with_a_finite_gradient(name, labels, rows):
     head = OBJECTIVE[name].head.init_with_output
-    shape = jax.eval_shape(partial(head, train=False), jax.random.key(0), jnp.ones((N, D)))[0].shape
-    prediction = jnp.asarray(np.resize(rows.T, (np.prod(shape[1:]), N)).T.reshape(shape), jnp.float32)
-    gradient, scores = scored(name, jnp.asarray(rows, jnp.float32), prediction, jnp.asarray(labels))
+    shape = jax.eval_shape(partial(head, train=False), jax.random.key(0), np.ones((N, D)))[0].shape
+    prediction = np.float32(np.resize(rows.T, (np.prod(shape[1:]), N)).T.reshape(shape))
+    gradient, scores = scored(name, np.float32(rows), prediction, labels)
     assert not any(np.isnan(score).any() for score in scores.values())
     assert np.isfinite(gradient).all()
     # Where a distance is more than 32 bits have, the run ends because its loss is infinite.
     assert np.isfinite(scores["loss"]).all() or (name == "margin" and np.abs(rows).max() > 1e17)
+
+
+spread = jax.jit(collapse.spread)
 
 
 def test_a_spread_is_a_share_of_the_length_however_long_the_rows_are(rows):
@@ -186,5 +191,5 @@ def test_a_spread_is_a_share_of_the_length_however_long_the_rows_are(rows):
     exact = np.float64(rows)
     lengths = np.linalg.norm(exact - exact.mean(axis=0, keepdims=True), axis=1)
     scale = np.maximum(np.sqrt(np.mean(np.sum(exact**2, axis=1))), 1e-12)
-    assert_allclose(collapse.spread(jnp.asarray(rows)), lengths / scale, rtol=1e-3, atol=1e-6)
-    assert_allclose(collapse.spread(jnp.asarray(rows), jnp.float32(2)), lengths / 2, rtol=1e-3, atol=1e-6)
+    assert_allclose(spread(rows), lengths / scale, rtol=1e-3, atol=1e-6)
+    assert_allclose(spread(rows, np.float32(2)), lengths / 2, rtol=1e-3, atol=1e-6)
