@@ -1,7 +1,8 @@
 """Exports: another program computes the same embeddings, for every encoder and any number of images."""
 
+from functools import cache, partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import ENCODERS
@@ -21,17 +22,25 @@ BATCHES = (1, 7, 256)
 IMAGES = np.random.default_rng(0).integers(0, 256, (256, 32, 32, 3), np.uint8)
 
 
+@cache
+def random_variables(name: str) -> dict:
+    module = encoders.make(EXPORTED[name])
+    variables = jax.jit(partial(module.init, train=False))(jax.random.key(0), np.zeros((1, 32, 32, 3)))
+
+    # Statistics and biases start as zeros, which would hide what is left out.
+    def waves(leaf: jax.Array) -> np.ndarray:
+        return np.asarray(leaf) + 0.1 * np.sin(np.arange(leaf.size, dtype=np.float32)).reshape(leaf.shape) ** 2
+
+    return jax.tree.map(waves, dict(variables))
+
+
 @pytest.fixture(params=EXPORTED)
 def encoder(request, monkeypatch, tmp_path):
     """An encoder with random parameters and statistics, on one device, and the file of it."""
     one = mesh.make(jax.devices()[:1])
     monkeypatch.setattr(mesh, "make", lambda: one)
     section = EXPORTED[request.param]
-    module = encoders.make(section)
-    variables = module.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), train=False)
-    # Statistics and biases start as zeros, which would hide what is left out.
-    waves = lambda leaf: np.asarray(leaf + 0.1 * np.sin(np.arange(leaf.size)).reshape(leaf.shape) ** 2)  # noqa: E731
-    spread = jax.tree.map(waves, dict(variables))
+    spread = random_variables(request.param)
     config = {"encoder": section, "evaluate": {"distance": "cosine"}, "train": {"dtype": "float32"}}
     config |= {"data": {"name": "cifar10"}}
     shape, stats = Shape(32, 32, 3), spread.get("batch_stats", {})
