@@ -113,7 +113,12 @@ def own_temporary_folder(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def config() -> ConfigDict:
-    """A classifier of the tiny dataset that trains in a second; tests change what they are about."""
+    """The tiny classifier's config; tests change what they are about."""
+    return tiny()
+
+
+def tiny() -> ConfigDict:
+    """Make the config of a classifier of the tiny dataset that trains in a second."""
     return ConfigDict(
         {
             "seed": 3,
@@ -141,10 +146,10 @@ def config() -> ConfigDict:
     )
 
 
-@pytest.fixture
-def run(config: ConfigDict, dataset: Dataset) -> Run:
-    """The parts of that classifier's run."""
-    return build.run(config, dataset)
+@pytest.fixture(scope="session")
+def run(dataset: Dataset) -> Run:
+    """The parts of that classifier's run, once, so that its step is traced and compiled once."""
+    return build.run(tiny(), dataset)
 
 
 @pytest.fixture

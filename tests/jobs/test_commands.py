@@ -18,8 +18,6 @@ from jaxembed.jobs.job import Job, command_of
 from jaxembed.run import build
 from jaxembed.train import loop, session, start, steps
 
-pytestmark = pytest.mark.xdist_group("commands")  # they share a trained run
-
 
 def short() -> ConfigDict:
     """The quick start, but quicker."""

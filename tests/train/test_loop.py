@@ -3,15 +3,18 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import ENCODERS, OBJECTIVES
+from conftest import ENCODERS, OBJECTIVES, tiny
 from numpy.testing import assert_allclose
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
@@ -22,7 +25,9 @@ from jaxembed.devices import mesh
 from jaxembed.evaluate import evaluation
 from jaxembed.kernels import winograd
 from jaxembed.run import build
+from jaxembed.run.run import Run
 from jaxembed.train import feed, log, loop, session, start, steps
+from jaxembed.types import State
 
 SGD = {"name": "sgd", "learning_rate": 0.5, "warmup_epochs": 0.0, "momentum": 0.0, "weight_decay": 0.0}
 
@@ -81,6 +86,39 @@ def test_training_learns_what_can_be_learned(config, dataset, tmp_path):
     assert metrics["test/knn_accuracy"] > 0.8
 
 
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches kill -9."""
+
+
+class Story(NamedTuple):
+    """A run with a checkpoint every 4 steps: its end, its folder, and that of one killed after 8 steps."""
+
+    run: Run
+    end: State
+    whole: Path
+    killed: Path
+
+
+@pytest.fixture(scope="module")
+def story(dataset, tmp_path_factory) -> Story:
+    folder, config = tmp_path_factory.mktemp("story"), tiny()
+    config.train.checkpoint_every = 4
+    run = build.run(config, dataset)
+
+    def add_or_die(self, step, count, scores, add=log.Log.add):
+        if step > 8:
+            raise Killed
+        add(self, step, count, scores)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "_speed", lambda *_: None)
+        end = loop.fit(run, dataset, folder / "whole", seed=3)
+        patch.setattr(log.Log, "add", add_or_die)
+        with pytest.raises(Killed):
+            loop.fit(run, dataset, folder / "killed", seed=3)
+    return Story(run, end, folder / "whole", folder / "killed")
+
+
 # Every objective; with and without BatchNorm, dropout and several steps a call.
 STOPPED = [("fc", "classify"), ("fc", "margin"), ("fc", "reconstruct"), ("cnn", "ntxent")]
 
@@ -109,7 +147,7 @@ def lines(folder) -> dict[int, dict[str, float]]:
 
 
 @pytest.mark.parametrize(("encoder", "objective"), STOPPED)
-def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective, config, dataset, tmp_path):
+def test_resumed_run_equals_uninterrupted_run(encoder, objective, config, dataset, tmp_path):
     config.encoder, config.objective = ENCODERS[encoder], OBJECTIVES[objective]
     # Every step a line, so that a stop falls on the end of one.
     config.train.log_every = 1
@@ -124,8 +162,8 @@ def test_a_stopped_run_that_goes_on_ends_as_one_that_was_not(encoder, objective,
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
 
 
-def test_a_second_signal_has_its_usual_effect(config, dataset, tmp_path, monkeypatch, capfd):
-    run = build.run(config, dataset)
+def test_a_second_signal_has_its_usual_effect(run, dataset, tmp_path, monkeypatch, capfd):
+    run = build.run(run, dataset)
     add = log.Log.add
 
     def add_and_stop_twice(self, step, count, scores):
@@ -180,8 +218,8 @@ def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_pat
     assert reached == sorted(set(reached))
 
 
-def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config, dataset, tmp_path, monkeypatch):
-    run = build.run(config, dataset)
+def test_a_run_stopped_before_its_first_step_has_nothing_to_save(run, dataset, tmp_path, monkeypatch):
+    run = build.run(run, dataset)
     init = start.initial
 
     def init_and_stop(*arguments, **options):
@@ -194,13 +232,7 @@ def test_a_run_that_is_stopped_before_its_first_step_has_nothing_to_save(config,
     assert not list((tmp_path / "checkpoint").iterdir())
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_not(config, dataset, tmp_path):
-    config.train.checkpoint_every = 4
-    run = build.run(config, dataset)
-    whole = loop.fit(run, dataset, tmp_path / "whole", seed=3)
-
-    class Killed(BaseException):
-        """Nothing catches it, as nothing catches kill -9."""
+def test_killed_run_resumes_from_its_last_checkpoint_and_equals_an_uninterrupted_one(story, dataset, tmp_path):
 
     def add_or_die(self, step, count, scores, add=log.Log.add):
         add(self, step, count, scores)
@@ -210,30 +242,13 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint_and_ends_as_one_that_was_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(log.Log, "add", add_or_die)
         with pytest.raises(Killed):
-            loop.fit(run, dataset, tmp_path / "killed", seed=3)
+            loop.fit(story.run, dataset, tmp_path / "killed", seed=3)
     # The checkpoint is of step 4, which was validated; of the lines beyond it, one was cut off in the middle.
     file = tmp_path / "killed" / "metrics.jsonl"
     assert max(lines(tmp_path / "killed")) > 4
     file.write_text(file.read_text() + '{"step": 11, "sec')
-    assert equal(loop.fit(run, dataset, tmp_path / "killed", seed=3), whole)
-    assert lines(tmp_path / "killed") == lines(tmp_path / "whole")
-
-
-def stopped_at_8(run, dataset, folder):
-    """Train until the first 8 steps are done and saved, as before a kill."""
-
-    class Killed(BaseException):
-        pass
-
-    def add_or_die(self, step, count, scores, add=log.Log.add):
-        if step > 8:
-            raise Killed
-        add(self, step, count, scores)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log.Log, "add", add_or_die)
-        with pytest.raises(Killed):
-            loop.fit(run, dataset, folder, seed=3)
+    assert equal(loop.fit(story.run, dataset, tmp_path / "killed", seed=3), story.end)
+    assert lines(tmp_path / "killed") == lines(story.whole)
 
 
 DAMAGES = {
@@ -249,17 +264,13 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, dataset, tmp_path, caplog):
-    config.train.checkpoint_every = 4
-    run = build.run(config, dataset)
-    whole = loop.fit(run, dataset, tmp_path / "whole", seed=3)
-    stopped_at_8(run, dataset, tmp_path / "stopped")
-    file = tmp_path / "stopped" / "metrics.jsonl"
+def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, story, dataset, tmp_path, caplog):
+    file = shutil.copytree(story.killed, tmp_path / "stopped") / "metrics.jsonl"
     change, warning = DAMAGES[damage]
     file.write_text("".join(change(file.read_text().splitlines(keepends=True))))
     readable = [json.dumps(line) for line in history.read(file)]
     caplog.clear()
-    assert equal(loop.fit(run, dataset, tmp_path / "stopped", seed=3), whole)
+    assert equal(loop.fit(story.run, dataset, tmp_path / "stopped", seed=3), story.end)
     texts = file.read_text().splitlines()
     assert texts[: len(readable)] == readable
     # The validation at step 8 is made again where its line is lost.
@@ -267,22 +278,20 @@ def test_a_damaged_log_costs_its_lines_and_not_the_training(damage, config, data
     assert warning in caplog.text
     # It is said once: the states saved since then know of the lines there are.
     caplog.clear()
-    loop.fit(run, dataset, tmp_path / "stopped", seed=3)
+    loop.fit(story.run, dataset, tmp_path / "stopped", seed=3)
     assert caplog.text == ""
 
 
-def test_a_log_that_is_lost_does_not_set_the_clock_back(config, dataset, tmp_path):
-    config.train.checkpoint_every = 4
-    run = build.run(config, dataset)
-    stopped_at_8(run, dataset, tmp_path)
-    before = history.read(tmp_path / "metrics.jsonl")[-2]["seconds"]  # when the state was saved
-    (tmp_path / "metrics.jsonl").unlink()
-    loop.fit(run, dataset, tmp_path, seed=3)
-    assert history.read(tmp_path / "metrics.jsonl")[0]["seconds"] >= round(before, 3) > 0
+def test_a_log_that_is_lost_does_not_set_the_clock_back(story, dataset, tmp_path):
+    file = shutil.copytree(story.killed, tmp_path / "lost") / "metrics.jsonl"
+    before = history.read(file)[-2]["seconds"]  # when the state was saved
+    file.unlink()
+    loop.fit(story.run, dataset, tmp_path / "lost", seed=3)
+    assert history.read(file)[0]["seconds"] >= round(before, 3) > 0
 
 
-def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
-    run = build.run(config, dataset)
+def test_a_run_is_not_resumed_on_other_images(run, dataset, tmp_path):
+    run = build.run(run, dataset)
     loop.fit(run, dataset._replace(sha256="a"), tmp_path, seed=3)
     with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
         loop.fit(run, dataset._replace(sha256="b"), tmp_path, seed=3)
@@ -291,14 +300,12 @@ def test_a_run_is_not_resumed_on_other_images(config, dataset, tmp_path):
     start.restored(run, dataset._replace(sha256="a"), tmp_path, seed=3)
 
 
-def test_a_validation_that_a_kill_prevented_is_made_up_for(config, dataset, tmp_path, monkeypatch):
-    config.train.checkpoint_every = 4
-    run = build.run(config, dataset)
+def test_a_validation_that_a_kill_prevented_is_made_up_for(story, dataset, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(evaluation, "validate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            loop.fit(run, dataset, tmp_path, seed=3)
-    loop.fit(run, dataset, tmp_path, seed=3)
+            loop.fit(story.run, dataset, tmp_path, seed=3)
+    loop.fit(story.run, dataset, tmp_path, seed=3)
     assert "validation/knn_accuracy" in lines(tmp_path)[4]
 
 
@@ -546,7 +553,7 @@ def test_early_views_are_smaller_and_keep_their_shape(early, dataset, tmp_path, 
     assert 8 not in rated  # it compiled
 
 
-def test_a_run_with_early_views_that_is_stopped_in_either_part_ends_as_one_that_was_not(early, dataset, tmp_path):
+def test_run_with_early_views_resumed_in_either_part_equals_uninterrupted_run(early, dataset, tmp_path):
     whole = loop.fit(early, dataset, tmp_path / "whole", seed=3)
     for stop in (3, 7, 8):
         with pytest.MonkeyPatch.context() as patch:
