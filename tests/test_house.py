@@ -1,6 +1,7 @@
 """The house: which room may import which, what loads without JAX, and names that mean one thing in a file."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,13 @@ def test_terminals_files_and_pictures_need_no_jax():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_the_selection_for_other_versions_exists():
+    selected = re.findall(r'"(tests/[^":]+)(?:::(\w+))?', (PACKAGE.parent / ".ci" / "short").read_text())
+    assert len(selected) > 10
+    for file, name in selected:
+        assert not name or f"def {name}(" in (PACKAGE.parent / file).read_text(), name
 
 
 @pytest.mark.parametrize("file", [*FILES, *PROGRAMS], ids=lambda file: str(file.relative_to(PACKAGE.parent)))

@@ -58,9 +58,10 @@ class Job(NamedTuple):
 
     def built(self) -> tuple[Dataset, Run]:
         """Load the dataset, make the parts of the run, and print what they are."""
+        parsed = build.parse(self.config)
         with processes.first_goes_ahead():  # and prepares the dataset
-            dataset = build.dataset(self.config, data_dir=self.data_dir)
-        parts = build.run(self.config, dataset)
+            dataset = build.load(parsed, data_dir=self.data_dir)
+        parts = build.assemble(parsed, dataset)
         names = " × ".join((dataset.name, self.config.encoder.name, self.config.objective.name))
         print(f"{self.name}: {names}, on {mesh.described()}")
         print(_described(dataset))

@@ -1,5 +1,7 @@
 """Building a run: one config made into its parts, everything in it checked before anything starts."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +11,7 @@ from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
 from jaxembed.run import checks, memory, protocol
+from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.run.training import Training
 from jaxembed.types import Batch, Dataset, Task
@@ -28,16 +31,39 @@ def check(config: Section) -> None:
         raise InputError(f"config.seed must be a whole number from 0 to 2**32 - 1, got {bounds.shown(seed)}")
 
 
+class Parsed(NamedTuple):
+    """A config whose sections `train` and `evaluate` are parsed; the others are by whoever takes them."""
+
+    config: Section
+    training: Training
+    protocol: Protocol
+
+
+def parse(config: Section) -> Parsed:
+    """Parse what both a run and its dataset go by; InputError at what does not fit."""
+    training = options.call(Training, config["train"], what="config.train")
+    return Parsed(config, training, protocol.make(config["evaluate"]))
+
+
 def dataset(config: Section, *, data_dir: str | None) -> Dataset:
     """Load the dataset that config.data describes."""
-    resident = options.call(Training, config["train"], what="config.train").resident
-    return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"], resident=resident)
+    return load(parse(config), data_dir=data_dir)
 
 
 def run(config: Section, dataset: Dataset) -> Run:
     """Make the parts of a run; InputError at anything in the config that does not fit."""
-    training = options.call(Training, config["train"], what="config.train")
-    measured = protocol.make(config["evaluate"])
+    return assemble(parse(config), dataset)
+
+
+def load(parsed: Parsed, *, data_dir: str | None) -> Dataset:
+    """Load the dataset of a parsed config."""
+    config, resident = parsed.config, parsed.training.resident
+    return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"], resident=resident)
+
+
+def assemble(parsed: Parsed, dataset: Dataset) -> Run:
+    """Make the parts of the run of a parsed config."""
+    config, training, measured = parsed
     devices = mesh.make()
     checks.check_counts(training, measured, dataset, devices.size)
     encoder = encoders.make(config["encoder"])

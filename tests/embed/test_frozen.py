@@ -35,7 +35,9 @@ def made(config, tmp_path):
         run = build.run(config, dataset)
         state = start.initial(run, dataset, seed=5)
         job = Job(name, config, tmp_path, "", None)
-        encoder_file.write(finish._encoder(job, dataset, state), tmp_path / encoder_file.FILE)
+        encoder_file.write(
+            finish._encoder(job, dataset, state, forward.fingerprint(state)), tmp_path / encoder_file.FILE
+        )
         images = dataset.test.images[:23]
         return forward.embed(run, state, images), images, tmp_path / encoder_file.FILE
 

@@ -9,9 +9,10 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import quickstart
+from jaxembed.core import files, options
 from jaxembed.core.errors import Diverged, Incomplete, InputError, OutOfMemory
 from jaxembed.doctor import examination
-from jaxembed.evaluate import evaluation, sampling
+from jaxembed.evaluate import evaluation, forward, sampling
 from jaxembed.figures import drawings, style
 from jaxembed.jobs import commands
 from jaxembed.jobs.job import Job, command_of
@@ -83,6 +84,37 @@ def test_a_finished_run_says_so_and_is_not_touched(config, folder, capsys):
     assert out.startswith("quickstart is finished; use --evaluate to measure it again\n")
     assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
     assert times(folder) == before
+
+
+class Counted:
+    """Counts the calls of a function by their first argument."""
+
+    def __init__(self, monkeypatch, module, name):
+        self.calls, self.function = [], getattr(module, name)
+        monkeypatch.setattr(module, name, self)
+
+    def __call__(self, first, *rest, **options):
+        self.calls.append(first)
+        return self.function(first, *rest, **options)
+
+
+def test_finished_run_reads_each_file_once(config, folder, monkeypatch):
+    read = Counted(monkeypatch, files, "read_json")
+    commands.train(make(config, folder))
+    assert sorted(file.name for file in read.calls) == ["config.json", "result.json"]
+
+
+def test_evaluation_hashes_twice_and_parses_each_section_once(config, folder, monkeypatch):
+    hashed = Counted(monkeypatch, forward, "fingerprint")
+    parsed = Counted(monkeypatch, options, "divide")
+    read = Counted(monkeypatch, files, "read_json")
+    commands.evaluate(make(config, folder))
+    assert len(hashed.calls) == 2  # before and after
+    sections = [config.train, config.encoder, config.objective, config.data, config.optimizer, config.evaluate]
+    for section in sections:
+        keys = set(section) - {"name"}
+        assert sum(set(each) - {"name"} == keys for each in parsed.calls) == 1, section
+    assert [file.name for file in read.calls] == ["config.json"]
 
 
 def test_a_finished_run_is_measured_again_without_training(config, folder, monkeypatch):
@@ -212,7 +244,7 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
     with monkeypatch.context() as patch:
         dataset = build.dataset(config, data_dir=None)
         unseen = dataset._replace(test=dataset.test._replace(images=None))
-        patch.setattr(build, "dataset", lambda *_, **__: unseen)
+        patch.setattr(build, "load", lambda *_, **__: unseen)
         commands.tune(make(config, tmp_path))
     shown = capsys.readouterr().out
     tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))
