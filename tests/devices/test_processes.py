@@ -103,7 +103,7 @@ def launch(folder: Path, port: int | None, index: int = 0, **options: str) -> su
 
 
 def started(folder: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not list((folder / "checkpoint").glob("[0-9]*")):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -118,7 +118,7 @@ def test_run_of_two_processes_that_is_stopped_and_loses_one_is_finished_by_one(t
     both = [launch(folder, port, index) for index in range(2)]
     started(folder)
     both[1].send_signal(signal.SIGTERM)
-    ends = [each.communicate(timeout=60) for each in both]
+    ends = [each.communicate(timeout=300) for each in both]
     assert [each.returncode for each in both] == [128 + signal.SIGTERM] * 2
     stops = [re.search(r"stopped by SIGTERM at step (\d+) of 760, saved", error)[1] for _, error in ends]
     assert stops[0] == stops[1]
@@ -131,11 +131,11 @@ def test_run_of_two_processes_that_is_stopped_and_loses_one_is_finished_by_one(t
         time.sleep(0.1)
     both[0].kill()
     both[0].wait()
-    assert both[1].communicate(timeout=60) == ("", LOST)
+    assert both[1].communicate(timeout=300) == ("", LOST)
     assert both[1].returncode == errors.Lost.status
 
     alone = launch(folder, None)
-    _, error = alone.communicate(timeout=60)
+    _, error = alone.communicate(timeout=300)
     assert (alone.returncode, error) == (0, "")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     reached = [line["step"] for line in lines if "train/loss" in line]
@@ -150,7 +150,7 @@ def test_the_first_process_ends_when_another_is_lost(number, tmp_path):
     both = [launch(folder, port, index) for index in range(2)]
     started(folder)
     both[1].send_signal(number)
-    _, error = both[0].communicate(timeout=60)
+    _, error = both[0].communicate(timeout=300)
     both[1].kill()
     assert (both[0].returncode, error) == (errors.Lost.status, LOST)
 
@@ -161,7 +161,7 @@ def test_a_folder_in_use_ends_all_processes(tmp_path):
     port = free_port()
     with workdir.opened(tmp_path):
         both = [launch(tmp_path, port, index) for index in range(2)]
-        (_, first), (_, second) = (each.communicate(timeout=60) for each in both)
+        (_, first), (_, second) = (each.communicate(timeout=300) for each in both)
     assert (both[0].returncode, both[1].returncode) == (2, errors.Lost.status)
     assert "is in use by another run" in first
     assert second == LOST
