@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from jaxembed.cli import arguments, command, config_file, hugepages, streams
+from jaxembed.cli import command, config_file, hugepages, launch_flags, streams
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
 FLAGS = flags.FLAGS
@@ -47,13 +47,13 @@ def main(_: Sequence[str]) -> None:
     try:
         processes.start(FLAGS.distributed)
         # While it trains, a run saves its state first.
-        signals.handle_all(lambda number, _: processes.end(arguments.line(INTERRUPTED), status=128 + number))
+        signals.handle_all(lambda number, _: processes.end(launch_flags.line(INTERRUPTED), status=128 + number))
         mesh.check_devices()
         program.run(FLAGS)
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
         together = isinstance(error, errors.Stopped | errors.Diverged)
-        processes.end(arguments.line(text), status=errors.status(error), together=together)
+        processes.end(launch_flags.line(text), status=errors.status(error), together=together)
     except Exception as error:
         processes.unexpected(error)
 
@@ -63,7 +63,7 @@ if __name__ == "__main__":
     command.prepare()
     streams.outlive()
     try:
-        app.run(main, flags_parser=arguments.parse)
+        app.run(main, flags_parser=launch_flags.parse)
     except SystemExit as ended:
         if ended.code:
             command.leave(ended.code)

@@ -15,7 +15,7 @@ import pytest
 
 import launch
 from jaxembed.artifacts import finished
-from jaxembed.cli import arguments
+from jaxembed.cli import launch_flags
 from jaxembed.core import errors
 from jaxembed.devices import mesh
 from jaxembed.jobs import program
@@ -192,13 +192,13 @@ def refusals(tmp_path_factory):
 import os, sys
 import launch
 from absl import app
-from jaxembed.cli import arguments
+from jaxembed.cli import launch_flags
 for number, words in enumerate({[list(words) for words in BAD]!r}):
     if not os.fork():
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(f"{{number}}{{stream.name}}", os.O_WRONLY | os.O_CREAT), stream.fileno())
         sys.argv = ["launch.py", *words]
-        app.run(launch.main, flags_parser=arguments.parse)
+        app.run(launch.main, flags_parser=launch_flags.parse)
     open(f"{{number}}status", "w").write(str(os.waitstatus_to_exitcode(os.wait()[1])))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -220,7 +220,7 @@ def test_invalid_command_ends_in_one_line_and_status_2(words, refusals):
 
 
 def test_message_with_a_long_value_is_one_line_of_bounded_length():
-    text = arguments.line(f"config.encoder.latent must be <= 65536,\n got {10**4000}; stop")
+    text = launch_flags.line(f"config.encoder.latent must be <= 65536,\n got {10**4000}; stop")
     assert text.startswith("launch.py: config.encoder.latent must be <= 65536, got 1000")
     assert text.endswith("000; stop")
     assert len(text) < 2100

@@ -22,9 +22,9 @@ assert not hasattr(importlib.machinery.SourceFileLoader, "load_module")
 """
 PARSE = """
 import launch
-from jaxembed.cli import arguments
+from jaxembed.cli import launch_flags
 from ml_collections import config_flags
-arguments.parse(sys.argv)
+launch_flags.parse(sys.argv)
 config, overrides = launch.FLAGS.config, config_flags.get_override_values(launch.FLAGS["config"])
 print(config.train.epochs, config.evaluate.mlp.hidden, config.data.fresh, config.is_locked, *overrides)
 """
