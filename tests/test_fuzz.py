@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from jaxembed import augment, encoders, objectives, optim
 from jaxembed.core import options
-from jaxembed.core.bounds import Section
+from jaxembed.core.bounds import Bound, Length, Section
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.metrics import probe
 from jaxembed.run import build, memory
@@ -69,8 +69,9 @@ def interval(bounds: Sequence[str]) -> tuple[float, float]:
 
 def values(annotation: Any) -> st.SearchStrategy:
     """Make values that fit an annotation, mostly small ones."""
-    kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
-    low, high = interval(bounds)
+    kind, *limits = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    words = [each.words for each in limits if isinstance(each, Bound)]
+    low, high = interval(words)
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
     if kind is bool:
@@ -78,13 +79,13 @@ def values(annotation: Any) -> st.SearchStrategy:
     if kind == Section:
         return augmentations()
     if kind is float:
-        words = " ".join(bounds)
-        return st.floats(
-            max(low, -10), min(high, 10), exclude_min="(" in words or "> " in words, exclude_max=")" in words
-        )
-    least = 0 if low < 0 or ">= 0" in bounds else math.floor(low) + 1
+        said = " ".join(words)
+        ends = {"exclude_min": "(" in said or "> " in said, "exclude_max": ")" in said}
+        return st.floats(max(low, -10), min(high, 10), **ends)
+    least = 0 if low < 0 or ">= 0" in words else math.floor(low) + 1
     small = st.integers(least, least + 8)
-    return small if kind is int else st.lists(small, min_size="not empty" in bounds, max_size=3).map(tuple)
+    shortest = max([each.least for each in limits if isinstance(each, Length)], default=0)
+    return small if kind is int else st.lists(small, min_size=shortest, max_size=3).map(tuple)
 
 
 @st.composite

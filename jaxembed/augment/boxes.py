@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from jaxembed.core.bounds import Bound
 from jaxembed.core.keys import Key
 from jaxembed.types import Image
 
 Side = Int[Array, ""] | int
 # A share of an image's area.
-Area = Annotated[float, "in (0, 1]"]
+Area = Annotated[float, Bound("in (0, 1]", lambda share: 0 < share <= 1)]
 
 
 def draw(

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxembed.core import bounds
 from jaxembed.core.bounds import NonNegative, Share
 from jaxembed.core.keys import Key
 from jaxembed.types import Image, Scalar
 
 # A share of the circle of hues, either way.
-Turn = Annotated[float, "in [0, 0.5]"]
+Turn = Annotated[float, bounds.within(0, 0.5)]
 
 
 def jitter(

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jaxembed.augment import boxes
 from jaxembed.augment.boxes import Area, Side
+from jaxembed.core import bounds
 from jaxembed.core.bounds import Count, NonNegative, PositiveFloat, Share
 from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
@@ -19,7 +20,7 @@ from jaxembed.types import Image, Scalar
 
 # Singular values below this share of the largest are left out, and with them 2e-6 of the variance.
 NEGLIGIBLE = 1e-3
-Degrees = Annotated[float, "in [0, 180]"]
+Degrees = Annotated[float, bounds.within(0, 180)]
 
 
 def crop(key: Key, image: Image, *, min_area: Area, max_area: Area) -> Image:

@@ -1,46 +1,83 @@
 """Bounds: what a type and its bounds let a value of a config be, and a value as text for an error."""
 
 import math
-import operator
-import re
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from jaxembed.core.errors import InputError
 
-# Annotations of options: a type and, in words that an error repeats, bounds of the number or of each in a tuple.
-# They have an upper end as well: Python's numbers have none, and JAX counts in 32 bits.
-Positive = Annotated[int, "> 0", "<= 2147483647"]
-Count = Annotated[int, ">= 0", "<= 2147483647"]
+
+class Bound(NamedTuple):
+    """What a number must be, or each in a tuple, besides its type: in the words of an error, and whether it is."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+class Length(NamedTuple):
+    """How long a tuple may be."""
+
+    least: int
+    most: int
+
+
+def above(low: int) -> Bound:
+    """Make the bound of numbers above one."""
+    return Bound(f"> {low}", lambda number: number > low)
+
+
+def least(low: int) -> Bound:
+    """Make the bound of numbers from one on."""
+    return Bound(f">= {low}", lambda number: number >= low)
+
+
+def most(high: int) -> Bound:
+    """Make the bound of numbers up to one."""
+    return Bound(f"<= {high}", lambda number: number <= high)
+
+
+def within(low: int | float, high: int | float) -> Bound:
+    """Make the bound of numbers from one to another, both included."""
+    return Bound(f"in [{low:g}, {high:g}]", lambda number: low <= number <= high)
+
+
+# Annotations of options: a type and its bounds. They have an upper end as well: Python's numbers have none, and JAX
+# counts in 32 bits.
+LARGEST = 2**31 - 1
+Positive = Annotated[int, above(0), most(LARGEST)]
+Count = Annotated[int, least(0), most(LARGEST)]
 # The square of a number between these is one that float32 has.
-PositiveFloat = Annotated[float, "> 0", "in [1e-12, 1e9]"]
-NonNegative = Annotated[float, ">= 0", "<= 1e9"]
-Share = Annotated[float, "in [0, 1]"]
-Fraction = Annotated[float, "in [0, 1)"]
+PositiveFloat = Annotated[float, above(0), Bound("in [1e-12, 1e9]", lambda number: 1e-12 <= number <= 1e9)]
+NonNegative = Annotated[float, least(0), Bound("<= 1e9", lambda number: number <= 1e9)]
+Share = Annotated[float, within(0, 1)]
+Fraction = Annotated[float, Bound("in [0, 1)", lambda number: 0 <= number < 1)]
 # A share of something if below 1, else a whole number of it.
-Portion = Annotated[float, ">= 0", "<= 2147483647", "below 1 or whole"]
+PORTION = Bound("a share below 1 or a whole number", lambda number: number < 1 or number == int(number))
+Portion = Annotated[float, least(0), most(LARGEST), PORTION]
 # Of a layer; and how often a layer is repeated, which takes longer to compile each time.
-Width = Annotated[int, "> 0", "<= 65536"]
-Depth = Annotated[int, "> 0", "<= 64"]
-Widths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long"]
-SomeWidths = Annotated[tuple[int, ...], "> 0", "<= 65536", "at most 64 long", "not empty"]
+Width = Annotated[int, above(0), most(65536)]
+Depth = Annotated[int, above(0), most(64)]
+Widths = Annotated[tuple[int, ...], above(0), most(65536), Length(0, 64)]
+SomeWidths = Annotated[tuple[int, ...], above(0), most(65536), Length(1, 64)]
 Section = Mapping[str, Any] | ConfigDict
 
 # Whatever an annotation says, JAX has no numbers beyond these.
-_FITTING = {int: "in [-2147483648, 2147483647]", float: "in [-3.4e+38, 3.4e+38]"}
+_FITTING = {
+    int: Bound("in [-2147483648, 2147483647]", lambda number: -LARGEST - 1 <= number <= LARGEST),
+    float: Bound("in [-3.4e+38, 3.4e+38]", lambda number: -3.4e38 <= number <= 3.4e38),
+}
 
 
-def check(value: Any, kind: Any, bounds: Sequence[str], *, what: str) -> Any:
+def check(value: Any, kind: Any, bounds: Sequence[Bound | Length], *, what: str) -> Any:
     """Return a value that has a type and is within bounds: the same one, or as a float what may be a whole number.
 
     Args:
       value: anything.
-      kind: the type; types that are not in this file are not checked.
-      bounds: what must hold of the number, or of each number in a tuple (`> 0`, `in [0, 1)`, `below 1 or whole`),
-        or of the tuple (`not empty`, `at most 64 long`).
+      kind: the type; those that are not in this file are not checked.
+      bounds: the bounds of the number, or of each in a tuple, and of the tuple's length.
       what: the option's name, as the user writes it: `config.encoder.latent`.
 
     Raises:
@@ -53,18 +90,18 @@ def check(value: Any, kind: Any, bounds: Sequence[str], *, what: str) -> Any:
     # The type's own bound comes last, so that an annotation's are named before it.
     fitting = _FITTING.get(int if kind == tuple[int, ...] else kind)
     for bound in (*bounds, fitting) if fitting else bounds:
-        if bound == "not empty":
-            if not value:
-                raise InputError(f"{what} must not be empty")
-        elif long := re.fullmatch(r"at most (\d+) long", bound):
-            if len(value) > int(long[1]):
-                raise InputError(f"{what} must be {bound}, got {len(value)} numbers")
-        elif bound == "below 1 or whole":
-            if value >= 1 and value != int(value):
-                raise InputError(f"{what} must be a share below 1 or a whole number, got {shown(value)}")
-        elif not all(_holds(bound, number) for number in numbers):
-            raise InputError(f"{what} must be {bound}, got {shown(value)}")
+        if isinstance(bound, Length):
+            _check_length(numbers, bound, what=what)
+        elif not all(map(bound.holds, numbers)):
+            raise InputError(f"{what} must be {bound.words}, got {shown(value)}")
     return float(value) if kind is float else value
+
+
+def _check_length(numbers: tuple[Any, ...], length: Length, *, what: str) -> None:
+    if len(numbers) > length.most:
+        raise InputError(f"{what} must be at most {length.most} long, got {len(numbers)} numbers")
+    if len(numbers) < length.least:
+        raise InputError(f"{what} must not be empty")
 
 
 def shown(value: Any) -> str:
@@ -91,19 +128,6 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
-
-
-def _holds(bound: str, number: int | float) -> bool:
-    """Say whether a number is within a bound: `> 0`, `>= 0`, or an interval such as `in [0, 1)`."""
-    if interval := re.fullmatch(r"in ([\[(])(\S+), (\S+)([\])])", bound):
-        opening, low, high, closing = interval.groups()
-        above, below = _COMPARE[">=" if opening == "[" else ">"], _COMPARE["<=" if closing == "]" else "<"]
-        return above(number, float(low)) and below(number, float(high))
-    sign, limit = bound.split()
-    return _COMPARE[sign](number, float(limit))
-
-
-_COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 
 
 def _is_whole(value: Any) -> bool:

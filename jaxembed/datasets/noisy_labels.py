@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxembed import datasets
+from jaxembed.core import bounds
 from jaxembed.core.bounds import Count, Section, Share
 from jaxembed.core.errors import InputError
 from jaxembed.types import Published
 
 # The class that each class is taken for.
-Classes = Annotated[tuple[int, ...], ">= 0", "at most 65536 long"]
+Classes = Annotated[tuple[int, ...], bounds.least(0), bounds.Length(0, 65536)]
 SMALLEST = dict(of=dict(name="digits"), share=0.1, becomes=(), draw=0)
 
 

@@ -1,9 +1,9 @@
-"""Originals: the pictures that were embedded, in a folder or a dataset."""
+"""Sources: where pictures to embed come from, a folder or a dataset."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -35,21 +35,23 @@ class Chunk(NamedTuple):
     unreadable: list[Unreadable]
 
 
-class Originals(NamedTuple):
+@runtime_checkable
+class Originals(Protocol):
     """A source of pictures, by name.
 
     Attributes:
       name: absolute path of the folder, or the dataset name.
       count: number of pictures, including unreadable ones.
-      stream: function from a shape to all pictures, in chunks, in order.
-      picture: function from a name to the original picture in RGB; raises OSError, ValueError or InputError if it
-        cannot be read.
     """
 
     name: str
     count: int
-    stream: Callable[[Shape], Iterator[Chunk]]
-    picture: Callable[[str], Image.Image]
+
+    def stream(self, shape: Shape) -> Iterator[Chunk]:
+        """Read all pictures at a shape, in chunks, in order."""
+
+    def picture(self, name: str) -> Image.Image:
+        """Read an original picture in RGB; OSError, ValueError or InputError if it cannot be read."""
 
 
 def open_source(source: str, *, data_dir: str | None = None) -> Originals:
@@ -60,12 +62,12 @@ def open_source(source: str, *, data_dir: str | None = None) -> Originals:
     """
     path = files.expanded(source)
     if path.is_dir():
-        return _open_folder(path)
+        return Folder(path)
     if path.exists() or len(path.parts) > 2 or path.is_absolute():
         problem = "is a file" if path.exists() else "does not exist"
         raise InputError(f"{source} {problem}; expected a folder of pictures or a dataset name")
     try:
-        return _open_dataset(source, data_dir)
+        return Named(source, data_dir)
     except InputError as error:
         raise InputError(f"{source} is not a folder, and loading it as a dataset failed: {error}") from error
 
@@ -82,50 +84,62 @@ def section(source: str, shape: Shape) -> dict[str, Any]:
     return {"name": source}
 
 
-def _open_folder(path: Path) -> Originals:
-    listing = folder.scan(path, what="source")
+class Folder:
+    """The pictures in a folder; the attributes and methods are those of `Originals`."""
 
-    def stream(shape: Shape) -> Iterator[Chunk]:
-        paths = (listing.root / name for name in listing.names)
+    def __init__(self, path: Path) -> None:
+        """List the pictures; InputError if there are none."""
+        self.path, self.listing = path, folder.scan(path, what="source")
+        self.name, self.count = str(path.resolve()), len(self.listing.names)
+
+    def stream(self, shape: Shape) -> Iterator[Chunk]:
+        """Read all pictures at a shape, in chunks, in order."""
+        paths = (self.listing.root / name for name in self.listing.names)
         results = enumerate(pictures.stream(paths, shape))
-        while chunk := list(itertools.islice(results, CHUNK)):
-            unreadable = [
-                result._replace(file=listing.names[row])
-                for row, (_, result) in chunk
-                if isinstance(result, Unreadable)
-            ]
-            readable = [(row, result) for row, (_, result) in chunk if not isinstance(result, Unreadable)]
-            names = [listing.names[row] for row, _ in readable]
-            labels = [listing.classes[listing.labels[row]] if listing.classes else "" for row, _ in readable]
-            pixels = np.stack([result for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
-            yield Chunk(names, labels, pixels, unreadable)
+        while read := list(itertools.islice(results, CHUNK)):
+            yield self._chunk([(row, result) for row, (_, result) in read], shape)
 
-    def picture(name: str) -> Image.Image:
+    def picture(self, name: str) -> Image.Image:
+        """Read an original picture in RGB."""
         # Names are read from a file of embeddings, which may be from an untrusted source.
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{files.printable(name)} is not inside {path}")
-        return pictures.open_rgb(listing.root / name)
+            raise InputError(f"{files.printable(name)} is not inside {self.path}")
+        return pictures.open_rgb(self.listing.root / name)
 
-    return Originals(str(path.resolve()), len(listing.names), stream, picture)
+    def _chunk(self, results: Sequence[tuple[int, pictures.Pixels | Unreadable]], shape: Shape) -> Chunk:
+        listing = self.listing
+        readable = [(row, result) for row, result in results if not isinstance(result, Unreadable)]
+        unreadable = [
+            result._replace(file=listing.names[row]) for row, result in results if isinstance(result, Unreadable)
+        ]
+        names = [listing.names[row] for row, _ in readable]
+        labels = [listing.classes[listing.labels[row]] if listing.classes else "" for row, _ in readable]
+        pixels = np.stack([result for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
+        return Chunk(names, labels, pixels, unreadable)
 
 
-def _open_dataset(name: str, data_dir: str | None) -> Originals:
-    if name == "folder":
-        raise InputError("'folder' is not a dataset name here; pass the path of the folder")
-    dataset = datasets.load({"name": name, "validation": 0}, data_dir=data_dir, seed=0)
-    splits = {split: getattr(dataset, split) for split in ("train", *dataset.held_out)}
+class Named:
+    """The images of a dataset; the attributes and methods are those of `Originals`."""
 
-    def stream(shape: Shape) -> Iterator[Chunk]:
-        for split, batch in splits.items():
+    def __init__(self, name: str, data_dir: str | None) -> None:
+        """Load the dataset; InputError if there is none with this name."""
+        if name == "folder":
+            raise InputError("'folder' is not a dataset name here; pass the path of the folder")
+        self.dataset = datasets.load({"name": name, "validation": 0}, data_dir=data_dir, seed=0)
+        self.splits = {split: getattr(self.dataset, split) for split in ("train", *self.dataset.held_out)}
+        self.name, self.count = name, sum(len(batch.labels) for batch in self.splits.values())
+
+    def stream(self, shape: Shape) -> Iterator[Chunk]:
+        """Read all images at a shape, in chunks, in order."""
+        for split, batch in self.splits.items():
             for start in range(0, len(batch.labels), CHUNK):
                 images, labels = (array[start : start + CHUNK] for array in batch)
                 if images.shape[1:] != shape:
                     images = np.stack([pictures.to_pixels(pictures.from_array(image), shape) for image in images])
                 names = [f"{split}/{row}" for row in range(start, start + len(images))]
-                yield Chunk(names, [dataset.classes[label] for label in labels], images, [])
+                yield Chunk(names, [self.dataset.classes[label] for label in labels], images, [])
 
-    def picture(name: str) -> Image.Image:
+    def picture(self, name: str) -> Image.Image:
+        """Read an image in RGB."""
         split, _, row = name.partition("/")
-        return pictures.from_array(splits[split].images[int(row)]).convert("RGB")
-
-    return Originals(name, sum(len(batch.labels) for batch in splits.values()), stream, picture)
+        return pictures.from_array(self.splits[split].images[int(row)]).convert("RGB")

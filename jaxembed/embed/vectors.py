@@ -59,11 +59,11 @@ class Vectors(NamedTuple):
 
 
 class Spool:
-    """Collects embeddings in a temporary file, next to the output file."""
+    """Collects embeddings in a temporary file."""
 
-    def __init__(self, file: Path, dimension: int) -> None:
-        """Create a temporary file, which is removed when the context exits."""
-        self.stream = tempfile.TemporaryFile(dir=file.parent)  # noqa: SIM115 (closed by __exit__)
+    def __init__(self, folder: Path, dimension: int) -> None:
+        """Create a temporary file in a folder; it is removed when the context exits."""
+        self.stream = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
         self.dimension, self.names, self.labels = dimension, [], []
 
     def __enter__(self) -> "Spool":

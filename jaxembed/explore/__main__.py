@@ -69,7 +69,7 @@ def _load_source(encoder: "FrozenEncoder", name: str, data_dir: str | None) -> "
         source = sources.open_source(embedded.about.source, data_dir=data_dir)
     else:
         source = sources.open_source(name, data_dir=data_dir)
-        with Spool(Path(tempfile.gettempdir(), "vectors"), encoder.dimension) as spool:
+        with Spool(Path(tempfile.gettempdir()), encoder.dimension) as spool:
             embedded = fill.fill(spool, encoder, source)
     if embedded.positions is None:
         print(f"computing the map of {len(embedded.names):,} images")

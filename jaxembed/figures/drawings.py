@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,13 @@ FOLDER = "figures"
 AXES = {"cosine": "distance on the unit sphere", "euclidean": "Euclidean distance"}
 
 
+class Drawing(NamedTuple):
+    """A figure of a run: what draws it, or returns None where it has nothing to show, and its caption."""
+
+    make: Callable[[Finished], Figure | None]
+    caption: str
+
+
 def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
     """Draw every figure that has something to show into the run's folder.
 
@@ -32,14 +39,14 @@ def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
       the figures that could not be drawn, and why: one that fails costs no other.
     """
     folder, failed = run.folder / FOLDER, {}
-    for name, make in FIGURES.items():
+    for name, drawing in FIGURES.items():
         file = folder / f"{name}.png"
         if file.exists() and not again:
             continue
         try:
             folder.mkdir(exist_ok=True)
             with style.style():
-                if figure := make(run):
+                if figure := drawing.make(run):
                     style.save(figure, file)
                 else:
                     file.unlink(missing_ok=True)  # from an earlier evaluation
@@ -252,29 +259,44 @@ def _title(run: Finished, what: str, width: int = 72) -> str:
     return names.wrapped(f"{name}: {what}" if what else name, width)
 
 
-FIGURES: dict[str, Callable[[Finished], Figure | None]] = {
-    "loss": loss,
-    "embeddings": embeddings,
-    "distances": distances,
-    "neighbours": neighbours,
-    "confusion": confusion,
-    "few_labels": with_few_labels,
-    "reconstructions": reconstructions,
-    "views": views,
-    "doctor": doctor,
-}
-
-CAPTIONS = {
-    "loss": "Loss on train (raw, faint, and its running mean) and on validation; kNN accuracy on validation, or "
-    "RankMe if the images have no labels.",
-    "embeddings": "t-SNE (scikit-learn) of up to 2,000 images, coloured by class if they have labels.",
-    "distances": "Distances of all pairs of those images, in the same class and in different classes.",
-    "neighbours": "Up to ten images with their nearest train images; a frame marks a different class.",
-    "confusion": "Confusion matrix of the MLP probe on the frozen embedding.",
-    "few_labels": "Accuracy with 1, 10 and 100 labels a class: mean and standard deviation of five draws. What was "
-    "trained with labels has seen all of them.",
-    "doctor": "The first of what the embedding finds suspicious in the dataset; the tables are doctor/*.csv in the "
-    "run's folder.",
-    "reconstructions": "Images above their reconstructions: best, median and worst by L1.",
-    "views": "Train images and their augmented views, which are all that the network sees in training.",
+FIGURES = {
+    "loss": Drawing(
+        loss,
+        "Loss on train (raw, faint, and its running mean) and on validation; kNN accuracy on validation, "
+        "or RankMe if the images have no labels.",
+    ),
+    "embeddings": Drawing(
+        embeddings,
+        "t-SNE (scikit-learn) of up to 2,000 images, coloured by class if they have labels.",
+    ),
+    "distances": Drawing(
+        distances,
+        "Distances of all pairs of those images, in the same class and in different classes.",
+    ),
+    "neighbours": Drawing(
+        neighbours,
+        "Up to ten images with their nearest train images; a frame marks a different class.",
+    ),
+    "confusion": Drawing(
+        confusion,
+        "Confusion matrix of the MLP probe on the frozen embedding.",
+    ),
+    "few_labels": Drawing(
+        with_few_labels,
+        "Accuracy with 1, 10 and 100 labels a class: mean and standard deviation of five draws. What was "
+        "trained with labels has seen all of them.",
+    ),
+    "reconstructions": Drawing(
+        reconstructions,
+        "Images above their reconstructions: best, median and worst by L1.",
+    ),
+    "views": Drawing(
+        views,
+        "Train images and their augmented views, which are all that the network sees in training.",
+    ),
+    "doctor": Drawing(
+        doctor,
+        "The first of what the embedding finds suspicious in the dataset; the tables are doctor/*.csv in "
+        "the run's folder.",
+    ),
 }

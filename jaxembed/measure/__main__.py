@@ -192,34 +192,30 @@ def _pictured(dataset: "Dataset", about: Any, data_dir: str | None) -> "Dataset"
 
     if about is None or dataset.train.images is not None or Path(about.source).is_absolute():
         return dataset
-    missing = f"measure: no images of {files.printable(about.source)}"
     try:
         source = datasets.load({"name": about.source, "validation": 0}, data_dir=data_dir, seed=0)
+        pictured = {
+            split: getattr(dataset, split)._replace(images=_images(source, dataset.names_of(split)))
+            for split in ("train", *dataset.held_out)
+        }
     except InputError as error:
-        print(f"{missing}: {files.line(str(error))}", file=sys.stderr)
+        print(f"measure: no images of {files.printable(about.source)}: {files.line(str(error))}", file=sys.stderr)
         return dataset
-    pictured = {}
-    for split in ("train", *dataset.held_out):
-        images = _images(source, dataset.names_of(split))
-        if images is None:
-            print(
-                f"{missing}: the names of its {split} split must be <split>/<row> of that dataset", file=sys.stderr
-            )
-            return dataset
-        pictured[split] = getattr(dataset, split)._replace(images=images)
     return dataset._replace(**pictured)
 
 
-def _images(source: "Dataset", names: Sequence[str]) -> Any:
-    """Take the images with these names, `<split>/<row>`, all of one split; None if there are none."""
+def _images(source: "Dataset", names: Sequence[str] | np.ndarray) -> Any:
+    """Take the images with these names, `<split>/<row>`, all of one split; InputError if there are none."""
     from jaxembed.types import OnDisk
 
     split, _, _ = names[0].partition("/")
     batch = getattr(source, split) if split in ("train", *source.held_out) else None
     rows = [_row(name, split) for name in names]
-    if batch is None or not all(row is not None and row < len(batch.labels) for row in rows):
-        return None
-    return batch.images.subset(np.array(rows)) if isinstance(batch.images, OnDisk) else batch.images[np.array(rows)]
+    for name, row in zip(names, rows, strict=True):
+        if batch is None or row is None or row >= len(batch.labels):
+            raise InputError(f"names must be <split>/<row> of one split of it, got {files.printable(name)}")
+    chosen = np.array(rows)
+    return batch.images.subset(chosen) if isinstance(batch.images, OnDisk) else batch.images[chosen]
 
 
 def _row(name: str, split: str) -> int | None:

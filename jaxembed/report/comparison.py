@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,24 @@ class Picture(NamedTuple):
     how: str
 
 
+class Comparison(NamedTuple):
+    """A kind of comparison.
+
+    Attributes:
+      name: the start of its files' names.
+      make: draws experiments, or returns None if it has nothing to show.
+      most: how many experiments a figure has room for.
+      title: its title.
+      how: how it was made; `{images}` stands for what the experiments are compared on.
+    """
+
+    name: str
+    make: Callable[[Sequence[Experiment]], Figure | None]
+    most: int
+    title: str
+    how: str
+
+
 def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[Picture]:
     """Draw the comparisons of the experiments on a dataset, as <name>_<dataset>.png in the folder.
 
@@ -37,19 +55,20 @@ def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[
     """
     pictures = []
     how_of_split = f"{splits(experiments)} images"
-    for name, (make, most, title, how) in COMPARISONS.items():
-        parts = list(_parts(experiments, most))
+    for comparison in COMPARISONS:
+        parts = list(_parts(experiments, comparison.most))
         for number, part in enumerate(parts, start=1):
-            file = folder / f"{name}{f'.{number}' if number > 1 else ''}_{_file_name(dataset)}.png"
+            file = folder / f"{comparison.name}{f'.{number}' if number > 1 else ''}_{_file_name(dataset)}.png"
             with style.style():
-                figure = make(part)
+                figure = comparison.make(part)
                 if figure is None:
                     file.unlink(missing_ok=True)  # from an earlier report
                     continue
                 style.save(figure, file)
             of = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
             label = names.written(dataset, COLUMNS)
-            pictures.append(Picture(file, f"{label}: {title}{of}", how.format(images=how_of_split)))
+            title = f"{label}: {comparison.title}{of}"
+            pictures.append(Picture(file, title, comparison.how.format(images=how_of_split)))
     return pictures
 
 
@@ -68,6 +87,16 @@ def embeddings(experiments: Sequence[Experiment]) -> Figure:
     for axis in axes.flat[len(experiments) :]:
         axis.remove()
     return figure
+
+
+EMBEDDINGS = Comparison(
+    "embedding_comparison",
+    embeddings,
+    16,
+    "the embeddings side by side",
+    "t-SNE (scikit-learn) of the same {images} in each experiment's embedding, first seed. "
+    "Neighbours are meaningful; the sizes of clusters and the gaps between them mean little.",
+)
 
 
 def distances(experiments: Sequence[Experiment]) -> Figure | None:
@@ -91,6 +120,17 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
     return figure
 
 
+DISTANCES = Comparison(
+    "distance_comparison",
+    distances,
+    8,
+    "distances within and between classes",
+    "All pairs of the same {images}, first seed. Distances are divided by the mean distance between "
+    "classes, so that embeddings of different scale can be compared: the less overlap, the better the classes "
+    "are separated.",
+)
+
+
 def with_few_labels(experiments: Sequence[Experiment]) -> Figure | None:
     """Draw each experiment's accuracy with few labels a class, of its first seed."""
     experiments = [each for each in experiments if drawings.accuracies(each.runs[0], "knn")[0]]
@@ -110,6 +150,17 @@ def with_few_labels(experiments: Sequence[Experiment]) -> Figure | None:
     return figure
 
 
+WITH_FEW_LABELS = Comparison(
+    "few_label_comparison",
+    with_few_labels,
+    len(COLOURS) * len(DASHES),
+    "accuracy with few labels",
+    "Accuracy on {images} of classifiers that learn from 1, 10 and 100 train images a class: mean and standard "
+    "deviation of five draws, which are the same wherever the train images are. First seed. What was trained "
+    "with labels has seen all of them.",
+)
+
+
 def class_accuracies(experiments: Sequence[Experiment]) -> Figure | None:
     """Draw the accuracy of each experiment's MLP probe in each class, of its first seed."""
     experiments = [each for each in experiments if each.runs[0].sample.confusion is not None]
@@ -122,6 +173,16 @@ def class_accuracies(experiments: Sequence[Experiment]) -> Figure | None:
     figure, [[axes]] = style.figure(4 + 0.5 * len(classes), 1.4 + 0.36 * len(titles) * _lines(titles))
     plots.shares(axes, shares, titles, plots.shortened(classes))
     return figure
+
+
+CLASS_ACCURACIES = Comparison(
+    "class_comparison",
+    class_accuracies,
+    16,
+    "accuracy class by class",
+    "Share of the {images} in each class that the MLP probe on the frozen embedding puts there, in per cent; "
+    "first seed.",
+)
 
 
 def curves(experiments: Sequence[Experiment]) -> Figure | None:
@@ -155,6 +216,17 @@ def curves(experiments: Sequence[Experiment]) -> Figure | None:
     return figure
 
 
+CURVES = Comparison(
+    "learning_curves",
+    curves,
+    len(COLOURS) * len(DASHES),
+    "learning curves",
+    "Left: kNN accuracy on the validation split during training, or RankMe if there are no labels. "
+    "Right: the training loss relative to its "
+    "first value; losses of different objectives have no common scale. Each line is a seed.",
+)
+
+
 def _parts(experiments: Sequence[Experiment], most: int) -> Iterator[Sequence[Experiment]]:
     """Divide experiments into as few parts of at most `most` as there can be, of nearly the same length."""
     size = -(-len(experiments) // -(-len(experiments) // most))
@@ -178,44 +250,4 @@ def _lines(texts: Sequence[str]) -> int:
     return max(text.count("\n") + 1 for text in texts)
 
 
-# What makes the figure, the experiments that it has room for, its title, and how it was made.
-COMPARISONS = {
-    "embedding_comparison": (
-        embeddings,
-        16,
-        "the embeddings side by side",
-        "t-SNE (scikit-learn) of the same {images} in each experiment's embedding, first seed. "
-        "Neighbours are meaningful; the sizes of clusters and the gaps between them mean little.",
-    ),
-    "distance_comparison": (
-        distances,
-        8,
-        "distances within and between classes",
-        "All pairs of the same {images}, first seed. Distances are divided by the mean distance between "
-        "classes, so that embeddings of different scale can be compared: the less overlap, the better the classes "
-        "are separated.",
-    ),
-    "few_label_comparison": (
-        with_few_labels,
-        len(COLOURS) * len(DASHES),
-        "accuracy with few labels",
-        "Accuracy on {images} of classifiers that learn from 1, 10 and 100 train images a class: mean and standard "
-        "deviation of five draws, which are the same wherever the train images are. First seed. What was trained "
-        "with labels has seen all of them.",
-    ),
-    "class_comparison": (
-        class_accuracies,
-        16,
-        "accuracy class by class",
-        "Share of the {images} in each class that the MLP probe on the frozen embedding puts there, in per cent; "
-        "first seed.",
-    ),
-    "learning_curves": (
-        curves,
-        len(COLOURS) * len(DASHES),
-        "learning curves",
-        "Left: kNN accuracy on the validation split during training, or RankMe if there are no labels. "
-        "Right: the training loss relative to its "
-        "first value; losses of different objectives have no common scale. Each line is a seed.",
-    ),
-}
+COMPARISONS = (EMBEDDINGS, DISTANCES, WITH_FEW_LABELS, CLASS_ACCURACIES, CURVES)

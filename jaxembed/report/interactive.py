@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib.colors
 import numpy as np
@@ -87,8 +88,8 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
             legend.js_on_change("active", models.CustomJS(args={"shows": shows, "of_class": of_class}, code=HIDE))
         args = {"source": source, "classes": classes, "colours": colours, "wrong": WRONG}
         look_up = models.CustomJSHover(args=args, code=LOOK_UP)
-        parts = (source, shows, colours, look_up, bool(classes))
-        drawn += [_plot(name, run, *parts) for run, (name, _) in enumerate(group)]
+        shared = _Shared(source, shows, colours, look_up, bool(classes))
+        drawn += [_plot(name, run, shared) for run, (name, _) in enumerate(group)]
     row = models.Row(*drawn, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "gap": "20px"})
     counts = dict.fromkeys(f"{len(s.rows[:LIMIT]):,} of {len(s.rows):,}" for [(_, s), *_] in groups.values())
     apart = "Not all plots show the same images; those that do are linked." if len(groups) > 1 else ""
@@ -157,15 +158,26 @@ def _legend(classes: list[str], colours: list[str]) -> models.CheckboxButtonGrou
     return legend
 
 
-def _plot(
-    name: str,
-    run: int,
-    source: models.ColumnDataSource,
-    shows: models.IndexFilter,
-    colours: list[str],
-    look_up: models.CustomJSHover,
-    labelled: bool,
-) -> figure:
+class _Shared(NamedTuple):
+    """What linked plots share.
+
+    Attributes:
+      source: their images, as `source_of` makes it.
+      shows: which of them are shown.
+      colours: the classes' colours.
+      look_up: what turns a number into the name of its class, or the picture with it.
+      labelled: whether the images have labels.
+    """
+
+    source: models.ColumnDataSource
+    shows: models.IndexFilter
+    colours: list[str]
+    look_up: models.CustomJSHover
+    labelled: bool
+
+
+def _plot(name: str, run: int, shared: _Shared) -> figure:
+    """Plot the embedding of a run, with what a pointer shows."""
     # Plain, because Bokeh takes a name between dollars for mathematics.
     title = models.PlainText(names.wrapped(names.written(name, 160), 54))
     plot = figure(
@@ -189,10 +201,10 @@ def _plot(
     points = plot.scatter(
         f"x{run}",
         f"y{run}",
-        source=source,
-        view=models.CDSView(filter=shows),
+        source=shared.source,
+        view=models.CDSView(filter=shared.shows),
         size=7,
-        fill_color=linear_cmap("label", colours, low=-0.5, high=len(colours) - 0.5),
+        fill_color=linear_cmap("label", shared.colours, low=-0.5, high=len(shared.colours) - 0.5),
         fill_alpha=0.85,
         line_color=style.INK,
         line_width=1.6,
@@ -203,14 +215,20 @@ def _plot(
         hover_line_alpha=1,
     )
     points.hover_glyph.size = 13
-    pictured = "image" in source.data
-    near = [column for column in source.data if column.startswith(f"near{run}_")] if pictured else []
-    hover = models.HoverTool(tooltips=_tooltip(run, near, labelled=labelled, pictured=pictured), renderers=[points])
-    hover.formatters = {f"@{column}": look_up for column in ("label", f"predicted{run}", *near)}
+    plot.add_tools(_hover(run, shared, points))
+    return plot
+
+
+def _hover(run: int, shared: _Shared, points: models.GlyphRenderer) -> models.HoverTool:
+    """Make what a pointer shows of a point."""
+    columns = shared.source.data
+    near = [name for name in columns if name.startswith(f"near{run}_")] if "image" in columns else []
+    tooltip = _tooltip(run, near, labelled=shared.labelled, pictured="image" in columns)
+    hover = models.HoverTool(tooltips=tooltip, renderers=[points])
+    hover.formatters = {f"@{name}": shared.look_up for name in ("label", f"predicted{run}", *near)}
     # Of points on top of each other, the topmost one.
     hover.update(limit=1, sort_by=[("$index", "descending")])
-    plot.add_tools(hover)
-    return plot
+    return hover
 
 
 def _tooltip(run: int, near: list[str], *, labelled: bool, pictured: bool) -> str:

@@ -59,7 +59,7 @@ def write(
         head=tables.head,
         sentences={dataset: conclusions.sentences(dataset, each) for dataset, each in datasets.items()},
         options={dataset: options(experiments) for dataset, experiments in datasets.items()},
-        captions=drawings.CAPTIONS,
+        captions={name: drawing.caption for name, drawing in drawings.FIGURES.items()},
         drawn=drawings.drawn,
         image=image,
         listed=names.listed,

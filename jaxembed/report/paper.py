@@ -206,7 +206,7 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
 def _drawn(run: Finished, title: str) -> list[list[Picture]]:
     """Arrange the figures that a run has, row by row."""
     files = drawings.drawn(run).items()
-    drawn = {name: Picture(file, title, drawings.CAPTIONS[name]) for name, file in files}
+    drawn = {name: Picture(file, title, drawings.FIGURES[name].caption) for name, file in files}
     whole = [[picture] for name, picture in drawn.items() if name not in HALF]
     half = [drawn[name] for name in HALF if name in drawn]
     return whole + [half[start : start + 2] for start in range(0, len(half), 2)]

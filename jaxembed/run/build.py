@@ -14,7 +14,7 @@ from jaxembed.run import checks, memory, protocol
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.run.training import Training
-from jaxembed.types import Batch, Dataset, Task
+from jaxembed.types import Batch, Dataset, Objective, Task
 
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer", "train", "evaluate")
 
@@ -64,28 +64,25 @@ def load(parsed: Parsed, *, data_dir: str | None) -> Dataset:
 def assemble(parsed: Parsed, dataset: Dataset) -> Run:
     """Make the parts of the run of a parsed config."""
     config, training, measured = parsed
-    devices = mesh.make()
+    devices, image_shape = mesh.make(), dataset.train.images.shape[1:]
     checks.check_counts(training, measured, dataset, devices.size)
-    encoder = encoders.make(config["encoder"])
-    image_shape = dataset.train.images.shape[1:]
-    objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
-    embedder = model.Embedder(encoder, objective.head)
+    embedder, objective = _network(config, dataset)
     # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
-    key, image = jax.random.key(0), jnp.zeros(image_shape)
-    shapes = memory.shapes(embedder, image[None])
-    views, _ = jax.eval_shape(objective.views, key, Batch(image[None], jnp.zeros(1, jnp.int32)))
-    rows = len(views) * training.batch_size
-    checks.check_chunk(training, rows, devices.size, shapes.has_statistics)
+    shapes, views = (
+        memory.shapes(embedder, jnp.zeros((1, *image_shape))),
+        _views_of_an_image(objective, image_shape),
+    )
     if measured.augmentation is not None:
-        jax.eval_shape(measured.augmentation, key, image)
+        jax.eval_shape(measured.augmentation, jax.random.key(0), jnp.zeros(image_shape))
+    rows = views * training.batch_size
+    checks.check_chunk(training, rows, devices.size, shapes.has_statistics)
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
     memory.check_steps(training.epochs, steps_per_epoch, what="config.train.epochs")
     total_steps = training.epochs * steps_per_epoch
     resized = checks.resized(training, embedder, shapes, image_shape)
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
-    rows = (training.chunk or rows) // devices.size
-    itemsize = jnp.dtype(training.dtype).itemsize
-    memory.check_memory(shapes, optimizer, rows=rows, itemsize=itemsize, what="config.encoder")
+    held = {"rows": (training.chunk or rows) // devices.size, "itemsize": jnp.dtype(training.dtype).itemsize}
+    memory.check_memory(shapes, optimizer, **held, what="config.encoder")
     checks.check_probes(measured, dataset, shapes.outputs.embedding)
     return Run(
         model=embedder,
@@ -99,3 +96,17 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
         total_steps=total_steps,
         resized=resized,
     )
+
+
+def _network(config: Section, dataset: Dataset) -> tuple[model.Embedder, Objective]:
+    """Make the network, an encoder and a head, and the objective that it learns by."""
+    encoder = encoders.make(config["encoder"])
+    task = Task(encoder, dataset.train.images.shape[1:], len(dataset.classes))
+    objective = objectives.make(config["objective"], task)
+    return model.Embedder(encoder, objective.head), objective
+
+
+def _views_of_an_image(objective: Objective, image_shape: tuple[int, ...]) -> int:
+    """Return how many views an objective makes of an image."""
+    batch = Batch(jnp.zeros((1, *image_shape)), jnp.zeros(1, jnp.int32))
+    return len(jax.eval_shape(objective.views, jax.random.key(0), batch)[0])

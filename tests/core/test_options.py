@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from jaxembed import encoders
 from jaxembed.core import options
-from jaxembed.core.bounds import Fraction, Positive, PositiveFloat, SomeWidths
+from jaxembed.core.bounds import Bound, Fraction, Positive, PositiveFloat, SomeWidths
 from jaxembed.core.errors import InputError
 
 
@@ -19,7 +19,7 @@ def make(
     kind: Literal["a", "b"],
     depth: Literal[18, 34],
     widths: SomeWidths,
-    scale: Annotated[float, "in (0, 2]"],
+    scale: Annotated[float, Bound("in (0, 2]", lambda number: 0 < number <= 2)],
     flag: bool,
     plain: int = 0,
     real: float = 0.0,

@@ -128,7 +128,7 @@ def test_a_finished_run_is_measured_again_without_training(config, folder, monke
 def test_a_figure_that_cannot_be_drawn_costs_no_result_and_is_drawn_later(config, folder, monkeypatch):
     (folder / "result.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setitem(drawings.FIGURES, "confusion", lambda run: 1 / 0)
+        patch.setitem(drawings.FIGURES, "confusion", drawings.Drawing(lambda run: 1 / 0, "never drawn"))
         with pytest.raises(
             Incomplete, match=r"run: confusion cannot be drawn \(ZeroDivisionError: division by zero\)"
         ):

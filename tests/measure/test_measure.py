@@ -323,7 +323,10 @@ def test_invented_names_cost_only_the_images(exported, tmp_path, capsys):
     names[3] = "train/99999"
     np.savez(tmp_path / "made_up.npz", **arrays | {"names": names})
     assert run(tmp_path / "made_up.npz", "--workdir", tmp_path / "out") == 0
-    assert "measure: no images of digits: index 99999 is out of bounds" in capsys.readouterr().err
+    assert (
+        "no images of digits: names must be <split>/<row> of one split of it, got train/99999"
+        in capsys.readouterr().err
+    )
     assert finished.read(tmp_path / "out").sample.images is None
 
 

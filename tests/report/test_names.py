@@ -32,7 +32,7 @@ def written(tmp_path_factory):
     odd_runs.make(folder / "runs", experiments=11, drawn=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fonts, "installed", lambda: ())
-        patch.setattr(comparison, "COMPARISONS", {"learning_curves": comparison.COMPARISONS["learning_curves"]})
+        patch.setattr(comparison, "COMPARISONS", (comparison.CURVES,))
         assert command.main([str(folder / "runs"), f"--output={folder / 'out'}"]) == 0
     return folder / "out"
 
@@ -119,7 +119,7 @@ def test_datasets_with_similar_names_have_their_own_files_and_anchors(tmp_path):
 
 
 def test_anchors_are_unique_whatever_the_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(comparison, "COMPARISONS", {})
+    monkeypatch.setattr(comparison, "COMPARISONS", ())
     alike = ("x", "x-look", "runs", "dataset-1", "a b")
     for index, name in enumerate(alike):
         finished_runs.make(tmp_path / "runs" / str(index), dataset=name)

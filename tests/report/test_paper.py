@@ -19,7 +19,7 @@ from jaxembed.report.comparison import Picture
 ODD = "x<b>&amp;&lt;"
 
 
-def make(folder: Path, *, drawn=drawings.CAPTIONS, record=None, **options):
+def make(folder: Path, *, drawn=drawings.FIGURES, record=None, **options):
     """A finished run with figures of one colour each, as large as launch.py's; `record` replaces values."""
     run = finished_runs.make(folder, **options)
     (folder / drawings.FOLDER).mkdir()
@@ -142,7 +142,7 @@ def test_a_figure_that_was_not_drawn_is_left_out(tmp_path):
     assert sum(len(page.images) for page in reader.pages) == 5
     assert "Figure 5:" in said
     assert "Figure 6:" not in said
-    left_out = {name for name, caption in drawings.CAPTIONS.items() if caption not in said}
+    left_out = {name for name, each in drawings.FIGURES.items() if each.caption not in said}
     assert left_out == {"embeddings", "confusion", "reconstructions", "few_labels", "doctor"}
 
 
