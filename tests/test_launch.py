@@ -193,6 +193,7 @@ import os, sys
 import launch
 from absl import app
 from jaxembed.cli import launch_flags
+from jaxembed.jobs import program
 for number, words in enumerate({[list(words) for words in BAD]!r}):
     if not os.fork():
         for stream in (sys.stdout, sys.stderr):

@@ -169,7 +169,7 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=0)
     before = forward.fingerprint(state)
-    metrics, embeddings, predictions = evaluation.evaluate(run, state, dataset)
+    metrics, embeddings, predictions, sha256 = evaluation.evaluate(run, state, dataset)
     judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "map_at_r", "recall_at_1", "silhouette"} | own
     assert {f"test/{name}" for name in judged} <= set(metrics)
     assert {name: len(points) for name, points in embeddings.items()} == {"train": 75, "validation": 19, "test": 21}
@@ -178,7 +178,7 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
             assert np.mean(said == getattr(dataset, name).labels) == metrics[f"{name}/{judge}_accuracy"]
     assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
-    assert forward.fingerprint(state) == before
+    assert forward.fingerprint(state) == before == sha256
 
 
 @pytest.fixture(params=[{"mirrored": True}, {"shifted": 2}, {"mirrored": True, "shifted": 1}], ids="-".join)
@@ -240,7 +240,7 @@ def test_no_two_views_are_alike(config, dataset):
     config.evaluate.update({"views": 2, "augmentation": {"noise": {"deviation": 0.1}}})
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=0)
-    rows = evaluation._augmented(run, state, dataset, forward.embed(run, state, dataset.train.images))
+    rows = evaluation.Frozen(run, state, dataset, ()).augmented()
     assert len(np.unique(rows.round(6), axis=0)) == 3 * len(np.unique(dataset.train.images, axis=0))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from tests.faults import runs
 
 PHASES = ("start", "compile", "steps", "save", "evaluation", "figures")
+# What is killed while it writes compiled programs into a cache would leave half of one: it only reads them.
+READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 # Kills of one run before it may end.
 IN_A_ROW = 4
 # The environment in which it then ends: what a notebook or a job runner may leave, which must make no difference.
@@ -64,7 +66,7 @@ def _kill(network: str, folder: Path, phase: str, delay: float) -> str | None:
       delay: seconds; of the start, all of it, and a share of it later.
     """
     files = _files(folder)
-    process = runs.start(network, folder)
+    process = runs.start(network, folder, **READS)
     if phase != "start":
         order = PHASES.index(phase)
         runs.wait_until(lambda: PHASES.index(_phase(folder, files)) >= order, process)

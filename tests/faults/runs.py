@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,6 @@ import numpy as np
 from jaxembed.artifacts import encoder_file
 
 ROOT = Path(__file__).parents[2]
-# Compiled programs, apart from the tests' own: what is killed while it writes an entry leaves half of it.
-COMPILED = tempfile.TemporaryDirectory(prefix="compiled")
 STEPS, EVERY = 190, 19
 TRAIN = ("epochs=10", "log_every=10", f"checkpoint_every={EVERY}", "validate_every=4")
 SHORT = (
@@ -51,7 +48,6 @@ def start(network: str, folder: Path, *more: str, shell: str = "", **variables: 
     if shell:
         command = ["bash", "-c", f'{shell} exec "$@"', "bash", *command]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    variables = {"JAX_COMPILATION_CACHE_DIR": COMPILED.name} | variables
     return subprocess.Popen(command, cwd=ROOT, text=True, env=os.environ | variables, **pipes)
 
 

@@ -163,7 +163,6 @@ def test_resumed_run_equals_uninterrupted_run(encoder, objective, config, datase
 
 
 def test_a_second_signal_has_its_usual_effect(run, dataset, tmp_path, monkeypatch, capfd):
-    run = build.run(run, dataset)
     add = log.Log.add
 
     def add_and_stop_twice(self, step, count, scores):
@@ -219,7 +218,6 @@ def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_pat
 
 
 def test_a_run_stopped_before_its_first_step_has_nothing_to_save(run, dataset, tmp_path, monkeypatch):
-    run = build.run(run, dataset)
     init = start.initial
 
     def init_and_stop(*arguments, **options):
@@ -291,7 +289,6 @@ def test_a_log_that_is_lost_does_not_set_the_clock_back(story, dataset, tmp_path
 
 
 def test_a_run_is_not_resumed_on_other_images(run, dataset, tmp_path):
-    run = build.run(run, dataset)
     loop.fit(run, dataset._replace(sha256="a"), tmp_path, seed=3)
     with pytest.raises(InputError, match="was trained on other images or labels than rows has now"):
         loop.fit(run, dataset._replace(sha256="b"), tmp_path, seed=3)
