@@ -16,7 +16,6 @@ be scheduled. Without OMP_WAIT_POLICY=PASSIVE they keep a core busy as they wait
 import argparse
 import json
 import os
-import runpy
 import statistics
 import sys
 import time
@@ -32,6 +31,7 @@ import numpy as np
 import torch
 from ml_collections import ConfigDict
 
+from jaxembed.cli import config_file
 from jaxembed.core.errors import InputError
 from jaxembed.run import build
 from jaxembed.types import Batch, Dataset
@@ -128,7 +128,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def load(name: str, overrides: Sequence[str] = ()) -> ConfigDict:
     """Load a config by name, with overrides (section.key=value), a schedule that does not end, and without Muon."""
-    config = runpy.run_path(str(CONFIGS / f"{name}.py"))["get_config"]()
+    config = config_file.load(CONFIGS / f"{name}.py")
     for key, _, value in (override.partition("=") for override in overrides):
         section, _, option = key.partition(".")
         config[section][option] = type(config[section][option])(value)

@@ -46,7 +46,7 @@ class Table(NamedTuple):
     Attributes:
       names: [m, i] of the images.
       labels: [m, i] -1 where there are none.
-      scores: by name, [m]; NaN where there is none.
+      scores: the scores by name, [m]; NaN where there is none.
       images: [q, i, h, w, c] of the first q rows; none if there are no images.
       proposed: [m] classes that fit better, or None.
     """
@@ -64,7 +64,7 @@ class Diagnosis(NamedTuple):
     Attributes:
       classes: [k] names; none without labels.
       examined: how many images were examined, and of how many.
-      tables: by name, a key of KINDS; those that have any row.
+      tables: the tables by name, a key of KINDS; those that have any row.
     """
 
     classes: Shaped[np.ndarray, " k"]

@@ -56,7 +56,7 @@ class Finished(NamedTuple):
     """A finished run: what figures and reports are made from.
 
     Attributes:
-      folder: of the run.
+      folder: the run's folder.
       config: its config.json, as this version writes it.
       record: its result.json.
       lines: its metrics.jsonl, without values that are not finite.

@@ -46,7 +46,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that determine a run's parameters: `config.section.key` -> value.
 
     Args:
-      config: as it is in a config.json, of this version or an earlier one.
+      config: the config as in a config.json, of this version or an earlier one.
     """
     config = current(config)
     kept = {name: config[name] for name in SECTIONS if name in config}

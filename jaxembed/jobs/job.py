@@ -19,10 +19,10 @@ class Job(NamedTuple):
     """One run: what, with which options, where, and the command that reproduces it.
 
     Attributes:
-      name: of the experiment.
-      config: of the run.
-      folder: of the run.
-      command: for its result.json.
+      name: the experiment's name.
+      config: the run's config.
+      folder: the run's folder.
+      command: the command that its result.json names.
       data_dir: of the TFDS datasets; None for the default.
       tensorboard: whether to write TensorBoard events as well.
       together: whether its seeds may train side by side.

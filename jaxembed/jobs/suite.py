@@ -30,7 +30,7 @@ def train(
       config: `experiments`, names of config files; `seeds`; `overrides`, sections that replace values in each
         experiment's config; `together`, the experiments whose seeds train side by side, which is faster where one
         small network leaves an accelerator idle, and does nothing on a CPU.
-      folder: of the suite; that of a run is `folder`/<experiment>/seed<seed>.
+      folder: the suite's folder; that of a run is `folder`/<experiment>/seed<seed>.
       configs: folder of the config files.
       data_dir: of the TFDS datasets; None for the default.
       tensorboard: whether to write TensorBoard events as well.

@@ -20,7 +20,7 @@ class Shapes(NamedTuple):
     """A module's shapes, without its numbers.
 
     Attributes:
-      outputs: of one row.
+      outputs: the outputs for one row.
       params: its parameters.
       has_statistics: whether it has a BatchNorm.
       largest: numbers that the largest output of one of its layers has, for one row.
@@ -49,9 +49,9 @@ def check_memory(
     passes may still be too large.
 
     Args:
-      shapes: of what is trained.
+      shapes: the shapes of what is trained.
       optimizer: how.
-      rows: that one device processes at a time.
+      rows: how many rows one device processes at a time.
       itemsize: bytes of a number in the computation.
       what: the section of the config that says how large it is.
     """

@@ -13,14 +13,14 @@ class Training:
     Attributes:
       epochs: passes over the train split.
       batch_size: images a step, over all devices; those that do not fill a last batch wait for the next epoch.
-      dtype: of the computation; parameters, statistics and losses remain float32.
+      dtype: the type of the computation; parameters, statistics and losses remain float32.
       log_every: steps that one line of metrics.jsonl averages, and that the device takes without the host; fewer
         before a checkpoint or a validation.
       checkpoint_every: steps between checkpoints; the last step always has one.
       validate_every: epochs between measurements on the validation split; 0 for none before the end.
       chunk: views that the network processes at a time, where a batch has more than fit in memory; 0 for all. Each
         is then embedded twice, and the loss still compares all of them.
-      statistics: of BatchNorm: over the "batch", or, which chunks need, over each "chunk" alone.
+      statistics: what BatchNorm takes its statistics over: the "batch" or, which chunks need, only each "chunk".
       early_side: pixels of the shorter side of the views at first, which makes those steps faster; 0 for views as
         large as the images. Source: Tan & Le 2021, arXiv:2104.00298, section 4, without its other changes.
       early_share: the share of the steps that have such views, from the first one on.

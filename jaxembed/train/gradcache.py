@@ -32,10 +32,10 @@ def gradients(
 
     Args:
       forward: the network.
-      loss: of the outputs of all rows.
-      params: of the network.
+      loss: the loss of the outputs of all rows.
+      params: the network's parameters.
       rows: [n, ...], all that the loss compares.
-      key: of the dropout; each chunk gets a key of its own.
+      key: the dropout's key; each chunk gets a key of its own.
       size: rows of a chunk, a multiple of the devices that divides n.
       devices: each has an equal part of every chunk.
 

@@ -47,7 +47,7 @@ def train_step(run: Run, state: State, fed: Fed) -> tuple[State, dict[str, Array
 
     Args:
       run: what stays the same.
-      state: at step s.
+      state: the state at step s.
       fed: the train split with the epoch's order of it, or the batches of some steps; uint8.
 
     Returns:
