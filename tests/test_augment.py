@@ -518,7 +518,7 @@ def test_operations_draw_independently_of_each_other():
         (dict(elastic=dict(displacement=1.0, smoothness=0)), "elastic.smoothness must be > 0, got 0"),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(options, message):
+def test_unusable_input_is_reported_in_one_line(options, message):
     with pytest.raises(InputError, match=message) as caught:
         once(compose(options), picture())
     assert "\n" not in str(caught.value)

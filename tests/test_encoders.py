@@ -99,7 +99,7 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "
     ],
     ids=["fc", "conv", "cnn", "deeper", "whitened", "resnet18", "resnet34"],
 )
-def test_an_encoder_has_as_many_parameters_as_its_docstring_states(given, shape, stated):
+def test_encoder_has_the_number_of_parameters_in_its_docstring(given, shape, stated):
     encoder = encoders.make(given)
     variables = jax.eval_shape(lambda: encoder.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))
     assert parameters(variables) == stated
@@ -112,7 +112,7 @@ def test_an_encoder_has_as_many_parameters_as_its_docstring_states(given, shape,
     [(FC, (28, 28, 1), 238_736), (CONV, (32, 32, 3), 750_348)],
     ids=["fc", "conv"],
 )
-def test_a_decoder_has_as_many_parameters_as_its_docstring_states(options, shape, stated):
+def test_decoder_has_the_number_of_parameters_in_its_docstring(options, shape, stated):
     decoder = encoders.make(options).decoder(shape)
     code = jnp.zeros((1, options["latent"]))
     variables = jax.eval_shape(lambda: decoder.init(jax.random.key(0), code, train=False))

@@ -87,7 +87,7 @@ def test_the_mlp_probe_learns_what_no_line_can():
     assert np.mean(mlp(points) == labels) > 0.95
 
 
-def test_dropout_keeps_a_probe_from_learning_noise_by_heart():
+def test_dropout_keeps_a_probe_from_memorising_noise():
     rows, labels = RANDOM.normal(size=(300, 20)).astype(np.float32), RANDOM.integers(0, 4, 300).astype(np.int32)
 
     def by_heart(dropout: float) -> float:

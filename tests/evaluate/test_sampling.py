@@ -18,7 +18,7 @@ def taken(config, dataset):
     return evaluated, *sampling.take(run, state, dataset, evaluated)
 
 
-def test_the_sample_is_of_the_test_split_and_of_its_embedding(config, dataset, monkeypatch):
+def test_sample_is_taken_from_the_test_split_and_its_embedding(config, dataset, monkeypatch):
     monkeypatch.setattr(sampling, "SIZE", 17)
     config.evaluate.distance = "euclidean"
     evaluated, shown, metrics = taken(config, dataset)

@@ -290,7 +290,7 @@ def test_margin_of_broadcast_rows_is_that_of_every_pair():
             assert_allclose(table[i, j], pair.item(), rtol=1e-6)
 
 
-def test_every_pair_from_one_matmul_has_the_value_and_the_gradient_of_the_pair_alone():
+def test_pairs_from_one_matmul_equal_single_pairs_in_value_and_gradient():
     # Far from the origin, with copies of a row: what a matmul rounds away.
     rows = (RANDOM.normal(size=(23, 5)) + 40)[[*range(23), 3, 3, 7]]
     labels = RANDOM.integers(0, 3, 26)

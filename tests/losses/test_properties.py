@@ -125,7 +125,7 @@ def test_a_loss_is_what_64_bits_make_of_it_and_has_a_finite_gradient(form, rows,
     assert np.isfinite(gradient).all()
 
 
-def test_every_pair_is_the_pair_alone_or_beyond_32_bits(rows, dtype):
+def test_pairs_equal_single_pairs_unless_beyond_32_bits(rows, dtype):
     rows, same = rows.astype(dtype), LABELS[:, None] == LABELS
     table, gradient = map(np.asarray, weighted(pairs, rows))
     exact = np.asarray(rows, np.float64)

@@ -113,7 +113,7 @@ except OSError as error:
 
 
 @pytest.mark.parametrize(("code", "said"), [(LEAVE, ""), (SAVE, "File too large\n")])
-def test_of_the_arrays_of_a_checkpoint_that_fails_one_is_heard(code, said, tmp_path):
+def test_failing_checkpoint_reports_a_single_error(code, said, tmp_path):
     # A file may grow to 20 KB.
     limit = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", sys.executable, "-c", code]
     done = subprocess.run(limit, capture_output=True, text=True, cwd=tmp_path, check=False)

@@ -50,7 +50,7 @@ def test_a_step_is_counted_for_one_device_whatever_the_run_is_on(run, dataset, m
     assert steps.operations(run, state, feed.Epoch(dataset.train, order)) is None
 
 
-def test_where_operations_cannot_be_counted_a_run_says_images_a_second_alone(
+def test_rate_is_reported_without_a_share_where_operations_cannot_be_counted(
     run, dataset, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(session, "_speed", lambda *_: None)
@@ -162,7 +162,7 @@ def test_resumed_run_equals_uninterrupted_run(encoder, objective, config, datase
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
 
 
-def test_a_second_signal_has_its_usual_effect(run, dataset, tmp_path, monkeypatch, capfd):
+def test_second_signal_has_its_usual_effect(run, dataset, tmp_path, monkeypatch, capfd):
     add = log.Log.add
 
     def add_and_stop_twice(self, step, count, scores):
@@ -199,7 +199,7 @@ def test_a_signal_that_is_ignored_from_the_start_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_run_begun_on_eight_devices_is_resumed_on_one(config, dataset, tmp_path, monkeypatch):
+def test_run_started_on_eight_devices_resumes_on_one(config, dataset, tmp_path, monkeypatch):
     config.optimizer = SGD | {"learning_rate": 0.05}
     whole = loop.fit(build.run(config, dataset), dataset, tmp_path / "eight", seed=3)
     with monkeypatch.context() as patch:

@@ -38,7 +38,7 @@ def close(first, second):
     assert (jax.random.key_data(first.key) == jax.random.key_data(second.key)).all()
 
 
-def test_each_ends_as_if_it_were_alone(run, dataset, tmp_path, calls):
+def test_each_seed_equals_the_run_trained_separately(run, dataset, tmp_path, calls):
     ends = together.fit(run, seeds(dataset, tmp_path / "together"))
     assert {count for count, _ in calls} == {2}
     for seed, end in zip(SEEDS, ends, strict=True):
