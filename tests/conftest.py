@@ -83,6 +83,13 @@ def dataset() -> Dataset:
     return Dataset("rows", ("low", "middle", "high"), split(75), split(19), split(21))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_functions_end_with_their_module():
+    """What JAX remembers of a module's functions keeps gigabytes, and is of little use to the next."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(autouse=True)
 def same_draws_in_any_order(request):
     """Tests share their module's generators, and which have run before in a worker is left to chance."""
