@@ -26,6 +26,8 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # JAX writes an entry in place: a process that reads half of it compiles for itself.
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache entry:UserWarning"
+# For a command that is killed or has no room, which would leave half an entry: it only reads them.
+READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 # Seconds after which an entry that no run has read is removed.
 MONTH = 30 * 24 * 3600
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import READS
 
 import launch
 from jaxembed.artifacts import finished
@@ -113,7 +114,8 @@ def test_full_disk_at_a_checkpoint_is_reported_in_one_line(tmp_path):
     # A file may grow to 60 KB, and a checkpoint has a larger one.
     limit = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, ROOT / "launch.py"]
     words = [*limit, f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False)
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": os.environ | READS}
+    done = subprocess.run(words, check=False, **options)
     folder = tmp_path / "run" / "checkpoint"
     assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")
 

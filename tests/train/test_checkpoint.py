@@ -1,6 +1,7 @@
 """Checkpoints: what was saved comes back, whole, onto the devices there are; damage costs one checkpoint."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import READS
 from jax.experimental import multihost_utils
 
 from jaxembed.core.errors import InputError
@@ -116,7 +118,8 @@ except OSError as error:
 def test_failing_checkpoint_reports_a_single_error(code, said, tmp_path):
     # A file may grow to 20 KB.
     limit = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", sys.executable, "-c", code]
-    done = subprocess.run(limit, capture_output=True, text=True, cwd=tmp_path, check=False)
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": os.environ | READS}
+    done = subprocess.run(limit, check=False, **options)
     assert (done.returncode, done.stdout, done.stderr) == (0, said, "")
 
 
