@@ -26,8 +26,6 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # JAX writes an entry in place: a process that reads half of it compiles for itself.
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache entry:UserWarning"
-# For a command that is killed or has no room, which would leave half an entry: it only reads them.
-READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 # Seconds after which an entry that no run has read is removed.
 MONTH = 30 * 24 * 3600
 
@@ -87,7 +85,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_functions_end_with_their_module():
-    """What JAX remembers of a module's functions keeps gigabytes, and is of little use to the next."""
+    """JAX's caches of a module's functions take gigabytes, which the next module does not need."""
     yield
     jax.clear_caches()
 

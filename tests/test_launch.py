@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import READS
 
 import launch
 from jaxembed.artifacts import finished
@@ -21,6 +20,7 @@ from jaxembed.core import errors
 from jaxembed.devices import mesh
 from jaxembed.jobs import program
 from jaxembed.train import checkpoint
+from tests.faults.kills import READS
 
 ROOT = Path(launch.__file__).parent
 QUICKSTART = ROOT / "configs" / "quickstart.py"

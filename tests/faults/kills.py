@@ -13,7 +13,7 @@ from typing import Any
 from tests.faults import runs
 
 PHASES = ("start", "compile", "steps", "save", "evaluation", "figures")
-# What is killed while it writes compiled programs into a cache would leave half of one: it only reads them.
+# A command that is killed, or has no room, would leave half a program in the cache of compiled ones: it only reads.
 READS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "1e9"}
 # Kills of one run before it may end.
 IN_A_ROW = 4

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import READS
 from jax.experimental import multihost_utils
 
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
 from jaxembed.train import checkpoint, start
 from jaxembed.train.checkpoint import Checkpoints
+from tests.faults.kills import READS
 
 NOTES = {"lines": 3}
 
