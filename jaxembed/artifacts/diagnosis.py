@@ -73,8 +73,7 @@ class Diagnosis(NamedTuple):
 
 
 def write(diagnosis: Diagnosis, folder: Path) -> None:
-    """Write the diagnosis into a run's folder, in place of an earlier one; its tables as CSV files into FOLDER."""
-    remove(folder)
+    """Write the diagnosis into a run's folder, and its tables as CSV files into FOLDER."""
     arrays = {"classes": diagnosis.classes, "examined": np.array(diagnosis.examined, np.int64)}
     for name, table in diagnosis.tables.items():
         scores = {f"scores/{score}": values for score, values in table.scores.items()}
@@ -86,10 +85,9 @@ def write(diagnosis: Diagnosis, folder: Path) -> None:
     write_csv(diagnosis, folder / FOLDER)
 
 
-def remove(folder: Path) -> None:
-    """Remove the diagnosis in a run's folder, which belongs to an earlier evaluation."""
-    for file in (folder / FILE, *csv_files(folder / FOLDER)):
-        file.unlink(missing_ok=True)
+def files_of(folder: Path) -> list[Path]:
+    """List the files that a diagnosis may have in a run's folder."""
+    return [folder / FILE, *csv_files(folder / FOLDER)]
 
 
 def write_csv(diagnosis: Diagnosis, folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxembed.artifacts import diagnosis, history, identity, samples, schema, workdir
+from jaxembed.artifacts import diagnosis, encoder_file, history, identity, samples, schema, workdir
 from jaxembed.artifacts.diagnosis import Diagnosis
 from jaxembed.artifacts.history import Line
 from jaxembed.artifacts.samples import Sample
@@ -22,6 +22,7 @@ RECORD = {
     "objective": schema.TEXT,
     "seed": schema.INTEGER,
     "distance": schema.TEXT,
+    "evaluate": schema.OBJECT,
     "trained_on": schema.or_null(schema.TEXT),
     "steps": schema.COUNT,
     "epochs": schema.POSITIVE,
@@ -38,7 +39,9 @@ RECORD = {
     "metrics": schema.by_name(schema.or_null(schema.NUMBER)),
 }
 TRAINED = ("steps", "epochs", "parameters", "parameters.encoder", "train_seconds", "images_per_second")
-OPTIONAL = ("split", "together", "share_of_peak", "trained_on")
+OPTIONAL = ("split", "evaluate", "together", "share_of_peak", "trained_on")
+# What only an evaluation can make.
+EVALUATED = (samples.FILE, encoder_file.FILE, diagnosis.FILE)
 # And of a config.json.
 CONFIG = {
     **dict.fromkeys(("data", "encoder", "objective", "train", "evaluate"), schema.OBJECT),
@@ -131,6 +134,13 @@ def of(folder: Path, config: Mapping[str, Any], record: dict[str, Any]) -> Finis
     if trained and not any("train/loss" in line for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
     return Finished(folder, config, record, lines, samples.read(folder), diagnosis.read(folder))
+
+
+def lacking(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    """Name the files that a finished run lacks, and that an evaluation can make from its last checkpoint."""
+    if not (folder / workdir.CHECKPOINT / str(record.get("steps"))).exists():
+        return []
+    return [name for name in EVALUATED if not (folder / name).exists()]
 
 
 def result(folder: Path) -> dict[str, Any]:

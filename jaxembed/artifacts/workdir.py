@@ -3,7 +3,8 @@
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 CONFIG, METRICS, RESULT, CHECKPOINT = "config.json", "metrics.jsonl", "result.json", "checkpoint"
+# Where the files of an evaluation are until all of them are written.
+_NEW = ".new"
 
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[None]:
-    """Make the folder and hold it for this process.
+    """Make the folder and hold it for this process; what a killed one was writing is removed.
 
     Raises:
       InputError: if it cannot be written or locked, its path is not UTF-8, or another process holds it.
@@ -39,7 +42,33 @@ def opened(folder: Path) -> Iterator[None]:
         except OSError as error:  # of a file system without locks
             reason = f"cannot be locked: {error.strerror}; use a --workdir on a different disk"
             raise InputError(f"--workdir {folder} {reason}") from error
+        shutil.rmtree(folder / _NEW, ignore_errors=True)
         yield
+
+
+@contextlib.contextmanager
+def renewed(folder: Path, *, stale: Iterable[Path]) -> Iterator[Path]:
+    """Open an empty folder for the files of an evaluation, which then replace those in a run's folder as one.
+
+    RESULT is the first to go and the last to come: a kill at any moment leaves the evaluation before, none, or the
+    new one, and an error while they are written the one before.
+
+    Args:
+      folder: the run's folder, which this process holds.
+      stale: the files of an earlier evaluation, which go with RESULT.
+    """
+    new = folder / _NEW
+    new.mkdir()
+    try:
+        yield new
+        for file in (folder / RESULT, *stale):
+            file.unlink(missing_ok=True)
+        for file in sorted(filter(Path.is_file, new.rglob("*")), key=lambda file: file.name == RESULT):
+            target = folder / file.relative_to(new)
+            target.parent.mkdir(exist_ok=True)
+            file.replace(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:

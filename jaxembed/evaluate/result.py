@@ -101,6 +101,7 @@ def _described(what: Described, dataset: Dataset) -> dict[str, Any]:
         "objective": what.config["objective"]["name"],
         "seed": what.config["seed"],
         "distance": what.config["evaluate"]["distance"],
+        "evaluate": what.config["evaluate"],
     }
 
 

@@ -28,48 +28,41 @@ class Drawing(NamedTuple):
     caption: str
 
 
-def draw(run: Finished, *, again: bool = True) -> dict[str, str]:
-    """Draw every figure that has something to show into the run's folder.
-
-    Args:
-      run: what to draw.
-      again: whether to draw existing figures again.
+def draw(run: Finished) -> dict[str, str]:
+    """Draw every figure that has something to show, and that the run's folder lacks.
 
     Returns:
       the figures that could not be drawn, and why: one that fails costs no other.
     """
-    folder, failed = run.folder / FOLDER, {}
-    for name, drawing in FIGURES.items():
-        file = folder / f"{name}.png"
-        if file.exists() and not again:
+    failed = {}
+    for (name, drawing), file in zip(FIGURES.items(), files_of(run.folder), strict=True):
+        if file.exists():
             continue
         try:
-            folder.mkdir(exist_ok=True)
+            file.parent.mkdir(exist_ok=True)
             with style.style():
                 if figure := drawing.make(run):
                     style.save(figure, file)
-                else:
-                    file.unlink(missing_ok=True)  # from an earlier evaluation
         except Exception as error:  # matplotlib raises nearly anything
             failed[name] = f"{type(error).__name__}: {error}"
     return failed
 
 
-def require(run: Finished, *, again: bool, advice: str) -> None:
+def require(run: Finished, *, advice: str) -> None:
     """Draw a run's figures, as `draw`; Incomplete names those that cannot be drawn, with what can be done."""
-    if failed := draw(run, again=again):
+    if failed := draw(run):
         reasons = "; ".join(dict.fromkeys(files.line(reason) for reason in failed.values()))
         raise Incomplete(f"{run.folder}: {', '.join(failed)} cannot be drawn ({reasons}); {advice}")
 
 
 def drawn(run: Finished) -> dict[str, Path]:
     """List the figures that a run's folder has, and that can be read: name -> file."""
-    return {file.stem: file for file in _files(run) if not _damage(file)}
+    return {file.stem: file for file in files_of(run.folder) if file.exists() and not _damage(file)}
 
 
 def damaged(run: Finished) -> list[str]:
     """Say of each of a run's figures that cannot be read what is wrong with it."""
-    damage = {file: _damage(file) for file in _files(run)}
+    damage = {file: _damage(file) for file in files_of(run.folder) if file.exists()}
     return [
         f"{file} cannot be read ({what}); launch.py --evaluate draws it again"
         for file, what in damage.items()
@@ -77,9 +70,9 @@ def damaged(run: Finished) -> list[str]:
     ]
 
 
-def _files(run: Finished) -> list[Path]:
-    possible = (run.folder / FOLDER / f"{name}.png" for name in FIGURES)
-    return [file for file in possible if file.exists()]
+def files_of(folder: Path) -> list[Path]:
+    """List the files that figures may have in a run's folder, in the order of FIGURES."""
+    return [folder / FOLDER / f"{name}.png" for name in FIGURES]
 
 
 def _damage(file: Path) -> str:

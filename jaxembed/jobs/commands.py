@@ -1,8 +1,9 @@
 """What launch.py does with one run: train it, evaluate it again, or tune it on the validation split."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from jaxembed.artifacts import finished, workdir
 from jaxembed.core.errors import InputError
@@ -21,7 +22,7 @@ from jaxembed.types import Dataset, State
 def train(job: Job) -> None:
     """Train a run, from its newest checkpoint if there is one; then evaluate it and write the result.
 
-    A finished run is not trained again; its result is shown, and figures that it lacks are drawn.
+    A finished run is not trained again; its result is shown, and what it lacks is made.
 
     Raises:
       InputError: if anything in the job cannot be used, and nothing in the folder is changed then; or, after the
@@ -31,16 +32,14 @@ def train(job: Job) -> None:
       Incomplete: if figures cannot be drawn; the result is written.
     """
     with job.held() as there:
-        if job.is_finished:
-            record = finished.result(job.folder)
-            workdir.check_protocol(job.config, there, job.folder)
-            print(f"{job.name} is finished; use --evaluate to measure it again")
-            summary.show(record, job.folder)
-            if processes.is_first():
-                finish.draw(finished.of(job.folder, there, record), again=False)
+        if not job.is_finished:
+            _run(job)
             return
-        parts, dataset, state = _fit(job)
-        finish.finish(job, parts, dataset, state)
+        record = finished.result(job.folder)
+        workdir.check_protocol(job.config, there, job.folder)
+        print(f"{job.name} is finished; use --evaluate to measure it again")
+        summary.show(record, job.folder)
+        _complete(job, there, record)
 
 
 def train_side_by_side(jobs: Sequence[Job]) -> None:
@@ -73,26 +72,21 @@ def evaluate(job: Job) -> None:
       InputError, OutOfMemory, Diverged, Stopped, Incomplete: as `train`.
     """
     with job.held():
-        if not job.is_finished:
-            parts, dataset, state = _fit(job)
-            finish.finish(job, parts, dataset, state)
-            return
-        dataset, parts = job.built()
-        if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
-            raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
-        state = start.restored(parts, dataset, job.folder, seed=job.config.seed)
-        finish.finish(job, parts, dataset, state)
+        if job.is_finished:
+            _measure(job)
+        else:
+            _run(job)
 
 
-def redraw(job: Job) -> None:
-    """Draw the figures that a finished run lacks, because it was killed meanwhile, or they could not be drawn.
+def complete(job: Job) -> None:
+    """Make what a finished run lacks, because it was killed meanwhile, or could not make it.
 
     Raises:
-      InputError: if a file of the run is missing or damaged.
-      Incomplete: if figures cannot be drawn.
+      InputError: if a file of the run is damaged, or missing and cannot be made.
+      OutOfMemory, Diverged, Incomplete: as `evaluate`.
     """
-    if processes.is_first():
-        finish.draw(finished.read(job.folder), again=False)
+    with job.held() as there:
+        _complete(job, there, finished.result(job.folder))
 
 
 def tune(job: Job) -> None:
@@ -117,9 +111,24 @@ def tune(job: Job) -> None:
         print("On the validation split only; run the same command without --tune to finish the run")
 
 
-def _fit(job: Job) -> tuple[Run, Dataset, State]:
+def _run(job: Job) -> None:
     dataset, parts = job.built()
-    return parts, dataset, _trained(job, parts, dataset)
+    finish.finish(job, parts, dataset, _trained(job, parts, dataset))
+
+
+def _measure(job: Job) -> None:
+    dataset, parts = job.built()
+    if not (job.folder / workdir.CHECKPOINT / str(parts.total_steps)).exists():
+        raise InputError(f"--workdir {job.folder} has no checkpoint at its last step to evaluate")
+    finish.finish(job, parts, dataset, start.restored(parts, dataset, job.folder, seed=job.config.seed))
+
+
+def _complete(job: Job, there: Mapping[str, Any], record: dict[str, Any]) -> None:
+    if lacking := finished.lacking(job.folder, record):
+        print(f"{job.name} lacks {', '.join(lacking)}; measuring it again")
+        _measure(job)
+    elif processes.is_first():
+        finish.complete(finished.of(job.folder, there, record))
 
 
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:

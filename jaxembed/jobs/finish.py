@@ -1,6 +1,8 @@
 """The end of a run: its evaluation, result, encoder, examination and figures."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -23,7 +25,7 @@ from jaxembed.types import Dataset, State
 
 
 def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
-    """Evaluate a trained run, write its sample, encoder and result, show that, and draw its figures.
+    """Evaluate a trained run, write its sample, encoder, diagnosis and result, show that, and draw its figures.
 
     Raises:
       Diverged: if an embedding cannot be measured.
@@ -33,47 +35,59 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     taken, sampled = sampling.take(parts, state, dataset, evaluated)
     if not processes.is_first():
         return
-    lines, what = history.read(job.folder / workdir.METRICS), Described(job.name, job.command, job.config)
+    config, lines = json.loads(job.config.to_json()), history.read(job.folder / workdir.METRICS)
     measured = {"measured": evaluated.metrics | sampled, "sha256": evaluated.sha256, "lines": lines}
-    record = result.make(what, parts, dataset, state, **measured)
-    samples.write(taken, job.folder)
-    encoder_file.write(_encoder(job, dataset, state, evaluated.sha256), job.folder / encoder_file.FILE)
-    workdir.write_config(job.config, job.folder)
-    diagnosis.remove(job.folder)
-    # It marks the run as finished; what comes after it can be made again without training.
-    files.write_json(job.folder / workdir.RESULT, record)
-    summary.show(record, job.folder)
+    record = result.make(Described(job.name, job.command, config), parts, dataset, state, **measured)
     examined, failure = _examined(job, dataset, evaluated, distance=parts.protocol.distance)
-    draw(Finished(job.folder, job.config.to_dict(), record, lines, taken, examined), again=True)
+    with workdir.renewed(job.folder, stale=_evaluated(job.folder)) as new:
+        samples.write(taken, new)
+        encoder_file.write(_encoder(job.name, config, dataset, state, evaluated.sha256), new / encoder_file.FILE)
+        workdir.write_config(job.config, new)
+        if examined:
+            diagnosis.write(examined, new)
+        files.write_json(new / workdir.RESULT, record)
+    summary.show(record, job.folder)
+    complete(Finished(job.folder, config, record, lines, taken, examined))
     if failure:
         raise Incomplete(failure)
 
 
-def draw(run: Finished, *, again: bool) -> None:
-    """Draw a run's figures: all again, or those that it lacks."""
+def complete(run: Finished) -> None:
+    """Make what a finished run lacks, and its own files can tell: the doctor's tables, and the figures.
+
+    Raises:
+      Incomplete: if figures cannot be drawn.
+    """
     # Imported here, because matplotlib takes a second, and a stopped run does without it.
     from jaxembed.figures import drawings
 
-    drawings.require(run, again=again, advice="the result is written; run the same command again to draw them")
+    tables = run.folder / diagnosis.FOLDER
+    if run.diagnosis and not all((tables / f"{name}.csv").exists() for name in run.diagnosis.tables):
+        diagnosis.write_csv(run.diagnosis, tables)
+    drawings.require(run, advice="the result is written; run the same command again to draw them")
+
+
+def _evaluated(folder: Path) -> list[Path]:
+    """List what an earlier evaluation may have written, and a new one may not write."""
+    from jaxembed.figures import drawings
+
+    return [*diagnosis.files_of(folder), *drawings.files_of(folder)]
 
 
 def _examined(
     job: Job, dataset: Dataset, evaluated: Evaluation, *, distance: str
 ) -> tuple[Diagnosis | None, str | None]:
-    """Examine a run's dataset and write what is found; if that fails, say why."""
+    """Examine a run's dataset; if that fails, say why."""
     try:
-        examined = examination.examine(dataset, evaluated.embeddings, distance=distance)
-        diagnosis.write(examined, job.folder)
+        return examination.examine(dataset, evaluated.embeddings, distance=distance), None
     except Exception as error:  # whatever it is, it must cost neither the result nor the figures
         reason = files.line(f"{type(error).__name__}: {error}")
-        advice = "the result is written; use --evaluate to try again"
+        advice = "the result is written; run the same command again to try again"
         return None, f"{job.folder}: the dataset cannot be examined ({reason}); {advice}"
-    return examined, None
 
 
-def _encoder(job: Job, dataset: Dataset, state: State, sha256: str) -> SavedEncoder:
+def _encoder(name: str, config: dict[str, Any], dataset: Dataset, state: State, sha256: str) -> SavedEncoder:
     """Take the frozen encoder out of a state."""
     params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
     shape = Shape(*dataset.train.images.shape[1:])
-    config = json.loads(job.config.to_json())
-    return SavedEncoder(job.name, config, shape, sha256, params, stats, dataset.name)
+    return SavedEncoder(name, config, shape, sha256, params, stats, dataset.name)

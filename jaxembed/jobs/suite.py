@@ -92,7 +92,7 @@ def _finish(job: Job, *, again: bool) -> None:
     if again:
         commands.evaluate(job)
     elif job.is_finished:
-        commands.redraw(job)
+        commands.complete(job)
     else:
         commands.train(job)
 

@@ -106,13 +106,15 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     numbers = {"measured": evaluated.metrics | sampled}
     origin = {"sha256": embedded.sha256, "trained_on": embedded.trained_on}
     record = result.of_embedding(Described(config["name"], line, config), dataset, **numbers, **origin)
-    samples.write(taken, folder)
-    diagnosis.write(examined, folder)
-    files.write_json(folder / workdir.CONFIG, config)
-    files.write_json(folder / workdir.RESULT, record)
+    stale = (*diagnosis.files_of(folder), *drawings.files_of(folder))
+    with workdir.renewed(folder, stale=stale) as new:
+        samples.write(taken, new)
+        diagnosis.write(examined, new)
+        files.write_json(new / workdir.CONFIG, config)
+        files.write_json(new / workdir.RESULT, record)
     summary.show(record, folder)
     finished = Finished(folder, config, record, [], taken, examined)
-    drawings.require(finished, again=True, advice="the result is written")
+    drawings.require(finished, advice="the result is written")
 
 
 def _given(options: Any) -> Embedded:

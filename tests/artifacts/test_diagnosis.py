@@ -52,8 +52,7 @@ def test_a_csv_file_has_a_row_for_each_and_names_as_they_are(found, tmp_path):
     assert leaks[1][:5] == ["1", "test/0", "cat & <dog>", "test/1", "sea"]
 
 
-def test_a_table_that_is_no_longer_there_leaves_no_file(found, tmp_path):
-    diagnosis.write(found, tmp_path)
+def test_table_without_rows_has_no_file(found, tmp_path):
     found.tables.pop("leaks")
     diagnosis.write(found, tmp_path)
     assert sorted(file.stem for file in (tmp_path / "doctor").iterdir()) == ["duplicates", "labels", "outliers"]

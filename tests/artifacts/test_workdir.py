@@ -1,8 +1,11 @@
 """A run's folder: one process at a time, one run."""
 
+import contextlib
 import errno
 import fcntl
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
@@ -51,3 +54,52 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     refused = pytest.raises(InputError, match=r"--workdir .*/file/run cannot be written: Not a directory")
     with refused, workdir.opened(folder):
         pass
+
+
+class Killed(BaseException):
+    """Ends a process before one of the moves that it makes."""
+
+
+# The moves are: result.json and labels.csv are removed, four files take their names.
+@pytest.mark.parametrize("moves", range(7))
+def test_killed_evaluation_leaves_the_one_before_none_or_the_new_one(moves, tmp_path, monkeypatch):
+    def contents():
+        return {file.name: file.read_text() for file in tmp_path.rglob("*.*") if ".new" not in file.parts}
+
+    def write(folder, text):
+        (folder / "doctor").mkdir(exist_ok=True)
+        for name in ("config.json", "result.json", "sample.npz", "doctor/leaks.csv"):
+            (folder / name).write_text(text)
+
+    def counted(move):
+        def count(*arguments, **options):
+            if next(left, None) is None:
+                raise Killed
+            return move(*arguments, **options)
+
+        return count
+
+    write(tmp_path, "old")
+    (tmp_path / "doctor" / "labels.csv").write_text("old")
+    old, left = contents(), iter(range(moves))
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr(Path, "replace", counted(Path.replace))
+        patch.setattr(Path, "unlink", counted(Path.unlink))
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a killed process does not tidy up
+        with workdir.renewed(tmp_path, stale=[tmp_path / "doctor" / "labels.csv"]) as opened:
+            write(opened, "new")
+    if moves in (0, 6):
+        assert contents() == (old if moves == 0 else dict.fromkeys(old.keys() - {"labels.csv"}, "new"))
+    else:
+        assert "result.json" not in contents()
+    with workdir.opened(tmp_path):
+        assert not (tmp_path / ".new").exists()
+
+
+def test_evaluation_that_cannot_be_written_leaves_the_one_before(tmp_path):
+    (tmp_path / "result.json").write_text("old")
+    with pytest.raises(OSError, match="full"), workdir.renewed(tmp_path, stale=[]) as opened:
+        (opened / "result.json").write_text("new")
+        raise OSError("the disk is full")
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+    assert (tmp_path / "result.json").read_text() == "old"

@@ -126,7 +126,6 @@ def test_a_finished_run_is_measured_again_without_training(config, folder, monke
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_result_and_is_drawn_later(config, folder, monkeypatch):
-    (folder / "result.json").unlink()
     with monkeypatch.context() as patch:
         patch.setitem(drawings.FIGURES, "confusion", drawings.Drawing(lambda run: 1 / 0, "never drawn"))
         with pytest.raises(
@@ -135,7 +134,6 @@ def test_a_figure_that_cannot_be_drawn_costs_no_result_and_is_drawn_later(config
             commands.evaluate(make(config, folder))
     assert (folder / "result.json").exists()
     assert (folder / "figures" / "embeddings.png").exists()
-    (folder / "figures" / "confusion.png").unlink()
     before = times(folder)
     monkeypatch.setattr(loop, "fit", lambda *_, **__: pytest.fail("trained"))
     commands.train(make(config, folder))
@@ -258,13 +256,22 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
 
 def test_a_dataset_that_cannot_be_examined_costs_neither_the_result_nor_the_figures(config, tmp_path, monkeypatch):
     monkeypatch.setattr(examination, "examine", lambda *_, **__: 1 / 0)
-    with pytest.raises(Incomplete, match=r"cannot be examined \(ZeroDivisionError.*use --evaluate to try again"):
+    with pytest.raises(Incomplete, match=r"cannot be examined \(ZeroDivisionError.*run the same command again"):
         commands.train(make(config, tmp_path / "run"))
     assert (tmp_path / "run" / "result.json").exists()
     assert (tmp_path / "run" / "figures" / "confusion.png").exists()
     monkeypatch.undo()
-    commands.evaluate(make(config, tmp_path / "run"))
+    commands.train(make(config, tmp_path / "run"))
     assert (tmp_path / "run" / "doctor" / "leaks.csv").exists()
+
+
+@pytest.mark.parametrize("lost", ["diagnosis.npz", "doctor/leaks.csv", "figures/loss.png"])
+def test_what_a_finished_run_lacks_is_made_by_the_same_command(lost, config, folder, monkeypatch):
+    before = record(folder), {file for file in folder.rglob("*") if "checkpoint" not in file.parts}
+    (folder / lost).unlink()
+    monkeypatch.setattr(loop, "fit", lambda *_, **__: pytest.fail("trained"))
+    commands.train(make(config, folder))
+    assert (record(folder), {file for file in folder.rglob("*") if "checkpoint" not in file.parts}) == before
 
 
 def test_a_finished_run_is_not_tuned(config, folder):

@@ -151,7 +151,7 @@ def test_seeds_train_side_by_side_where_they_are_asked_to_and_there_is_an_accele
     ahead, alone = [], []
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     monkeypatch.setattr(commands, "train_side_by_side", lambda group: ahead.append([job.folder for job in group]))
-    monkeypatch.setattr(commands, "redraw", lambda job: None)
+    monkeypatch.setattr(commands, "complete", lambda job: None)
     monkeypatch.setattr(report, "write", lambda runs, folder: [folder])
     monkeypatch.setattr(build, "run", lambda *_: None)
     monkeypatch.setattr(commands, "train", lambda job: alone.append(job.folder) or done(job))
