@@ -8,9 +8,11 @@ exactly; beyond that, an approximate usearch index (pip install 'jaxembed[search
 file, and its recall printed.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -20,8 +22,13 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import vectors
 
-# Side of a contact sheet cell, in pixels.
-SIDE = 160
+if TYPE_CHECKING:
+    from jaxembed.embed.sources import Album
+
+# Side of a contact sheet cell, in pixels, and the gap between two.
+SIDE, GAP = 160, 10
+# Names that are listed of pictures that cannot be opened.
+_SHOWN = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -34,24 +41,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output", type=Path, help="contact sheet to write (default: search.png, overwritten if it exists)"
     )
+    parser.add_argument("--images", dest="folder", metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", help=command.DATA_DIR)
     options = parser.parse_args(arguments)
     output = options.output or Path("search.png")
     command.check_output(output, overwrite=options.overwrite or options.output is None)
-    if output.suffix.lower() not in Image.registered_extensions():
-        raise InputError(f"--output {output} must have the extension of an image format, such as .png")
     if options.count < 1:
         raise InputError(f"--count must be at least 1, got {options.count}")
+    check_format(output, Image.new("RGB", (1, 1)))
 
     from jaxembed.embed import frozen, index, sources  # here, because they import jax
 
     encoder, embedded = frozen.load(options.run), vectors.read(options.vectors)
     vectors.check_encoder(embedded, encoder, options.vectors)
+    count = min(options.count, len(embedded.names))
+    check_format(output, Image.new("RGB", size_of(len(options.images), count)))
     queries = encoder.embed(options.images)
     index_file = options.vectors.with_name(f"{options.vectors.name}.usearch")
     search_index = index.make(embedded.embeddings, distance=encoder.distance, file=index_file)
-    neighbours = search_index.search(queries, min(options.count, len(embedded.names)))
+    neighbours = search_index.search(queries, count)
     if isinstance(search_index, index.Approximate):
         estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
         print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
@@ -61,32 +70,76 @@ def main(arguments: Sequence[str] | None = None) -> None:
             label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
             print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")
     try:
-        source = sources.open_source(embedded.about.source, data_dir=options.data_dir)
+        album = sources.of_vectors(embedded.about, images=options.folder, data_dir=options.data_dir)
     except InputError as error:
         print(f"search: no contact sheet: {error}", file=sys.stderr)
         return
-    sheet = contact_sheet(
-        [
-            [pictures.open_rgb(image), *(source.picture(embedded.names[row]) for row in rows)]
-            for image, rows in zip(options.images, neighbours.rows, strict=True)
-        ]
-    )
-    sheet.save(output)
-    print(f"Contact sheet: {output} (queries in the first column)")
+    found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
+    sheet = contact_sheet(*_opened(options.images, found, album))
+    with files.replacing(output) as stream:
+        sheet.save(stream, format_of(output))
+    print(f"Contact sheet: {files.printable(output)} (queries in the first column)")
 
 
-def contact_sheet(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
-    """Draw rows of pictures, each scaled to fit a square cell; a wider gap follows the first column."""
-    gap = SIDE // 16
-    columns = max(map(len, rows))
-    sheet = Image.new("RGB", (columns * (SIDE + gap) + gap, len(rows) * (SIDE + gap)), "white")
-    for down, row in enumerate(rows):
-        for across, picture in enumerate(row):
-            scale = SIDE / max(picture.size)
-            size = tuple(max(1, round(scale * side)) for side in picture.size)
+def format_of(file: Path) -> str:
+    """Return Pillow's name of the format that a file's extension stands for, if it can be written.
+
+    Raises:
+      InputError: if there is none.
+    """
+    known = Image.registered_extensions()
+    if known.get(file.suffix.lower()) not in Image.SAVE:
+        raise InputError(f"--output {file} must have the extension of an image format that can be written, as .png")
+    return known[file.suffix.lower()]
+
+
+def check_format(file: Path, sheet: Image.Image) -> None:
+    """Raise an InputError if a contact sheet of this size cannot be written into a file of this format."""
+    try:
+        sheet.save(io.BytesIO(), format_of(file))
+    except (OSError, ValueError, KeyError, MemoryError) as error:
+        size, reason = "{}×{}".format(*sheet.size), files.line(str(error) or type(error).__name__)
+        raise InputError(
+            f"--output {file} cannot be a contact sheet of {size} pixels: {reason}; use .png"
+        ) from error
+
+
+def _opened(
+    images: Sequence[Path], found: Sequence[Sequence[str]], album: "Album"
+) -> tuple[list[Image.Image], list[list[Image.Image | None]]]:
+    """Open the queries and the pictures that were found, None for those that cannot be opened, which are named."""
+    missing: list[str] = []
+
+    def opened(name: str) -> Image.Image | None:
+        try:
+            return album.picture(name)
+        except (OSError, ValueError, InputError) as error:  # moved or damaged since it was embedded
+            missing.append(f"{files.printable(name)} ({files.line(str(error))})")
+            return None
+
+    rows = [list(map(opened, names)) for names in found]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        print(f"search: cannot be opened: {', '.join(missing[:_SHOWN])}{more}; left empty", file=sys.stderr)
+    return list(map(pictures.open_rgb, images)), rows
+
+
+def size_of(rows: int, count: int) -> tuple[int, int]:
+    """Return the width and height in pixels of a contact sheet of a query and `count` pictures in each row."""
+    return (count + 1) * (SIDE + GAP) + GAP, rows * (SIDE + GAP)
+
+
+def contact_sheet(queries: Sequence[Image.Image], found: Sequence[Sequence[Image.Image | None]]) -> Image.Image:
+    """Draw rows of pictures, each scaled to fit a square cell, grey for None; a gap follows the queries."""
+    sheet = Image.new("RGB", size_of(len(queries), max(map(len, found))), "white")
+    for down, (query, row) in enumerate(zip(queries, found, strict=True)):
+        for across, picture in enumerate([query, *row]):
+            cell = picture or Image.new("RGB", (SIDE, SIDE), "#eeeeee")
+            scale = SIDE / max(cell.size)
+            size = tuple(max(1, round(scale * side)) for side in cell.size)
             # Nearest-neighbour scaling keeps the pixels of small images visible.
-            fitted = picture.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
-            left, top = across * (SIDE + gap) + (gap if across else 0), down * (SIDE + gap)
+            fitted = cell.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+            left, top = across * (SIDE + GAP) + (GAP if across else 0), down * (SIDE + GAP)
             sheet.paste(fitted, (left + (SIDE - size[0]) // 2, top + (SIDE - size[1]) // 2))
     return sheet
 

@@ -114,8 +114,7 @@ def read(folder: Path) -> Diagnosis | None:
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as opened:
-            arrays = dict(opened)
+        arrays = npz.read(file)
         npz.require(arrays, classes=("str", (None,)), examined=("int64", (2,)))
         tables = {name: _table(arrays, name) for name in KINDS if f"{name}/names" in arrays}
         examined, total = arrays["examined"].tolist()

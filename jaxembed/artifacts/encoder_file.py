@@ -1,19 +1,36 @@
 """encoder.safetensors: a frozen encoder and everything needed to use it, without pickle or a checkpoint."""
 
+import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
+import safetensors
 import safetensors.numpy
 
+from jaxembed.artifacts import schema
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.pictures import Shape
 
 FILE = "encoder.safetensors"
+_FORMAT = "jaxembed encoder 1"
 _TYPES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16}
+# Bytes of the header's length, which also align the arrays.
+_ALIGNED = 8
+# Layers within layers.
+_DEEPEST = 50
+# What using an encoder needs of its config.
+CONFIG = {
+    "data.name": schema.TEXT,
+    "encoder.name": schema.TEXT,
+    "train.dtype": schema.one_of("float32", "bfloat16"),
+    "evaluate": schema.OBJECT,
+    "evaluate.distance": schema.one_of("cosine", "euclidean"),
+}
 
 
 class SavedEncoder(NamedTuple):
@@ -39,51 +56,109 @@ class SavedEncoder(NamedTuple):
 
 
 def write(encoder: SavedEncoder, file: Path) -> None:
-    """Write an encoder atomically, with the config as metadata; arrays keep their dtype."""
-    arrays = _flat({"params": encoder.params, "stats": encoder.stats})
-    metadata = {
-        "format": "jaxembed encoder 1",
+    """Write an encoder atomically, with the config as metadata; arrays keep their dtype.
+
+    Equal encoders make equal files: the library writes the metadata in any order, so the header is written here.
+    """
+    tree = {"params": encoder.params, "stats": encoder.stats}
+    arrays = {"/".join(path): np.ascontiguousarray(array) for path, array in _leaves(tree)}
+    header, body = _divided(safetensors.numpy.save(arrays))
+    header["__metadata__"] = {
+        "format": _FORMAT,
         "name": encoder.name,
         "config": json.dumps(encoder.config),
         "shape": json.dumps(encoder.shape),
         "sha256": encoder.sha256,
         "dataset": encoder.dataset,
     }
+    header["__metadata__"]["checksum"] = _checksum(header, body)
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-len(text) % _ALIGNED)
     with files.replacing(file) as stream:
-        stream.write(safetensors.numpy.save(arrays, metadata=metadata))
+        stream.write(len(text).to_bytes(_ALIGNED, "little") + text + body)
 
 
 def read(file: Path) -> SavedEncoder:
     """Read an encoder file.
 
     Raises:
-      InputError: if the file is missing, damaged or not an encoder.
+      InputError: if the file is missing, not an encoder, or damaged: its content has another checksum.
     """
     try:
-        with safetensors.safe_open(file, framework="np") as opened:
-            metadata = opened.metadata() or {}
-        tree: dict[str, Any] = {"params": {}, "stats": {}}
-        for name, tensor in safetensors.deserialize(file.read_bytes()):
-            *folders, last = name.split("/")
-            node = tree
-            for each in folders:
-                node = node.setdefault(each, {})
-            # A copy, because an array over bytes is read-only.
-            node[last] = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]]).reshape(tensor["shape"]).copy()
-        config, shape = json.loads(metadata["config"]), Shape(*json.loads(metadata["shape"]))
-        dataset = metadata.get("dataset", "")
-        return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree, dataset=dataset)
+        return _read(file)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
+    except InputError:
+        raise
     except Exception as error:  # from safetensors or JSON, or a file with other arrays
-        raise InputError(
-            f"{file} is not an encoder file, or is damaged: {type(error).__name__}: {error}"
-        ) from error
+        reason = files.printable(files.line(f"{type(error).__name__}: {error}"))
+        raise InputError(f"{file} is not an encoder file, or is damaged: {reason}") from error
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    flat: dict[str, np.ndarray] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}/") if isinstance(value, dict) else {name: np.ascontiguousarray(value)}
-    return flat
+def fingerprint(params: Mapping[str, Any], stats: Mapping[str, Any]) -> str:
+    """Hash an encoder's parameters and statistics, in the order of their layers' names: SHA-256, hexadecimal."""
+    digest = hashlib.sha256()
+    for _, array in (*_leaves(params), *_leaves(stats)):
+        digest.update(np.asarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _read(file: Path) -> SavedEncoder:
+    content = file.read_bytes()
+    tensors = safetensors.deserialize(content)  # which checks the header
+    header, body = _divided(content)
+    metadata = {"dataset": ""} | header.get("__metadata__", {})
+    checksum = metadata.get("checksum")
+    if metadata.get("format") != _FORMAT:
+        raise ValueError(f"its format must be {_FORMAT!r}, got {metadata.get('format')!r}")
+    tree: dict[str, Any] = {"params": {}, "stats": {}}
+    for name, tensor in tensors:
+        *folders, last = name.split("/")
+        if len(folders) > _DEEPEST:
+            raise ValueError(f"layers must be at most {_DEEPEST} deep, got {len(folders)}")
+        node = tree
+        for each in folders:
+            node = node.setdefault(each, {})
+        # A copy, because an array over bytes is read-only.
+        node[last] = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]]).reshape(tensor["shape"]).copy()
+    if checksum is not None:
+        wanted, got = checksum, _checksum(header, body)
+    else:  # an earlier version, whose hash is that of the run's float32
+        exact = all(tensor["dtype"] == "F32" for _, tensor in tensors)
+        wanted, got = metadata["sha256"], fingerprint(**tree) if exact else metadata["sha256"]
+    if wanted != got:
+        raise ValueError(f"its checksum is {got}, not {wanted}")
+    config, shape = json.loads(metadata["config"]), _shape(json.loads(metadata["shape"]))
+    schema.check(file, config, CONFIG)
+    return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree, dataset=metadata["dataset"])
+
+
+def _divided(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Divide a file into its header and the bytes of its arrays."""
+    start = _ALIGNED + int.from_bytes(content[:_ALIGNED], "little")
+    return json.loads(content[_ALIGNED:start]), content[start:]
+
+
+def _checksum(header: Mapping[str, Any], body: bytes) -> str:
+    """Hash all of a file but its checksum."""
+    metadata = {key: value for key, value in header["__metadata__"].items() if key != "checksum"}
+    text = json.dumps({**header, "__metadata__": metadata}, sort_keys=True)
+    return hashlib.sha256(text.encode() + body).hexdigest()
+
+
+def _shape(sides: Any) -> Shape:
+    if not (isinstance(sides, list) and len(sides) == 3 and all(type(side) is int for side in sides)):
+        raise ValueError(f"shape must be three whole numbers, got {sides!r}")
+    shape = Shape(*sides)
+    if min(shape) < 1 or max(shape) > 2**15 or shape.channels not in (1, 3):
+        raise ValueError(f"shape must be [h, w, c] of images with 1 or 3 channels, got {sides}")
+    return shape
+
+
+def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the arrays of a tree and their paths, in the order of the names at each level, as JAX has them."""
+    for key in sorted(tree):
+        if isinstance(tree[key], Mapping):
+            yield from _leaves(tree[key], (*path, key))
+        else:
+            yield (*path, key), tree[key]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
-from jaxembed.core import files
+from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 
 FILE = "sample.npz"
@@ -94,13 +94,14 @@ def read(folder: Path) -> Sample:
     if not file.exists():
         raise InputError(f"{folder} has no {FILE}; launch.py --evaluate writes it")
     try:
-        with np.load(file) as arrays:
-            there = {name: arrays[name] for name in Sample._fields if name in arrays or name not in OPTIONAL}
+        arrays = npz.read(file)
+        there = {name: arrays[name] for name in Sample._fields if name in arrays or name not in OPTIONAL}
         if len(there["classes"]) > CONFUSED:
             there.pop("confusion", None)  # an earlier version wrote it
         sample = Sample(**dict.fromkeys(OPTIONAL) | there)
     except Exception as error:  # a damaged zip file raises nearly anything
-        raise InputError(f"{file} is damaged ({type(error).__name__}); launch.py --evaluate writes it") from error
+        reason = files.printable(files.line(f"{type(error).__name__}: {error}"))
+        raise InputError(f"{file} is damaged ({reason}); launch.py --evaluate writes it") from error
     if wrong := _wrong(sample):
         raise InputError(f"{file} is damaged: {wrong}; launch.py --evaluate writes it")
     return sample

@@ -18,6 +18,7 @@ from jaxembed.core.errors import InputError, JaxembedError
 RUN = "a run folder, an encoder .safetensors file, or the name of a pretrained encoder"
 DATA_DIR = "TFDS data directory (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)"
 OVERWRITE = "replace the output if it exists"
+IMAGES = "folder of the pictures (default: where the file of vectors says that they are)"
 
 
 def prepare() -> None:

@@ -1,13 +1,136 @@
-"""Arrays of an .npz: whether they have the names, kinds and shapes that a reader relies on."""
+"""Arrays of an .npz or .npy that anybody may have made, or time may have changed: checked before they are read."""
 
-from collections.abc import Sequence
+import math
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedIOBase
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 Arrays = dict[str, np.ndarray]
+# Bytes that are read at a time.
+_BLOCK = 2**24
+# An array that takes more bytes than this, and so many times more than its file has of it, is made to fill memory.
+_LARGE, _RATIO = 2**30, 200
+# Letters of a text, and of all texts of an array.
+_LONGEST_TEXT, _LETTERS = 2**16, 2**28
+_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def require(arrays: Arrays, **kinds: tuple[str, Sequence[int | None]]) -> None:
+class Header(NamedTuple):
+    """What an array says of itself: its shape, whether its first axis is the fastest in the file, and its dtype."""
+
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """Count the bytes of its values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read(file: Path) -> Arrays:
+    """Read all arrays of an .npz, in this machine's byte order; their CRC is checked.
+
+    Raises:
+      Exception: nearly any, if the file is damaged; ValueError for an array of objects, or one that would inflate
+        to fill the memory.
+    """
+    with zipfile.ZipFile(file) as archive:
+        arrays = {}
+        for name in names(archive):
+            entry = entry_of(archive, name)
+            refuse_bomb(name, entry.file_size, entry.compress_size)
+            with archive.open(entry) as stream:
+                arrays[name] = array(stream, entry.file_size)
+        return arrays
+
+
+def refuse_bomb(name: str, size: int, stored: int) -> None:
+    """Raise a ValueError for an array that takes so much more memory than its file that it is made to fill it."""
+    if size > max(_LARGE, _RATIO * stored):
+        raise ValueError(f"{name} inflates from {stored:,} to {size:,} bytes")
+
+
+def names(archive: zipfile.ZipFile) -> list[str]:
+    """List the arrays of an .npz."""
+    return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def entry_of(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Find an array in an .npz; ValueError if there is none."""
+    if f"{name}.npy" not in archive.namelist():
+        raise ValueError(f"it lacks {name}")
+    return archive.getinfo(f"{name}.npy")
+
+
+def header(stream: BufferedIOBase, size: int) -> Header:
+    """Read the header of an .npy of `size` bytes; the stream is at its values then.
+
+    Raises:
+      ValueError: if it is no .npy, has objects, or does not have as many bytes as its header says.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version not in _READERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of .npy is not read here")
+    found = Header(*_READERS[version](stream))
+    if found.dtype.hasobject:
+        raise ValueError("an array of objects is not unpickled; use numbers or strings")
+    if found.dtype.names or found.dtype.subdtype or not all(side >= 0 for side in found.shape):
+        raise ValueError(f"an array of {found.dtype} of shape {found.shape} is not read here")
+    if (got := size - stream.tell()) != found.size:
+        raise ValueError(f"{found.dtype} of shape {found.shape} takes {found.size:,} bytes, got {got:,}")
+    return found
+
+
+def array(stream: BufferedIOBase, size: int) -> np.ndarray:
+    """Read an .npy of `size` bytes, in this machine's byte order; ValueError as `header`."""
+    return values(stream, header(stream, size))
+
+
+def values(stream: BufferedIOBase, found: Header) -> np.ndarray:
+    """Read the values after a header, to the end of the stream; ValueError if they are cut."""
+    content = bytearray(found.size)
+    view, start = memoryview(content), 0
+    while block := stream.read(_BLOCK):
+        view[start : start + len(block)] = block
+        start += len(block)
+    if start < found.size:
+        raise ValueError(f"it is cut after {start:,} of {found.size:,} bytes")
+    flat = np.frombuffer(content, found.dtype) if found.size else np.empty(0, found.dtype)
+    shaped = flat.reshape(found.shape, order="F" if found.is_fortran else "C")
+    return shaped.astype(found.dtype.newbyteorder("="), copy=False)
+
+
+def texts(stream: BufferedIOBase, found: Header) -> list[str]:
+    """Read texts [n], or one, a block at a time: the array has the length of its longest text for each of them.
+
+    Raises:
+      ValueError: if they are not texts, or longer than names can be.
+    """
+    if found.dtype.kind != "U" or len(found.shape) > 1 or not 0 < found.dtype.itemsize <= 4 * _LONGEST_TEXT:
+        raise ValueError(f"it must be texts of shape [n], got {found.dtype} of shape {list(found.shape)}")
+    read, letters = [], 0
+    for block in blocks(stream, found.dtype):
+        some = block.tolist()
+        read += some
+        letters += sum(map(len, some))
+        if letters > _LETTERS:
+            raise ValueError(f"it must be texts of at most {_LETTERS:,} letters in all")
+    return read
+
+
+def blocks(stream: BufferedIOBase, dtype: np.dtype) -> Iterator[np.ndarray]:
+    """Read the values of a stream to its end, some at a time, in the order of the file."""
+    size = max(1, _BLOCK // dtype.itemsize) * dtype.itemsize
+    while block := stream.read(size):  # of a zip archive's entry it is shorter at its end only
+        yield np.frombuffer(block, dtype)
+
+
+def require(arrays: Mapping[str, np.ndarray], **kinds: tuple[str, Sequence[int | None]]) -> None:
     """Raise a ValueError unless there are arrays of these names, kinds and shapes.
 
     Args:

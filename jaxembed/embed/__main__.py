@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     encoder = frozen.load(options.run)
     source = sources.open_source(options.source, data_dir=options.data_dir)
+    fill.check(source.count, options.output)
     with Spool(options.output.parent, encoder.dimension) as spool:
         started = time.perf_counter()
         embedded = fill.fill(spool, encoder, source)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import tqdm
 
 from jaxembed.core.errors import InputError
-from jaxembed.embed import vectors
+from jaxembed.embed import index, vectors
 from jaxembed.embed.vectors import About, Spool, Vectors
 
 if TYPE_CHECKING:
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 # Neighbours per image in a .parquet file.
 NEIGHBOURS = 10
+
+
+def check(count: int, file: Path) -> None:
+    """Raise an InputError if what writes so many embeddings into a file is not installed."""
+    if file.suffix == ".parquet":
+        index.check(count)
 
 
 def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors:
@@ -37,7 +43,7 @@ def write(embedded: Vectors, file: Path) -> None:
     if file.suffix == ".npz":
         vectors.write_npz(embedded, file)
         return
-    from jaxembed.embed import index, projection
+    from jaxembed.embed import projection
 
     embeddings, distance = embedded.embeddings, embedded.about.distance
     neighbours = index.neighbours_of_all(index.make(embeddings, distance=distance), NEIGHBOURS)

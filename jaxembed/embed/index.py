@@ -1,5 +1,6 @@
 """Nearest-neighbour search: exact up to a million rows, approximate beyond that."""
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxembed.core.errors import InputError
+from jaxembed.embed import graph
 from jaxembed.kernels import space
 
 # Above this many rows, an approximate index is used.
@@ -75,26 +77,22 @@ class Approximate:
 
     def __init__(self, points: Float[np.ndarray, "n d"], file: Path | None, *, distance: str) -> None:
         """Load the graph from a file, or build it and save it there; InputError if usearch is not installed."""
-        try:
-            from usearch.index import Index
-        except ImportError as error:
-            raise InputError(
-                f"searching more than {MAX_EXACT_ROWS:,} embeddings needs usearch: pip install 'jaxembed[search]'"
-            ) from error
+        check(len(points))
+        from usearch.index import Index
+
         self.points, self.distance = points, distance
         self.graph = Index(
             ndim=points.shape[1], metric={"cosine": "cos", "euclidean": "l2sq"}[distance], dtype="f32"
         )
-        if file is not None and file.exists():
-            self.graph.load(str(file))
-            if len(self.graph) == len(points):
-                return
-            self.graph.clear()
+        of = graph.fingerprint(points, distance=distance) if file else ""
+        if file and (saved := graph.read(file, of=of)):
+            self.graph.load(saved)
+            return
         for start in range(0, len(points), _BLOCK):
             block = np.asarray(points[start : start + _BLOCK])
             self.graph.add(np.arange(start, start + len(block)), block)
-        if file is not None:
-            self.graph.save(str(file))
+        if file:
+            graph.write(bytes(self.graph.save()), file, of=of)
 
     def search(self, queries: Float[np.ndarray, "q d"], k: int) -> Neighbours:
         """Find approximately the k nearest rows of each query."""
@@ -110,6 +108,14 @@ class Approximate:
         exact = Exact(self.points, distance=self.distance).search(queries, k).rows.tolist()
         approximate = self.search(queries, k).rows.tolist()
         return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(exact, approximate, strict=True)]))
+
+
+def check(count: int) -> None:
+    """Raise an InputError if searching so many rows needs usearch, and it is not installed."""
+    if count > MAX_EXACT_ROWS and importlib.util.find_spec("usearch") is None:
+        raise InputError(
+            f"searching more than {MAX_EXACT_ROWS:,} embeddings needs usearch: pip install 'jaxembed[search]'"
+        )
 
 
 def make(points: Float[np.ndarray, "n d"], *, distance: str, file: Path | None = None) -> Exact | Approximate:
@@ -129,7 +135,7 @@ def neighbours_of_all(index: Exact | Approximate, k: int) -> Neighbours:
         neighbours = index.search(queries, k + 1)
         block = slice(start, start + len(queries))
         other = space.others(neighbours.rows, np.arange(start, start + len(queries)))
-        rows[block], distances[block] = (each[other].reshape(-1, k) for each in neighbours)
+        rows[block], distances[block] = (each[other].reshape(len(queries), k) for each in neighbours)
     return Neighbours(rows, distances)
 
 

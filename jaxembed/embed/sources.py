@@ -13,6 +13,7 @@ from jaxembed import datasets, pictures
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
+from jaxembed.embed.vectors import About
 from jaxembed.pictures import Shape, Unreadable
 
 # Pictures held in memory at a time, at the encoder's shape.
@@ -36,8 +37,16 @@ class Chunk(NamedTuple):
 
 
 @runtime_checkable
-class Originals(Protocol):
-    """A source of pictures, by name.
+class Album(Protocol):
+    """Pictures by name."""
+
+    def picture(self, name: str) -> Image.Image:
+        """Read an original picture in RGB; OSError, ValueError or InputError if it cannot be read."""
+
+
+@runtime_checkable
+class Originals(Album, Protocol):
+    """A source of pictures to embed.
 
     Attributes:
       name: absolute path of the folder, or the dataset name.
@@ -49,9 +58,6 @@ class Originals(Protocol):
 
     def stream(self, shape: Shape) -> Iterator[Chunk]:
         """Read all pictures at a shape, in chunks, in order."""
-
-    def picture(self, name: str) -> Image.Image:
-        """Read an original picture in RGB; OSError, ValueError or InputError if it cannot be read."""
 
 
 def open_source(source: str, *, data_dir: str | None = None) -> Originals:
@@ -72,6 +78,25 @@ def open_source(source: str, *, data_dir: str | None = None) -> Originals:
         raise InputError(f"{source} is not a folder, and loading it as a dataset failed: {error}") from error
 
 
+def of_vectors(about: About, *, images: str | None, data_dir: str | None) -> Album:
+    """Open the pictures of a file of embeddings: those in a folder, else where the file says they are, and say so.
+
+    Args:
+      about: the file's own words, which a stranger may have written.
+      images: the folder that the user names; None to believe the file.
+      data_dir: of the TFDS datasets; None for the default.
+
+    Raises:
+      InputError: if there is no such folder or dataset.
+    """
+    if images is not None:
+        return Pictures(files.expanded(images))
+    print(f"Pictures: {files.printable(about.source)}, as the file says; --images=FOLDER for another folder")
+    if Path(about.source).is_absolute():
+        return Pictures(Path(about.source))
+    return Named(about.source, data_dir)
+
+
 def section(source: str, shape: Shape) -> dict[str, Any]:
     """Return the section of a config, config.data, that loads a folder of pictures or a dataset by its name.
 
@@ -84,12 +109,31 @@ def section(source: str, shape: Shape) -> dict[str, Any]:
     return {"name": source}
 
 
-class Folder:
+class Pictures:
+    """The pictures in a folder, by name only."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the folder; InputError if there is none."""
+        if not path.is_dir():
+            problem = "is a file" if path.exists() else "does not exist"
+            raise InputError(f"the folder of the pictures, {path}, {problem}; use --images=FOLDER")
+        self.path = path
+
+    def picture(self, name: str) -> Image.Image:
+        """Read an original picture in RGB."""
+        # Names are read from a file of embeddings, which may be from an untrusted source.
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise InputError(f"{files.printable(name)} is not inside {self.path}")
+        return pictures.open_rgb(self.path / name)
+
+
+class Folder(Pictures):
     """The pictures in a folder; the attributes and methods are those of `Originals`."""
 
     def __init__(self, path: Path) -> None:
         """List the pictures; InputError if there are none."""
-        self.path, self.listing = path, folder.scan(path, what="source")
+        super().__init__(path)
+        self.listing = folder.scan(path, what="source")
         self.name, self.count = str(path.resolve()), len(self.listing.names)
 
     def stream(self, shape: Shape) -> Iterator[Chunk]:
@@ -98,13 +142,6 @@ class Folder:
         results = enumerate(pictures.stream(paths, shape))
         while read := list(itertools.islice(results, CHUNK)):
             yield self._chunk([(row, result) for row, (_, result) in read], shape)
-
-    def picture(self, name: str) -> Image.Image:
-        """Read an original picture in RGB."""
-        # Names are read from a file of embeddings, which may be from an untrusted source.
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise InputError(f"{files.printable(name)} is not inside {self.path}")
-        return pictures.open_rgb(self.listing.root / name)
 
     def _chunk(self, results: Sequence[tuple[int, pictures.Pixels | Unreadable]], shape: Shape) -> Chunk:
         listing = self.listing
@@ -142,4 +179,9 @@ class Named:
     def picture(self, name: str) -> Image.Image:
         """Read an image in RGB."""
         split, _, row = name.partition("/")
-        return pictures.from_array(self.splits[split].images[int(row)]).convert("RGB")
+        batch = self.splits.get(split)
+        if batch is None or not (
+            row.isascii() and row.isdecimal() and len(row) < 12 and int(row) < len(batch.labels)
+        ):
+            raise InputError(f"{self.name} has no image {files.printable(name)}")
+        return pictures.from_array(batch.images[int(row)]).convert("RGB")

@@ -1,10 +1,9 @@
-"""Vectors: files of embeddings and image names, .npz or .parquet, written in bounded memory."""
+"""Vectors: files of embeddings and image names, .npz or .parquet, written and read in bounded memory."""
 
 import json
-import struct
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxembed.core import files
+from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
+from jaxembed.embed import parquet
 from jaxembed.embed.index import Neighbours
+from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.frozen import FrozenEncoder
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".npz", ".parquet")
 # Rows copied at a time.
 _CHUNK = 8192
+# Of a position on a map, which is in [-1, 1] as we write it.
+_FARTHEST = 1e6
 
 
 class About(NamedTuple):
@@ -98,17 +101,30 @@ def check_suffix(file: Path, *, what: str) -> None:
 def write_npz(vectors: Vectors, file: Path) -> None:
     """Write an .npz atomically: `embeddings`, `names`, `labels` (if there are any) and `about`."""
     embeddings = vectors.embeddings
-    header = {"descr": "<f4", "fortran_order": False, "shape": embeddings.shape}
     with files.replacing(file) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         with archive.open("embeddings.npy", "w", force_zip64=True) as entry:
+            header = {"descr": "<f4", "fortran_order": False, "shape": embeddings.shape}
             np.lib.format.write_array_header_1_0(entry, header)
             for start in range(0, len(embeddings), _CHUNK):
-                entry.write(embeddings[start : start + _CHUNK].tobytes())
-        texts = {"names": vectors.names, "about": json.dumps(vectors.about._asdict())}
-        texts |= {"labels": vectors.labels} if any(vectors.labels) else {}
-        for name, text in texts.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.array(text, str), allow_pickle=False)
+                entry.write(np.asarray(embeddings[start : start + _CHUNK], "<f4").tobytes())
+        _write_texts(archive, "names", vectors.names)
+        if any(vectors.labels):
+            _write_texts(archive, "labels", vectors.labels)
+        with archive.open("about.npy", "w") as entry:
+            np.lib.format.write_array(entry, np.array(json.dumps(vectors.about._asdict())), allow_pickle=False)
+
+
+def _write_texts(archive: zipfile.ZipFile, name: str, texts: Sequence[str]) -> None:
+    """Write texts [n] compressed, because each takes as much as the longest, and in bounded memory."""
+    dtype = np.dtype(f"<U{max(1, *map(len, texts))}")
+    info = zipfile.ZipInfo(f"{name}.npy")
+    info.compress_type = zipfile.ZIP_DEFLATED
+    size = max(1, 2**24 // dtype.itemsize)
+    with archive.open(info, "w", force_zip64=True) as entry:
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (len(texts),)}
+        np.lib.format.write_array_header_1_0(entry, header)
+        for start in range(0, len(texts), size):
+            entry.write(np.array(texts[start : start + size], dtype).tobytes())
 
 
 def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
@@ -117,44 +133,30 @@ def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
     Columns: `name`, `path` (if the source is a folder), `label` (if there are any), `embedding`, `x` and `y` (map
     coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images.
     """
-    import pyarrow
-    from pyarrow import parquet
+    kinds = {"dimension": vectors.embeddings.shape[1], "labelled": any(vectors.labels)}
+    schema = parquet.schema(vectors.about._asdict(), is_folder=Path(vectors.about.source).is_absolute(), **kinds)
+    parquet.write(file, schema, _chunks(vectors, neighbours))
 
-    n, d = vectors.embeddings.shape
-    floats, nested = pyarrow.list_(pyarrow.float32()), pyarrow.list_(pyarrow.int32())
-    fields = [pyarrow.field("name", pyarrow.string())]
-    is_folder = Path(vectors.about.source).is_absolute()
-    fields += [pyarrow.field("path", pyarrow.string())] if is_folder else []
-    fields += [pyarrow.field("label", pyarrow.string())] if any(vectors.labels) else []
-    fields += [
-        pyarrow.field("embedding", pyarrow.list_(pyarrow.float32(), d)),
-        pyarrow.field("x", pyarrow.float32()),
-        pyarrow.field("y", pyarrow.float32()),
-        pyarrow.field("neighbors", pyarrow.struct({"ids": nested, "distances": floats})),
-    ]
-    schema = pyarrow.schema(fields, metadata={"jaxembed": json.dumps(vectors.about._asdict())})
-    with files.replacing(file) as stream, parquet.ParquetWriter(stream, schema) as writer:
-        for start in range(0, n, _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            names = [files.utf8(name) for name in vectors.names[rows]]
-            ids, distances = neighbours.rows[rows], neighbours.distances[rows].astype(np.float32)
-            columns: dict[str, Any] = {
-                "name": names,
-                "path": [str(Path(vectors.about.source, name)) for name in names],
-                "label": vectors.labels[rows],
-                "embedding": pyarrow.FixedSizeListArray.from_arrays(vectors.embeddings[rows].ravel(), d),
-                "x": vectors.positions[rows, 0].astype(np.float32),
-                "y": vectors.positions[rows, 1].astype(np.float32),
-                "neighbors": [
-                    {"ids": nearest, "distances": apart}
-                    for nearest, apart in zip(ids.tolist(), distances.tolist(), strict=True)
-                ],
-            }
-            writer.write(pyarrow.table({field.name: columns[field.name] for field in fields}, schema=schema))
+
+def _chunks(vectors: Vectors, neighbours: Neighbours) -> Iterator[dict[str, Any]]:
+    """Yield the columns of a .parquet, some rows at a time."""
+    for start in range(0, len(vectors.embeddings), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        names = [files.utf8(name) for name in vectors.names[rows]]
+        near = zip(neighbours.rows[rows].tolist(), neighbours.distances[rows].tolist(), strict=True)
+        yield {
+            "name": names,
+            "path": [str(Path(vectors.about.source, name)) for name in names],
+            "label": [files.utf8(label) for label in vectors.labels[rows]],
+            "embedding": np.asarray(vectors.embeddings[rows]),
+            "x": vectors.positions[rows, 0].astype(np.float32),
+            "y": vectors.positions[rows, 1].astype(np.float32),
+            "neighbors": [{"ids": nearest, "distances": apart} for nearest, apart in near],
+        }
 
 
 def read(file: Path) -> Vectors:
-    """Read a file of embeddings.
+    """Read a file of embeddings, whoever wrote it; what it holds is checked before it is used.
 
     Raises:
       InputError: if the file does not exist, was not written by jaxembed.embed, or is damaged.
@@ -163,48 +165,68 @@ def read(file: Path) -> Vectors:
     if not file.is_file():
         raise InputError(f"{file} {'is not a file' if file.exists() else 'does not exist'}")
     try:
-        return _read_npz(file) if file.suffix == ".npz" else _read_parquet(file)
+        return _checked(_read_npz(file) if file.suffix == ".npz" else parquet.read(file))
     except Exception as error:  # from zipfile, NumPy, JSON or pyarrow
-        raise InputError(
-            f"{file} was not written by jaxembed.embed, or is damaged: {type(error).__name__}: {error}"
-        ) from error
+        reason = files.line(f"{type(error).__name__}: {error}")
+        raise InputError(f"{file} was not written by jaxembed.embed, or is damaged: {reason}") from error
 
 
-def _read_npz(file: Path) -> Vectors:
-    with np.load(file) as arrays:
-        names, about = arrays["names"].tolist(), About(**json.loads(str(arrays["about"])))
-        labels = arrays["labels"].tolist() if "labels" in arrays else [""] * len(names)
-    embeddings = _mapped(file)
-    if len(embeddings) != len(names):
-        raise ValueError(f"{len(embeddings)} embeddings for {len(names)} images")
-    return Vectors(embeddings, names, labels, about)
+def _read_npz(file: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(file) as archive:
+        texts = {}
+        for name in ("about", "names", "labels"):
+            if name in npz.names(archive) or name != "labels":
+                entry = npz.entry_of(archive, name)
+                with archive.open(entry) as stream:
+                    texts[name] = npz.texts(stream, npz.header(stream, entry.file_size))
+        (about,) = texts["about"]
+        return (
+            {"labels": [""] * len(texts["names"])} | texts | {"about": about, "embeddings": _mapped(archive, file)}
+        )
 
 
-def _mapped(file: Path) -> np.ndarray:
-    """Memory-map the embeddings of an .npz; they are stored uncompressed, so only the rows in use are read."""
-    with zipfile.ZipFile(file) as archive, file.open("rb") as stream:
-        entry = archive.getinfo("embeddings.npy")
-        if entry.compress_type != zipfile.ZIP_STORED:
-            with archive.open(entry) as content:
-                return np.lib.format.read_array(content)
+def _mapped(archive: zipfile.ZipFile, file: Path) -> np.ndarray:
+    """Memory-map the embeddings of an .npz as they are stored, uncompressed; else read them."""
+    entry = npz.entry_of(archive, "embeddings")
+    with archive.open(entry) as stream:
+        header = npz.header(stream, entry.file_size)
+        if entry.compress_type != zipfile.ZIP_STORED or header.dtype != np.dtype("<f4"):
+            npz.refuse_bomb("embeddings", header.size, entry.compress_size)
+            return npz.values(stream, header)
+        for _ in npz.blocks(stream, header.dtype):  # to the end, where its CRC is checked
+            pass
+    with file.open("rb") as stream:
         stream.seek(entry.header_offset + 26)
-        stream.seek(sum(struct.unpack("<HH", stream.read(4))), 1)  # skip the entry's name and extra field
-        np.lib.format.read_magic(stream)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        return np.memmap(file, dtype, "r", offset=stream.tell(), shape=shape)
+        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
+        stream.seek(name + extra, 1)
+        start = stream.tell() + entry.file_size - header.size
+    return np.memmap(file, header.dtype, "r", start, header.shape, "F" if header.is_fortran else "C")
 
 
-def _read_parquet(file: Path) -> Vectors:
-    from pyarrow import parquet
-
-    table = parquet.read_table(file)
-    about = About(**json.loads(table.schema.metadata[b"jaxembed"]))
-    dimension = table.schema.field("embedding").type.list_size
-    embeddings = table["embedding"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
-    names = table["name"].to_pylist()
-    labels = table["label"].to_pylist() if "label" in table.column_names else [""] * len(names)
-    positions = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
-    return Vectors(embeddings, names, labels, about, positions)
+def _checked(content: Mapping[str, Any]) -> Vectors:
+    """Make Vectors of what a file holds; ValueError unless it is what `Vectors` says."""
+    about = json.loads(content["about"])
+    if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
+        raise ValueError(f"about must be an object of texts, got {type(about).__name__}")
+    about = About(**about)
+    if about.distance not in ("cosine", "euclidean"):
+        raise ValueError(f"about.distance must be cosine or euclidean, got {about.distance!r}")
+    embeddings, n = content["embeddings"], len(content["names"])
+    if embeddings.ndim != 2 or not embeddings.size or embeddings.dtype.kind != "f":
+        raise ValueError(f"embeddings must be float [n, d], got {embeddings.dtype} {list(embeddings.shape)}")
+    if not len(embeddings) == len(content["labels"]) == n or not all(content["names"]):
+        counts = f"{len(embeddings)} embeddings, {sum(map(bool, content['names']))} names, {len(content['labels'])}"
+        raise ValueError(f"{counts} labels for {n} images")
+    if embeddings.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            embeddings = embeddings.astype(np.float32)
+    for start in range(0, n, _CHUNK):
+        if len(bad := np.flatnonzero(~space.is_usable(np.asarray(embeddings[start : start + _CHUNK])))):
+            raise ValueError(f"embeddings must be finite and within {space.LARGEST:g}; row {start + bad[0]} is not")
+    positions = content.get("positions")
+    if positions is not None and not (np.abs(positions) <= _FARTHEST).all():  # NaN is not
+        raise ValueError(f"positions on the map must be within {_FARTHEST:g}")
+    return Vectors(embeddings, content["names"], content["labels"], about, positions)
 
 
 def check_encoder(embedded: Vectors, encoder: "FrozenEncoder", file: Path) -> None:

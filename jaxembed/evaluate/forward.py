@@ -1,6 +1,5 @@
 """The frozen network on whole splits: embeddings, and the objective's own scores."""
 
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxembed import model
+from jaxembed.artifacts import encoder_file
 from jaxembed.core import keys
 from jaxembed.core.errors import Diverged
 from jaxembed.core.keys import Key
@@ -58,10 +58,7 @@ def chunk(run: Run, n: int) -> int:
 
 def fingerprint(state: State) -> str:
     """Hash the encoder's parameters and statistics: SHA-256, hexadecimal."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves((state.params["encoder"], state.stats.get("encoder", {}))):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()
+    return encoder_file.fingerprint(state.params["encoder"], state.stats.get("encoder", {}))
 
 
 def objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, float]:

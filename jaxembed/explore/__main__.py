@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxembed.cli import command
+from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import vectors
-from jaxembed.embed.vectors import SUFFIXES, Spool, Vectors
+from jaxembed.embed.vectors import SUFFIXES, About, Spool, Vectors
 
 if TYPE_CHECKING:
     from jaxembed.embed.frozen import FrozenEncoder
-    from jaxembed.embed.sources import Originals
+    from jaxembed.embed.sources import Album
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--port", type=int, default=5006, help="port to serve on (default: 5006; 0 picks a free port)"
     )
+    parser.add_argument("--images", metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--data_dir", help=command.DATA_DIR)
     options = parser.parse_args(arguments)
     if not 0 <= options.port < 65536:
@@ -48,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sockets = server.listen(options.port)
     encoder = frozen.load(options.run)
     name = options.source or _training_source(encoder)
-    embedded, source = _load_source(encoder, name, options.data_dir)
-    server.serve(encoder, embedded, source, sockets)
+    embedded, album = _load_source(encoder, name, images=options.images, data_dir=options.data_dir)
+    server.serve(encoder, embedded, album, sockets)
 
 
 def _training_source(encoder: "FrozenEncoder") -> str:
@@ -58,24 +60,42 @@ def _training_source(encoder: "FrozenEncoder") -> str:
     return data.get("path", data["name"])
 
 
-def _load_source(encoder: "FrozenEncoder", name: str, data_dir: str | None) -> "tuple[Vectors, Originals]":
-    """Read embeddings and open their pictures, or embed the pictures of a folder or dataset."""
-    from jaxembed.embed import fill, projection, sources
+def _load_source(
+    encoder: "FrozenEncoder", name: str, *, images: str | None, data_dir: str | None
+) -> "tuple[Vectors, Album | None]":
+    """Read embeddings and open their pictures, None if they are gone, or embed those of a folder or dataset."""
+    from jaxembed.embed import fill, index, projection, sources
 
     file = Path(name)
     if file.suffix in SUFFIXES and not file.is_dir():
         embedded = vectors.read(file)
         vectors.check_encoder(embedded, encoder, file)
-        source = sources.open_source(embedded.about.source, data_dir=data_dir)
+        album = _opened(embedded.about, images=images, data_dir=data_dir)
+    elif images is not None:
+        raise InputError(f"--images is for a file of vectors; {name} has its own pictures")
     else:
-        source = sources.open_source(name, data_dir=data_dir)
+        album = sources.open_source(name, data_dir=data_dir)
+        index.check(album.count)
         with Spool(Path(tempfile.gettempdir()), encoder.dimension) as spool:
-            embedded = fill.fill(spool, encoder, source)
+            embedded = fill.fill(spool, encoder, album)
     if embedded.positions is None:
         print(f"computing the map of {len(embedded.names):,} images")
         positions = projection.project(embedded.embeddings, distance=encoder.distance)
         embedded = embedded._replace(positions=positions)
-    return embedded, source
+    return embedded, album
+
+
+def _opened(about: About, *, images: str | None, data_dir: str | None) -> "Album | None":
+    """Open the pictures of a file of vectors; None, with a warning, if they are not where the file says."""
+    from jaxembed.embed import sources
+
+    try:
+        return sources.of_vectors(about, images=images, data_dir=data_dir)
+    except InputError as error:
+        if images is not None:
+            raise
+        print(f"explore: the map has no pictures: {files.line(str(error))}", file=sys.stderr)
+        return None
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from jaxembed import pictures
 from jaxembed.core.errors import InputError
 from jaxembed.embed import index
 from jaxembed.embed.frozen import FrozenEncoder
-from jaxembed.embed.sources import Originals
+from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore.page import Page
 
@@ -63,13 +63,15 @@ def listen(port: int) -> list[socket.socket]:
 
 
 def make(
-    encoder: FrozenEncoder, embedded: Vectors, originals: Originals, sockets: Sequence[socket.socket]
+    encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket]
 ) -> BaseServer:
     """Make the server; it answers on the sockets once its loop runs."""
     search_index = index.make(np.asarray(embedded.embeddings), distance=encoder.distance)
 
     @functools.lru_cache(KEPT)
     def thumbnail(row: int) -> bytes:
+        if originals is None:
+            raise FileNotFoundError(embedded.names[row])
         picture = originals.picture(embedded.names[row])
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return pictures.as_webp(picture, quality=85)
@@ -90,7 +92,7 @@ def make(
 
 
 def serve(
-    encoder: FrozenEncoder, embedded: Vectors, originals: Originals, sockets: Sequence[socket.socket]
+    encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket]
 ) -> None:
     """Serve the page until Ctrl-C."""
     server = make(encoder, embedded, originals, sockets)

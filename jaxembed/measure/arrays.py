@@ -1,15 +1,16 @@
 """Arrays of embeddings, by name: an .npz, a folder of .npy files, or a file of jaxembed.embed; never unpickled."""
 
-import io
 import math
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
-from jaxembed.core import files
+from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
 from jaxembed.devices import mesh
@@ -22,6 +23,8 @@ PARTS = ("labels", "images", "names")
 WANTED = ("train", "train_labels", "test", "test_labels")
 # Copies of the vectors that measuring holds at a time, roughly.
 _COPIES = 3
+# Opens an array: its stream, and its bytes with the header.
+Opener = Callable[[], tuple[BufferedIOBase, int]]
 
 
 def read(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
@@ -39,7 +42,7 @@ def read(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
 
 def _read(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
     if source.is_dir():
-        found = {file.stem: _opener(file) for file in sorted(source.glob("*.npy")) if _is_known(file.stem)}
+        found = {file.stem: partial(_open, file) for file in sorted(source.glob("*.npy")) if _is_known(file.stem)}
         if not found:
             raise InputError(
                 f"{source} must have a file for each array, {', '.join(f'{name}.npy' for name in WANTED)}"
@@ -52,9 +55,9 @@ def _read(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
     if source.suffix == ".npz":
         try:
             with zipfile.ZipFile(source) as archive:
-                names = [Path(name).stem for name in archive.namelist()]
+                names = npz.names(archive)
                 if "embeddings" not in names:
-                    known = {name: _entry_opener(source, name) for name in names if _is_known(name)}
+                    known = {name: partial(_open_entry, source, name) for name in names if _is_known(name)}
                     return _loaded(source, known), None
         except (zipfile.BadZipFile, OSError) as error:
             raise InputError(f"{source} cannot be read: {error}") from error
@@ -90,44 +93,34 @@ def _is_known(name: str) -> bool:
     return name == "classes" or (split in SPLITS and part in ("", *PARTS))
 
 
-def _opener(file: Path) -> Callable[[], BinaryIO]:
-    return lambda: file.open("rb")
+def _open(file: Path) -> tuple[BufferedIOBase, int]:
+    return file.open("rb"), file.stat().st_size
 
 
-def _entry_opener(file: Path, name: str) -> Callable[[], BinaryIO]:
-    return lambda: io.BufferedReader(zipfile.ZipFile(file).open(f"{name}.npy"))
+def _open_entry(file: Path, name: str) -> tuple[BufferedIOBase, int]:
+    archive = zipfile.ZipFile(file)
+    entry = npz.entry_of(archive, name)
+    return archive.open(entry), entry.file_size
 
 
-def _loaded(source: Path, openers: Mapping[str, Callable[[], BinaryIO]]) -> dict[str, np.ndarray]:
+def _loaded(source: Path, openers: Mapping[str, Opener]) -> dict[str, np.ndarray]:
     """Read arrays whose shapes are checked first; nothing is unpickled."""
-    headers = {name: _header(source, name, opener) for name, opener in openers.items()}
-    for name, (shape, dtype) in headers.items():
-        if dtype.hasobject:
-            raise InputError(
-                f"{source}: {name} is an array of objects, which are not unpickled; use numbers or strings"
-            )
-        needed = math.prod(shape) * (4 * _COPIES if name in SPLITS else dtype.itemsize)
+    headers = {name: _read_by(npz.header, source, name, opener) for name, opener in openers.items()}
+    for name, header in headers.items():
+        needed = math.prod(header.shape) * 4 * _COPIES if name in SPLITS else header.size
         if needed > (memory := mesh.memory()):
             raise InputError(
-                f"{source}: {name}, of shape {list(shape)}, needs {needed / 1e9:,.1f} GB of memory; there are "
-                f"{memory / 1e9:,.1f} GB"
+                f"{source}: {name}, of shape {list(header.shape)}, needs {needed / 1e9:,.1f} GB of memory; there "
+                f"are {memory / 1e9:,.1f} GB"
             )
-    arrays = {}
-    for name, opener in openers.items():
-        try:
-            with opener() as stream:
-                arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{source}: {name} cannot be read: {error}") from error
-    return arrays
+    return {name: _read_by(npz.array, source, name, opener) for name, opener in openers.items()}
 
 
-def _header(source: Path, name: str, opener: Callable[[], BinaryIO]) -> tuple[tuple[int, ...], np.dtype]:
+def _read_by(read: Callable[[BufferedIOBase, int], Any], source: Path, name: str, opener: Opener) -> Any:
+    """Read an array or its header; InputError names what is damaged."""
     try:
-        with opener() as stream:
-            version = np.lib.format.read_magic(stream)
-            reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, _, dtype = reader[version](stream)
-            return shape, dtype
+        stream, size = opener()
+        with stream:
+            return read(stream, size)
     except Exception as error:  # from a damaged archive or header
-        raise InputError(f"{source}: {name} is damaged: {type(error).__name__}: {error}") from error
+        raise InputError(f"{source}: {name} cannot be read: {files.line(str(error))}") from error

@@ -1,7 +1,9 @@
 """Embed, search and explore: from a folder to embeddings, to the nearest images, to a page."""
 
 import base64
+import importlib.util
 import io
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +21,7 @@ from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import __main__ as embed
-from jaxembed.embed import frozen, index, projection, vectors
+from jaxembed.embed import frozen, index, projection, sources, vectors
 from jaxembed.embed.vectors import About
 from jaxembed.explore import __main__ as explore
 
@@ -106,7 +108,8 @@ def test_search_finds_the_picture_itself_first_and_saves_a_contact_sheet(outputs
         search.main([*arguments, "--overwrite"])
         lines = capsys.readouterr().out.splitlines()
         assert lines[1] == lines[5] == "  0.0000  cat/02.png  [cat]"
-        assert len(lines) == 9
+        assert lines[8].startswith(f"Pictures: {photos}, as the file says")
+        assert len(lines) == 10
         assert lines[-1] == f"Contact sheet: {output} (queries in the first column)"
     with Image.open(output) as sheet:
         assert sheet.size == (4 * 170 + 10, 2 * 170)
@@ -215,6 +218,96 @@ def test_many_rows_are_searched_by_an_index_that_is_saved(monkeypatch, tmp_path)
         assert np.mean(each.search(points[:20], 5).rows == exact.rows) > 0.9
 
 
+def test_saved_index_is_used_only_if_it_is_whole_and_of_these_vectors(monkeypatch, tmp_path):
+    pytest.importorskip("usearch")
+    monkeypatch.setattr(index, "MAX_EXACT_ROWS", 10)
+    file, (points, others) = tmp_path / "x.usearch", RANDOM.normal(size=(2, 60, 8)).astype(np.float32)
+    index.make(others, distance="cosine", file=file)
+    stale = file.read_bytes()
+    index.make(points, distance="cosine", file=file)
+    whole = file.read_bytes()
+    assert whole != stale
+    damages = [stale, b"", whole[:-1], whole[len(whole) // 2 :], whole.split(b"\n", 1)[1], bytes(2000)]
+    for at in RANDOM.integers(0, len(whole), 12):
+        damages.append(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    for content in damages:
+        file.write_bytes(content)
+        found = index.make(points, distance="cosine", file=file).search(points, 1)
+        np.testing.assert_array_equal(found.rows[:, 0], np.arange(60))
+        assert file.read_bytes()[:80] == whole[:80]  # the hash of the vectors
+
+
+def test_index_of_many_rows_is_asked_for_before_they_are_embedded(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(index, "MAX_EXACT_ROWS", 10)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(frozen.FrozenEncoder, "embed_pixels", lambda *_: pytest.fail("embedded"))
+    output = f"--output={tmp_path / 'x.parquet'}"
+    assert command.run("embed", embed.main, ["quickstart", str(photos), output]) == 2
+    assert "needs usearch" in capsys.readouterr().err
+    assert command.run("explore", explore.main, ["quickstart", str(photos), "--port=0"]) == 2
+    assert "needs usearch" in capsys.readouterr().err
+
+
+def test_moved_pictures_are_named_and_the_others_are_in_the_sheet(outputs, photos, tmp_path, capsys):
+    moved = shutil.copytree(photos, tmp_path / "moved")
+    (moved / "cat" / "02.png").unlink()
+    query, output = str(photos / "cat" / "02.png"), tmp_path / "found.png"
+    arguments = ["quickstart", str(outputs[".npz"]), query, "--count=3", f"--output={output}", f"--images={moved}"]
+    search.main(arguments)
+    shown = capsys.readouterr()
+    assert "Pictures:" not in shown.out  # the user named them
+    assert shown.err.startswith("search: cannot be opened: cat/02.png (")
+    with Image.open(output) as sheet:
+        assert sheet.getpixel((250, 80)) == (238, 238, 238)
+        assert sheet.getpixel((420, 80)) != (238, 238, 238)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "problem"),
+    [
+        ("s.psd", 2, "must have the extension of an image format that can be written"),
+        ("s.txt", 2, "must have the extension of an image format that can be written"),
+        ("s.webp", 100, "cannot be a contact sheet of 17180×170 pixels"),
+        ("s.xbm", 2, "cannot be a contact sheet of 1×1 pixels"),
+    ],
+)
+def test_sheet_that_cannot_be_written_is_refused_first(name, count, problem, tmp_path, photos, monkeypatch, capsys):
+    saved = frozen.saved("quickstart")
+    about = About(str(photos), "quickstart", saved.sha256, "cosine")
+    names = [f"{row}.png" for row in range(100)]
+    vectors.write_npz(vectors.Vectors(RANDOM.normal(size=(100, 16)), names, [""] * 100, about), tmp_path / "v.npz")
+    monkeypatch.setattr(frozen.FrozenEncoder, "embed", lambda *_: pytest.fail("embedded"))
+    arguments = ["quickstart", str(tmp_path / "v.npz"), "q.png", f"--count={count}", f"--output={tmp_path / name}"]
+    assert command.run("search", search.main, arguments) == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_one_picture_has_a_map_and_no_neighbours(photos, tmp_path):
+    (tmp_path / "one").mkdir()
+    shutil.copy(photos / "cat" / "02.png", tmp_path / "one")
+    embed.main(["quickstart", str(tmp_path / "one"), f"--output={tmp_path / 'x.parquet'}"])
+    assert vectors.read(tmp_path / "x.parquet").positions.tolist() == [[0, 0]]
+
+
+def test_vectors_without_their_pictures_have_a_map(outputs, encoder, tmp_path, capsys):
+    written = vectors.read(outputs[".npz"])
+    gone = written._replace(about=written.about._replace(source=str(tmp_path / "gone")))
+    vectors.write_npz(gone, tmp_path / "v.npz")
+    _, album = explore._load_source(encoder, str(tmp_path / "v.npz"), images=None, data_dir=None)
+    assert album is None
+    assert "the map has no pictures: the folder of the pictures" in capsys.readouterr().err
+    with pytest.raises(InputError, match="use --images=FOLDER"):
+        explore._load_source(encoder, str(tmp_path / "v.npz"), images=str(tmp_path / "gone"), data_dir=None)
+
+
+@pytest.mark.parametrize(
+    "name", ["test/-1", "test/360", "test/x", "tests/0", "test", "test/²", "validation/0", "test/1/2"]
+)
+def test_image_that_a_dataset_does_not_have_is_named(name):
+    with pytest.raises(InputError, match="digits has no image"):
+        sources.Named("digits", None).picture(name)
+
+
 def test_a_map_keeps_neighbourhoods_and_a_new_point_is_interpolated(monkeypatch):
     monkeypatch.setattr(projection, "LANDMARKS", 60)
     centres = 20 * np.eye(3, 8)
@@ -235,7 +328,7 @@ def page(photos, encoder, outputs):
 
     from jaxembed.explore import server
 
-    embedded, originals = explore._load_source(encoder, str(outputs[".npz"]), None)
+    embedded, originals = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
     started, addresses = threading.Event(), []
 
     def serve():
@@ -275,7 +368,7 @@ def test_server_gives_only_pictures_by_row(page):
 
 
 def test_names_outside_the_folder_are_refused(photos, encoder, outputs):
-    _, originals = explore._load_source(encoder, str(outputs[".npz"]), None)
+    _, originals = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
     for name in ("../secret.png", "/etc/passwd", "cat/../../secret.png"):
         with pytest.raises(InputError, match="is not inside"):
             originals.picture(name)
@@ -284,7 +377,7 @@ def test_names_outside_the_folder_are_refused(photos, encoder, outputs):
 def test_a_new_picture_gets_a_position_and_its_neighbours(photos, encoder, outputs):
     from jaxembed.explore.page import Page
 
-    embedded, _ = explore._load_source(encoder, str(outputs[".npz"]), None)
+    embedded, _ = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
     built = Page(encoder, embedded, index.make(embedded.embeddings, distance="cosine"))
     row = list(embedded.names).index("cat/02.png")
     content = base64.b64encode((photos / "cat/02.png").read_bytes()).decode()
@@ -350,7 +443,7 @@ def test_in_a_browser_a_dropped_picture_is_found_and_a_selection_is_listed(page,
     texts, _, can_save = until(lambda state: state[1] == 15 and state)
     assert "3 selected" in texts
     assert can_save
-    embedded = explore._load_source(frozen.load("quickstart"), str(outputs[".npz"]), None)[0]
+    embedded = explore._load_source(frozen.load("quickstart"), str(outputs[".npz"]), images=None, data_dir=None)[0]
     position = browser.execute_script(QUERY)
     np.testing.assert_allclose(
         np.ravel(position), embedded.positions[list(embedded.names).index("cat/02.png")], atol=1e-2

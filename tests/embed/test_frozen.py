@@ -1,11 +1,15 @@
 """A frozen encoder leaves its run: it embeds as the run did, from one file, images of any kind."""
 
+import json
+import random
 import shutil
 
 import jax
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 from conftest import ENCODERS
 from PIL import Image
 
@@ -15,7 +19,6 @@ from jaxembed.artifacts import encoder_file
 from jaxembed.core.errors import InputError
 from jaxembed.evaluate import forward
 from jaxembed.jobs import finish
-from jaxembed.jobs.job import Job
 from jaxembed.run import build
 from jaxembed.train import start
 
@@ -34,10 +37,9 @@ def made(config, tmp_path):
             )
         run = build.run(config, dataset)
         state = start.initial(run, dataset, seed=5)
-        job = Job(name, config, tmp_path, "", None)
-        encoder_file.write(
-            finish._encoder(job, dataset, state, forward.fingerprint(state)), tmp_path / encoder_file.FILE
-        )
+        plain = json.loads(config.to_json())
+        encoder = finish._encoder(name, plain, dataset, state, forward.fingerprint(state))
+        encoder_file.write(encoder, tmp_path / encoder_file.FILE)
         images = dataset.test.images[:23]
         return forward.embed(run, state, images), images, tmp_path / encoder_file.FILE
 
@@ -65,6 +67,67 @@ def test_encoder_file_round_trips_bit_identically_in_both_types(made, tmp_path):
         assert jax.tree.map(lambda leaf: leaf.dtype, again.params) == jax.tree.map(
             lambda leaf: leaf.dtype, encoder.params
         )
+
+
+def test_equal_encoders_make_equal_files(made, tmp_path):
+    *_, file = made("cnn")
+    encoder = encoder_file.read(file)
+    mixed = dict(reversed(encoder.params.items()))
+    encoder_file.write(encoder._replace(params=mixed), tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+    with safetensors.safe_open(file, framework="np") as opened:  # any other program reads it
+        assert opened.metadata()["sha256"] == encoder.sha256
+        names = opened.keys()
+    assert names == sorted(names)
+
+
+def test_flipped_bit_in_an_encoder_file_is_noticed(made, tmp_path):
+    *_, file = made("fc")
+    content, chosen = file.read_bytes(), random.Random(0)
+    whole = encoder_file.read(file)
+    damaged = tmp_path / "damaged.safetensors"
+    start = content.index(b"}}") + 2  # of the header, and then of the arrays
+    for at in [*chosen.sample(range(start), 60), *chosen.sample(range(start, len(content)), 60)]:
+        damaged.write_bytes(content[:at] + bytes([content[at] ^ 1 << chosen.randrange(8)]) + content[at + 1 :])
+        try:
+            read = encoder_file.read(damaged)
+        except InputError:
+            continue
+        np.testing.assert_equal(read._asdict(), whole._asdict())  # in the padding, for example
+
+
+def test_encoder_of_an_earlier_version_is_compared_with_its_hash(made, tmp_path):
+    *_, file = made("fc")
+    saved = encoder_file.read(file)
+    metadata = {"format": "jaxembed encoder 1", "name": "old", "config": json.dumps(saved.config)}
+    metadata |= {"shape": json.dumps(saved.shape), "sha256": saved.sha256}
+    arrays = {"/".join(path): array for path, array in encoder_file._leaves({"params": saved.params})}
+    safetensors.numpy.save_file(arrays, tmp_path / "old.safetensors", metadata)
+    np.testing.assert_equal(encoder_file.read(tmp_path / "old.safetensors").params, saved.params)
+    next(iter(arrays.values())).flat[0] += 1
+    safetensors.numpy.save_file(arrays, tmp_path / "old.safetensors", metadata)
+    with pytest.raises(InputError, match="its checksum is"):
+        encoder_file.read(tmp_path / "old.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", "other"), ("shape", "[28, 28]"), ("shape", "[28, 28, 2]"), ("shape", "[28.0, 28, 1]"),
+        ("config", "[]"), ("config", "{}"), ("config", '{"data": {"name": 3}}'), ("config", "[" * 100_000),
+    ],
+)  # fmt: skip
+def test_foreign_encoder_file_is_one_line(key, value, made, tmp_path):
+    *_, file = made("fc")
+    content = file.read_bytes()
+    header, body = encoder_file._divided(content)
+    header["__metadata__"] |= {key: value}
+    header["__metadata__"]["checksum"] = encoder_file._checksum(header, body)
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + body)
+    with pytest.raises(InputError) as error:
+        encoder_file.read(file)
+    assert "\n" not in str(error.value)
 
 
 def test_images_of_any_kind_and_number_are_embedded(made, tmp_path):

@@ -204,7 +204,7 @@ BAD = {
         dict(test=np.zeros((M, 5))),
         "all splits must have the same number of dimensions, got train 8, test 5",
     ),
-    "objects": (dict(train=np.array([{}] * N)), "train is an array of objects, which are not unpickled"),
+    "objects": (dict(train=np.array([{}] * N)), "train cannot be read: an array of objects is not unpickled"),
     "texts": (
         dict(train=np.full((N, 8), "a")),
         "train must be numbers [n, d] in at least 2 rows, got <U1 of shape",

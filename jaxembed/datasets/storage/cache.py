@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from jaxembed.core import files
+from jaxembed.core import files, npz
 from jaxembed.core.npz import Arrays
 
 # The end of a file's name while it is written, after the number of the process.
@@ -42,9 +42,7 @@ def read(stems: Sequence[Path], key: str, *, what: str, check: Callable[[Arrays]
     """Read cached arrays; None if there are none, or, with a warning, if they are damaged."""
     for file in filter(os.path.isfile, files_of(stems, key)):
         try:
-            # An .npz is a zip file, whose CRC of each array detects damage. Nothing in it is unpickled.
-            with np.load(file, allow_pickle=False) as opened:
-                arrays = dict(opened)
+            arrays = npz.read(file)
             check(arrays)
             return arrays
         except Exception as error:  # a flipped bit can raise anything, from BadZipFile to MemoryError
