@@ -179,10 +179,8 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def refusals(tmp_path_factory):
-    """How each bad command ends: all are forked by one process, which has imported what they share."""
-    folder = tmp_path_factory.mktemp("bad")
+def refused(folder):
+    """Run each bad command, all as forks of one process, which has imported what they share: how each ends."""
     (folder / "empty.py").write_text("x = 1\n")
     (folder / "broken.py").write_text("def get_config(:\n")
     (folder / "raises.py").write_text("1 / 0\n")
@@ -212,14 +210,12 @@ for number, words in enumerate({[list(words) for words in BAD]!r}):
     }
 
 
-@pytest.mark.xdist_group("refusals")
-@pytest.mark.parametrize("words", BAD, ids=lambda words: " ".join(words[-2:]))
-def test_invalid_command_ends_in_one_line_and_status_2(words, refusals):
-    status, out, err = refusals[words]
-    assert (status, out) == ("2", "")
-    assert err.startswith("launch.py: ")
-    assert err.count("\n") == 1
-    assert BAD[words] in err
+def test_invalid_command_ends_in_one_line_and_status_2(tmp_path):
+    for words, (status, out, err) in refused(tmp_path).items():
+        assert (status, out) == ("2", ""), words
+        assert err.startswith("launch.py: "), words
+        assert err.count("\n") == 1, err
+        assert BAD[words] in err, words
 
 
 def test_message_with_a_long_value_is_one_line_of_bounded_length():

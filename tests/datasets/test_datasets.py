@@ -346,6 +346,7 @@ def test_a_damaged_folder_is_named(data_dir, folder, damaged):
     assert f"{folder} cannot be read" in refusal(data_dir)
 
 
+@pytest.mark.slow  # a pretrained encoder's accuracy reads the same records
 @pytest.mark.skipif(not (REAL / "mnist" / "3.0.1").exists(), reason="TFDS_DATA_DIR holds no mnist")
 def test_mnist_has_its_published_counts_and_statistics(data_dir):
     folder = data_dir / "mnist" / "3.0.1"

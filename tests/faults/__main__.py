@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from jaxembed.core import files
-from tests.faults import damage, disk, kills
+from tests.faults import damage, disk, ends, kills
 
-FAULTS = {"kills": kills.inject, "damage": damage.inject, "disk": disk.inject}
+FAULTS = {"kills": kills.inject, "ends": ends.inject, "damage": damage.inject, "disk": disk.inject}
 
 
 def main() -> None:
