@@ -22,14 +22,14 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from jaxembed.artifacts import finished
+from jaxembed.artifacts import diagnosis, finished
 from jaxembed.artifacts.samples import FILE, Sample
 from jaxembed.core.errors import InputError
 from jaxembed.report import __main__ as command
 
 EXAMPLES = int(os.environ.get("JAXEMBED_EXAMPLES", "100"))
 JSON = ("result.json", "config.json")
-FILES = (*JSON, "metrics.jsonl", FILE, "figures/loss.png")
+FILES = (*JSON, "metrics.jsonl", FILE, diagnosis.FILE, "figures/loss.png")
 
 
 def examples(count: int) -> hypothesis.settings:
@@ -74,11 +74,17 @@ def values() -> st.SearchStrategy:
     )
 
 
+def stored() -> list[tuple[str, str]]:
+    """List the arrays of a run: (file, name)."""
+    found = np.load(template() / diagnosis.FILE)
+    return [(FILE, name) for name in Sample._fields] + [(diagnosis.FILE, name) for name in found]
+
+
 def fields() -> st.SearchStrategy:
     """Any array, of a shape that a sample may have or of another."""
     lengths = st.sampled_from([0, 1, 2, 3, 5, 7, 8, 9, 30])
     shapes = st.lists(lengths, max_size=5).map(tuple)
-    own = st.sampled_from([np.load(template() / FILE)[name].shape for name in Sample._fields])
+    own = st.sampled_from([np.load(template() / file)[name].shape for file, name in stored()])
     kinds = st.sampled_from(
         [np.uint8, np.int32, np.int64, np.float16, np.float32, np.float64, bool, "U3", "S2", complex]
     )
@@ -99,7 +105,9 @@ def damages() -> st.SearchStrategy:
         st.tuples(st.just(overwrite), files, st.binary(max_size=50)),
         st.tuples(st.sampled_from(places), values()).map(lambda drawn: (replace, *drawn[0], drawn[1])),
         st.sampled_from(places).map(lambda place: (replace, *place)),
-        st.tuples(st.just(set_array), st.sampled_from(Sample._fields), fields() | st.none()),
+        st.tuples(st.sampled_from(stored()), fields() | st.none()).map(
+            lambda drawn: (set_array, *drawn[0], drawn[1])
+        ),
     )
 
 
@@ -134,11 +142,11 @@ def replace(folder: Path, file: str, path: tuple, *value: Any) -> None:
         (folder / file).write_text("".join(f"{json.dumps(each)}\n" for each in tree))
 
 
-def set_array(folder: Path, name: str, array: np.ndarray | None) -> None:
+def set_array(folder: Path, file: str, name: str, array: np.ndarray | None) -> None:
     with contextlib.suppress(Exception):  # already damaged otherwise
-        with np.load(folder / FILE) as there:
+        with np.load(folder / file) as there:
             kept = {key: there[key] for key in there if key != name}
-        np.savez(folder / FILE, **kept | ({} if array is None else {name: array}))
+        np.savez(folder / file, **kept | ({} if array is None else {name: array}))
 
 
 @contextlib.contextmanager
