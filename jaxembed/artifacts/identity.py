@@ -4,6 +4,7 @@ Two configs with the same identity train the same parameters. The rest of a conf
 validate, how to evaluate) may change when a run is resumed or evaluated again.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     config = current(config)
     kept = {name: config[name] for name in SECTIONS if name in config}
     train = {name: value for name, value in (_section(config, "train") or {}).items() if name in TRAIN}
-    return flatten(kept | {"train": train})
+    return located(flatten(kept | {"train": train}))
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +70,15 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
         section = _section(config, path) or {}
         section.update({operation: _named(operation, knobs) for operation, knobs in section.items()})
     return config
+
+
+def located(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the paths of data in a flattened config as absolute ones, so that `./p` and `p/` are the same."""
+    paths = {key for key in flat if key.startswith("config.data.") and key.endswith(".path")}
+    return {
+        key: os.path.realpath(os.path.expanduser(value)) if key in paths and isinstance(value, str) else value
+        for key, value in flat.items()
+    }
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "config") -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Sources: where pictures to embed come from, a folder or a dataset."""
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import tqdm
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -14,7 +16,7 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
 from jaxembed.embed.vectors import About
-from jaxembed.pictures import Shape, Unreadable
+from jaxembed.pictures import Converted, Shape, Unreadable
 
 # Pictures held in memory at a time, at the encoder's shape.
 CHUNK = 512
@@ -137,13 +139,21 @@ class Folder(Pictures):
         self.name, self.count = str(path.resolve()), len(self.listing.names)
 
     def stream(self, shape: Shape) -> Iterator[Chunk]:
-        """Read all pictures at a shape, in chunks, in order."""
-        paths = (self.listing.root / name for name in self.listing.names)
+        """Read all pictures at a shape, in chunks, in order; at the end, those that are nearly black are named."""
+        paths, dark = (self.listing.root / name for name in self.listing.names), []
         results = enumerate(pictures.stream(paths, shape))
         while read := list(itertools.islice(results, CHUNK)):
-            yield self._chunk([(row, result) for row, (_, result) in read], shape)
+            rows = [(row, result) for row, (_, result) in read]
+            dark += [
+                (self.listing.names[row], each.dark)
+                for row, each in rows
+                if isinstance(each, Converted) and each.dark
+            ]
+            yield self._chunk(rows, shape)
+        if dark:
+            tqdm.tqdm.write(pictures.dark_line(dark), file=sys.stderr)
 
-    def _chunk(self, results: Sequence[tuple[int, pictures.Pixels | Unreadable]], shape: Shape) -> Chunk:
+    def _chunk(self, results: Sequence[tuple[int, Converted | Unreadable]], shape: Shape) -> Chunk:
         listing = self.listing
         readable = [(row, result) for row, result in results if not isinstance(result, Unreadable)]
         unreadable = [
@@ -151,7 +161,9 @@ class Folder(Pictures):
         ]
         names = [listing.names[row] for row, _ in readable]
         labels = [listing.classes[listing.labels[row]] if listing.classes else "" for row, _ in readable]
-        pixels = np.stack([result for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
+        pixels = (
+            np.stack([result.pixels for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
+        )
         return Chunk(names, labels, pixels, unreadable)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
-from jaxembed.datasets import folder
+from jaxembed.datasets.storage import layout
 from jaxembed.devices import mesh
 from jaxembed.embed import vectors
 from jaxembed.embed.vectors import About
@@ -68,9 +68,8 @@ def _embedded(source: Path) -> tuple[dict[str, np.ndarray], About]:
     """Read what jaxembed.embed wrote: the names, `<split>/<row>`, say which split an image is in."""
     written = vectors.read(source)
     # A folder of pictures may call its splits otherwise.
-    split_of = {first: split for split, firsts in folder.SPLITS.items() for first in firsts}
     firsts = [name.partition("/")[0] for name in written.names]
-    splits = np.array([split_of.get(first, first) for first in firsts])
+    splits = np.array([layout.split_of(first) or first for first in firsts])
     if unknown := sorted({*splits.tolist()} - {*SPLITS}):
         raise InputError(
             f"{source} must have embeddings of a dataset with train and test splits, in names such as test/0; "

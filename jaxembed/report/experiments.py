@@ -62,7 +62,7 @@ def splits(experiments: Iterable[Experiment]) -> str:
 def options_of(run: Finished) -> dict[str, Any]:
     """Flatten a run's config, without what says only how often to log or save: `config.section.key` -> value."""
     kept = {name: value for name, value in run.config["train"].items() if name in identity.TRAIN}
-    return identity.flatten({**run.config, "train": kept})
+    return identity.located(identity.flatten({**run.config, "train": kept}))
 
 
 def differing(flat: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -103,3 +103,19 @@ def test_evaluation_that_cannot_be_written_leaves_the_one_before(tmp_path):
         raise Killed
     assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
     assert (tmp_path / "result.json").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "path", ["photos", "./photos", "photos/", "../here/photos", "{cwd}/photos", "link", "~/photos"]
+)
+def test_a_path_is_the_same_however_it_is_written(path, tmp_path, monkeypatch):
+    (tmp_path / "here" / "photos").mkdir(parents=True)
+    (tmp_path / "here" / "link").symlink_to("photos")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "here"))
+    for data in (lambda path: {"name": "folder", "path": path}, lambda path: {"of": {"path": path}}):
+        there = CONFIG.to_dict() | {"data": data("photos")}
+        config = ConfigDict(CONFIG.to_dict() | {"data": data(path.format(cwd=tmp_path / "here"))})
+        workdir.check(config, there, tmp_path)
+        with pytest.raises(InputError, match=r"path is '.*/here/other' there, '.*/here/photos' here"):
+            workdir.check(config, CONFIG.to_dict() | {"data": data("other")}, tmp_path)

@@ -1,6 +1,5 @@
 """A folder of pictures becomes a dataset, and training, evaluation and figures do without labels."""
 
-import io
 import os
 import shutil
 
@@ -11,9 +10,8 @@ from PIL import Image
 
 from jaxembed import datasets, pictures
 from jaxembed.core.errors import InputError
+from jaxembed.embed import sources
 from jaxembed.pictures import Shape
-
-RANDOM = np.random.default_rng(0)
 
 
 @pytest.fixture(autouse=True)
@@ -115,10 +113,13 @@ def test_bad_files_are_named_skipped_and_counted(photos, capsys):
         assert brightness(dataset.train) == [0, 200, 40, 80, 120, 160, 20, 220, 60, 100, 140, 180]
         lines = capsys.readouterr().err.splitlines()
         lines = [line for line in lines if "decoding" not in line]
-        assert lines[0] == "skipping cat/empty.png: empty file"
-        assert lines[1] == "skipping cat/text.jpg: not an image format Pillow can read"
-        assert lines[2].startswith(r"skipping dog/a\nb<script>.png: ")
-        assert lines[3:] == [f"3 of 15 pictures in {photos} cannot be read"]
+        assert lines[0].endswith(
+            "15 pictures; classes: 2 folders (cat and dog); not used: dog/notes.txt (not a picture)"
+        )
+        assert lines[1] == "skipping cat/empty.png: empty file"
+        assert lines[2] == "skipping cat/text.jpg: not an image format Pillow can read"
+        assert lines[3].startswith(r"skipping dog/a\nb<script>.png: ")
+        assert lines[4:] == [f"3 of 15 pictures in {photos} cannot be read"]
 
 
 def test_a_decompression_bomb_is_a_bad_file(photos, capsys, monkeypatch):
@@ -160,74 +161,6 @@ def test_a_path_is_required(photos):
         datasets.load({"name": "folder", "size": 8, "validation": 3}, data_dir=None, seed=0)
 
 
-def file_of(image, name="a.png", **options):
-    stream = io.BytesIO()
-    image.save(stream, format=Image.registered_extensions()[os.path.splitext(name)[1]], **options)
-    return stream.getvalue()
-
-
-GREY = RANDOM.integers(0, 256, (6, 6), np.uint8)
-COLOUR = RANDOM.integers(0, 256, (6, 6, 3), np.uint8)
-RGBA = np.dstack([COLOUR, np.full((6, 6), 51, np.uint8)])
-
-
-def rotated():
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: shown a quarter turn clockwise
-    return file_of(Image.fromarray(COLOUR), exif=exif)
-
-
-def animation():
-    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
-    return file_of(frames[0], "a.gif", save_all=True, append_images=frames[1:])
-
-
-@pytest.mark.parametrize(
-    ("content", "channels", "expected"),
-    [
-        (file_of(Image.fromarray(COLOUR)), 3, COLOUR),
-        (file_of(Image.fromarray(COLOUR), "a.bmp"), 3, COLOUR),
-        (file_of(Image.fromarray(GREY)), 3, np.repeat(GREY[..., None], 3, axis=2)),
-        (file_of(Image.fromarray(COLOUR)), 1, np.asarray(Image.fromarray(COLOUR).convert("L"))[..., None]),
-        (file_of(Image.fromarray(GREY.astype(np.uint16) * 257)), 1, GREY[..., None]),
-        (file_of(Image.fromarray(GREY > 127)), 1, np.where(GREY > 127, 255, 0)[..., None]),
-        (file_of(Image.fromarray(RGBA)), 3, np.rint(0.2 * COLOUR + 0.8 * 255)),
-        (file_of(Image.fromarray(GREY).convert("P")), 1, GREY[..., None]),
-        (file_of(Image.fromarray(255 - RGBA, "CMYK"), "a.tif"), 3, None),
-        (rotated(), 3, np.rot90(COLOUR, -1)),
-        (animation(), 1, GREY[..., None]),
-    ],
-    ids=["png", "bmp", "grey-as-colour", "colour-as-grey", "16", "1", "rgba", "palette", "cmyk", "exif", "gif"],
-)
-def test_pictures_of_all_kinds(request, tmp_path, content, channels, expected):
-    (tmp_path / "a").write_bytes(content)
-    pixels = pictures.read(tmp_path / "a", Shape(6, 6, channels))
-    assert pixels.dtype == np.uint8
-    if expected is None:
-        with Image.open(io.BytesIO(content)) as picture:
-            expected = np.asarray(picture.convert("RGB"))
-    # Only mixing with white rounds.
-    np.testing.assert_allclose(pixels, expected, atol=1 if "rgba" in request.node.name else 0)
-
-
-def test_the_middle_of_a_long_picture_is_kept():
-    wide = np.zeros((10, 30, 3), np.uint8)
-    wide[:, 10:20] = 200
-    np.testing.assert_array_equal(pictures.to_pixels(Image.fromarray(wide), Shape(10, 10, 3)), wide[:, 10:20])
-    # Antialiased: the mean of stripes, not some of them.
-    stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
-    shrunk = pictures.to_pixels(Image.fromarray(stripes), Shape(8, 8, 1))
-    np.testing.assert_allclose(shrunk, 100, atol=5)
-
-
-def test_floating_point_pixels_are_a_bad_file(tmp_path):
-    Image.fromarray(np.ones((6, 6), np.float32)).save(tmp_path / "a.tif")
-    with pytest.raises(
-        InputError, match=r"cannot be read as an image: .*floating-point pixels have no defined range"
-    ):
-        pictures.read(tmp_path / "a.tif", Shape(6, 6, 1))
-
-
 def test_cache_with_wrong_arrays_is_replaced_with_one_warning(photos, user_cache, monkeypatch):
     whole = load(photos)
     (cache,) = user_cache.rglob("*.npz")
@@ -262,25 +195,16 @@ def test_a_few_of_many_unreadable_files_are_named(photos, capsys):
     assert "100 of 212 pictures" in lines[-1]
 
 
-@pytest.mark.parametrize(
-    ("picture", "shown"),
-    [
-        (Image.fromarray(np.full((2, 3), 300, np.uint16)), (1, 1, 1)),
-        (Image.new("RGBA", (3, 2), (9, 8, 7, 0)), (255, 255, 255)),
-        (Image.new("CMYK", (3, 2), (255, 0, 0, 0)), (0, 255, 255)),
-    ],
-    ids=["16 bits", "transparent", "CMYK"],
-)
-def test_a_picture_is_displayed_with_the_colours_that_are_learned(tmp_path, picture, shown):
-    picture.save(tmp_path / "picture.tiff")
-    opened = pictures.open_rgb(tmp_path / "picture.tiff")
-    assert opened.getpixel((1, 1)) == shown
-    np.testing.assert_array_equal(np.asarray(opened), pictures.read(tmp_path / "picture.tiff", Shape(2, 3, 3)))
-
-
-def test_formats_that_start_a_program_are_not_opened_for_display(tmp_path):
-    (tmp_path / "picture.png").write_bytes(
-        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 5\n%%EndComments\n%%EOF\n"
-    )
-    with pytest.raises(Image.UnidentifiedImageError):
-        pictures.open_rgb(tmp_path / "picture.png")
+def test_pictures_that_are_nearly_black_are_counted_and_named_also_when_cached(photos, capsys):
+    for number in range(7):
+        Image.fromarray(np.full((8, 8), 4095, np.uint16)).save(photos / "cat" / f"deep {number}.tif")
+    for _ in ("decoded", "cached"):
+        load(photos)
+        line = capsys.readouterr().err.splitlines()[-1]
+        assert line.startswith(
+            "7 pictures are nearly black, as their values use few of their bits: cat/deep 0.tif (12 of"
+        )
+        assert "cat/deep 4.tif (12 of 16 bits) and 2 more; " in line
+    for chunk in sources.open_source(str(photos)).stream(Shape(8, 8, 3)):
+        assert len(chunk.names) == 19
+    assert capsys.readouterr().err.splitlines()[-1] == line

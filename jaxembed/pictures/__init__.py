@@ -2,31 +2,32 @@
 
 import base64
 import contextlib
-import functools
 import io
 import itertools
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.pictures import depth, kinds
 
 Pixels = UInt8[np.ndarray, "h w c"]
 # Pillow's modes by number of channels.
 MODES = {1: "L", 3: "RGB"}
-# Pillow starts an external program to open these, or only identifies them.
-_EXCLUDED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # JPEGs are decoded at a reduced size, at least this many times the target: 5x faster for large photos.
 _DRAFT_SCALE = 4
 _AT_ONCE = 512
+# Dark pictures that are named.
+_SHOWN = 5
 
 
 class Shape(NamedTuple):
@@ -35,6 +36,13 @@ class Shape(NamedTuple):
     height: int
     width: int
     channels: int
+
+
+class Converted(NamedTuple):
+    """The pixels of a picture; and if it is nearly black, how few bits it uses, such as "12 of 16 bits"."""
+
+    pixels: Pixels
+    dark: str
 
 
 class Unreadable(NamedTuple):
@@ -53,7 +61,7 @@ def to_pixels(picture: Image.Image, shape: Shape) -> Pixels:
     and centre-crop.
 
     The picture is resized with antialiasing until it just covers the target, and the middle of the longer side is
-    kept. A picture that already has the target size is not resampled.
+    kept. A picture that already has the target size is not resampled. The picture itself stays as it is.
 
     Args:
       picture: a picture of any format, size and mode; only the first frame of an animation is used.
@@ -66,13 +74,7 @@ def to_pixels(picture: Image.Image, shape: Shape) -> Pixels:
       ValueError: if the pixel values have no defined range (floating point) or exceed 16 bits.
       OSError: if the file is damaged.
     """
-    size = (shape.width, shape.height)
-    if picture.format == "JPEG":
-        picture.draft(None, (_DRAFT_SCALE * max(size), _DRAFT_SCALE * max(size)))
-    picture = _flatten(ImageOps.exif_transpose(picture)).convert(MODES[shape.channels])
-    if picture.size != size:
-        picture = ImageOps.fit(picture, size, Image.Resampling.BICUBIC)
-    return np.asarray(picture).reshape(shape)
+    return _told(_convert(_own(picture), shape), "a picture")
 
 
 def read(file: Path, shape: Shape) -> Pixels:
@@ -84,17 +86,17 @@ def read(file: Path, shape: Shape) -> Pixels:
     result = _read(file, shape)
     if isinstance(result, Unreadable):
         raise InputError(f"{file} cannot be read as an image: {result.reason}")
-    return result
+    return _told(result, file)
 
 
 def open_rgb(file: Path | io.BytesIO) -> Image.Image:
     """Open a picture for display: full size, converted to RGB as `to_pixels` does; raises Pillow's own errors."""
-    with Image.open(file, formats=_formats()) as opened:
-        return _flatten(ImageOps.exif_transpose(opened)).convert("RGB")
+    with Image.open(file, formats=kinds.formats()) as opened:
+        return _upright(opened, depth.scale(opened), "RGB")
 
 
-def stream(paths: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Unreadable]]:
-    """Read picture files on all cores, a few hundred at a time; yield (file, pixels or Unreadable) in order."""
+def stream(paths: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Converted | Unreadable]]:
+    """Read picture files on all cores, a few hundred at a time; yield (file, Converted or Unreadable) in order."""
     # Threads are enough: Pillow releases the GIL while it decodes and resizes.
     with _allow_large_images(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         paths = iter(paths)
@@ -107,25 +109,20 @@ def from_array(image: np.ndarray) -> Image.Image:
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
 
 
-@functools.cache
-def extensions() -> frozenset[str]:
-    """Return the file extensions of the readable formats: `.jpg`, `.png` and so on."""
-    readable = _formats()
-    return frozenset(each for each, name in Image.registered_extensions().items() if name in readable)
+def dark_line(dark: Sequence[tuple[str, str]]) -> str:
+    """Write a one-line warning that counts the nearly black pictures, and names the first: (name, bits used)."""
+    shown = ", ".join(f"{files.printable(name)} ({bits})" for name, bits in dark[:_SHOWN])
+    more = f" and {len(dark) - _SHOWN} more" if len(dark) > _SHOWN else ""
+    mend = "scale their values, or state the largest one (MaxSampleValue in a grey TIFF)"
+    return f"{len(dark)} pictures are nearly black, as their values use few of their bits: {shown}{more}; {mend}"
 
 
-@functools.cache
-def _formats() -> list[str]:
-    Image.init()
-    return sorted(set(Image.OPEN) - _EXCLUDED_FORMATS)
-
-
-def _read(file: Path, shape: Shape) -> Pixels | Unreadable:
+def _read(file: Path, shape: Shape) -> Converted | Unreadable:
     try:
         if not file.stat().st_size:
             return Unreadable(str(file), "empty file")
-        with Image.open(file, formats=_formats()) as picture:
-            return to_pixels(picture, shape)
+        with Image.open(file, formats=kinds.formats()) as picture:
+            return _convert(picture, shape)
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
@@ -136,23 +133,50 @@ def _read(file: Path, shape: Shape) -> Pixels | Unreadable:
         return Unreadable(str(file), reason)
 
 
-def _flatten(picture: Image.Image) -> Image.Image:
-    """Composite a transparent picture onto white, and convert 16-bit pixels to 8 bits."""
-    if picture.mode in ("F", "I") or picture.mode.startswith("I;16"):
-        return _to_8_bits(picture)
-    if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        transparent = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), transparent)
-    return picture
+def _own(picture: Image.Image) -> Image.Image:
+    """Open a JPEG that is not decoded yet a second time, because decoding it at a reduced size changes it."""
+    stream = getattr(picture, "fp", None)
+    if picture.format != "JPEG" or not picture.tile or stream is None:
+        return picture
+    position = stream.tell()
+    stream.seek(0)
+    content = io.BytesIO(stream.read())
+    stream.seek(position)
+    return Image.open(content, formats=["JPEG"])
 
 
-def _to_8_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture)
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError("floating-point pixels have no defined range")
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError(f"pixel values must be in 0..65535, got {values.min()} to {values.max()}")
-    return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+def _convert(picture: Image.Image, shape: Shape) -> Converted:
+    """Convert a picture that was opened here as `to_pixels` does."""
+    size = (shape.width, shape.height)
+    if picture.format == "JPEG":
+        picture.draft(None, (_DRAFT_SCALE * max(size), _DRAFT_SCALE * max(size)))
+    scale = depth.scale(picture)
+    dark = scale.dark if scale else depth.dark_colours(picture)
+    picture = _upright(picture, scale, MODES[shape.channels])
+    if picture.size != size:
+        picture = ImageOps.fit(picture, size, Image.Resampling.BICUBIC)
+    return Converted(np.asarray(picture).reshape(shape), dark)
+
+
+def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str) -> Image.Image:
+    """Apply EXIF orientation, composite a transparent picture onto white, and convert to a mode with 8 bits."""
+    picture = ImageOps.exif_transpose(picture)
+    if scale:
+        return depth.to_8_bits(picture, scale).convert(mode)
+    if picture.mode == "La":  # Pillow converts it to nothing else
+        picture = picture.convert("LA")
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    # Pillow converts LAB to no other mode.
+    return (picture.convert("RGB") if picture.mode == "LAB" else picture).convert(mode)
+
+
+def _told(result: Converted, name: str | Path) -> Pixels:
+    """Return the pixels, after a warning if the picture is nearly black."""
+    if result.dark:
+        logging.warning("%s uses only %s: it is nearly black", files.printable(name), result.dark)
+    return result.pixels
 
 
 @contextlib.contextmanager
