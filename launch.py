@@ -9,19 +9,30 @@ checkpoint/ and, at its end, result.json, sample.npz, diagnosis.npz, encoder.saf
 suite's folder holds those of its runs and report/.
 """
 
-from collections.abc import Sequence
+import sys
 
-from absl import app, flags
-
-from jaxembed.cli import command, config_file, hugepages, launch_flags, streams
+from jaxembed.cli import hugepages, signals
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
+# Python was started with this file; a notebook that runs it goes on after it.
+OWN = sys._getframe().f_back is None
+if OWN:  # before anything heavy is imported
+    signals.begin("launch.py", INTERRUPTED)
+    hugepages.ask()
+
+from collections.abc import Sequence  # noqa: E402
+
+from absl import app, flags  # noqa: E402
+
+from jaxembed.cli import command, config_file, launch_flags, streams  # noqa: E402
+
 FLAGS = flags.FLAGS
+launch_flags.forget()
 config_file.define_flag()
-flags.DEFINE_string(
-    "workdir", None, "Folder of the run (default: checkpoints/<config>, plus -seed<seed> unless the seed is 0)."
+launch_flags.define_path(
+    "workdir", "Folder of the run (default: checkpoints/<config>, plus -seed<seed> unless the seed is 0)."
 )
-flags.DEFINE_string("data_dir", None, "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
+launch_flags.define_path("data_dir", "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
 flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
 flags.DEFINE_bool("evaluate", False, "Measure finished runs again.")
 flags.DEFINE_bool("tune", False, "Measure on the validation split only, for choosing settings: test is not used.")
@@ -37,7 +48,6 @@ flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events
 def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
-    from jaxembed.cli import signals
     from jaxembed.core import errors
     from jaxembed.devices import mesh, processes
     from jaxembed.jobs import program
@@ -46,8 +56,6 @@ def main(_: Sequence[str]) -> None:
     checkpoint.hush()
     try:
         processes.start(FLAGS.distributed)
-        # While it trains, a run saves its state first.
-        signals.handle_all(lambda number, _: processes.end(launch_flags.line(INTERRUPTED), status=128 + number))
         mesh.check_devices()
         program.run(FLAGS)
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
@@ -59,12 +67,12 @@ def main(_: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    hugepages.ask()
-    command.prepare()
-    streams.outlive()
+    if OWN:
+        command.prepare()
+        streams.outlive()
     try:
         app.run(main, flags_parser=launch_flags.parse)
     except SystemExit as ended:
-        if ended.code:
+        if OWN and ended.code:
             command.leave(ended.code)
         raise

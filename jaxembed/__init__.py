@@ -6,10 +6,14 @@
 import os
 from typing import TYPE_CHECKING
 
+from jaxembed.cli import signals
+
 if TYPE_CHECKING:
     from jaxembed.embed.frozen import FrozenEncoder
 
 __version__ = "0.1.0"
+
+signals.begin_module()  # here, because what a program is in is imported before itself
 
 
 def load(run: "str | os.PathLike") -> "FrozenEncoder":

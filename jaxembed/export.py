@@ -27,9 +27,9 @@ FORMATS = ("safetensors", "onnx", "stablehlo")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.export`."""
     parser = command.parser("export", __doc__)
-    parser.add_argument("run", help=command.RUN)
+    parser.add_argument("run", type=command.source, help=command.RUN)
     parser.add_argument("--format", choices=FORMATS, required=True, help="output format")
-    parser.add_argument("--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--output", type=command.path, required=True, help="file to write")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     options = parser.parse_args(arguments)
     command.check_output(options.output, overwrite=options.overwrite)
@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write = {"safetensors": _safetensors, "onnx": _onnx, "stablehlo": _stablehlo}[options.format]
     write(encoder, options.output)
     h, w, c = encoder.shape
-    print(f"{options.output}: {encoder.name}, uint8 [n, {h}, {w}, {c}] to float32 [n, {encoder.dimension}]")
+    written = files.printable(f"{options.output}: {encoder.name}")
+    print(f"{written}, uint8 [n, {h}, {w}, {c}] to float32 [n, {encoder.dimension}]")
 
 
 def _safetensors(encoder: "FrozenEncoder", file: Path) -> None:

@@ -34,16 +34,16 @@ _SHOWN = 5
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.search`."""
     parser = command.parser("search", __doc__)
-    parser.add_argument("run", help=command.RUN)
-    parser.add_argument("vectors", type=Path, help="file written by jaxembed.embed with the same encoder")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="query image")
+    parser.add_argument("run", type=command.source, help=command.RUN)
+    parser.add_argument("vectors", type=command.path, help="file written by jaxembed.embed with the same encoder")
+    parser.add_argument("images", nargs="+", type=command.path, metavar="IMAGE", help="query image")
     parser.add_argument("--count", type=int, default=10, help="results per query image (default: 10)")
     parser.add_argument(
-        "--output", type=Path, help="contact sheet to write (default: search.png, overwritten if it exists)"
+        "--output", type=command.path, help="contact sheet to write (default: search.png, overwritten if it exists)"
     )
-    parser.add_argument("--images", dest="folder", metavar="FOLDER", help=command.IMAGES)
+    parser.add_argument("--images", type=command.source, dest="folder", metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
-    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     options = parser.parse_args(arguments)
     output = options.output or Path("search.png")
     command.check_output(output, overwrite=options.overwrite or options.output is None)
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         album = sources.of_vectors(embedded.about, images=options.folder, data_dir=options.data_dir)
     except InputError as error:
-        print(f"search: no contact sheet: {error}", file=sys.stderr)
+        print(f"search: no contact sheet: {files.line(str(error))}", file=sys.stderr)
         return
     found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
     sheet = contact_sheet(*_opened(options.images, found, album))

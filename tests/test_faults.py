@@ -1,6 +1,6 @@
 """Faults, in their short form: docs/reliability.md has the counts of the long one."""
 
-from tests.faults import damage, kills
+from tests.faults import damage, interrupts, kills
 
 
 def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path):
@@ -14,3 +14,8 @@ def test_flipped_bits_are_never_restored_as_other_numbers(tmp_path):
     assert sum(happened.values()) == 12
     assert happened["the one before it was taken"] > 2
     assert "restored as another number" not in happened
+
+
+def test_signal_ends_a_program_in_one_line(tmp_path):
+    result = interrupts.inject(tmp_path, count=1, programs=("report",), seed=2)
+    assert result["endings"] == {"report SIGINT": 1}

@@ -98,18 +98,6 @@ def test_run_stopped_by_a_signal_can_be_resumed(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def test_run_stopped_outside_training_reports_it(monkeypatch, capsys):
-    handlers = {}
-    monkeypatch.setattr(launch, "FLAGS", type("Flags", (), {"config": {}, "distributed": "off"}))
-    monkeypatch.setattr(signal, "signal", lambda number, handler: handlers.update({number: handler}))
-    monkeypatch.setattr(program, "run", lambda _: handlers[signal.SIGTERM](signal.SIGTERM, None))
-    monkeypatch.setattr(checkpoint, "hush", lambda: None)
-    with pytest.raises(SystemExit) as ended:
-        launch.main([])
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert capsys.readouterr().err == f"launch.py: {launch.INTERRUPTED}\n"
-
-
 def test_full_disk_at_a_checkpoint_is_reported_in_one_line(tmp_path):
     # A file may grow to 60 KB, and a checkpoint has a larger one.
     limit = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, ROOT / "launch.py"]
@@ -175,6 +163,8 @@ BAD = {
     (f"--config={SUITE}", "--seed=3"): "--seed works on a single run; for a suite use --config.seeds='(3,)'",
     (f"--config={QUICKSTART}", "--workdir=~nobody-of-this-name/x"): "there is no such home directory",
     (f"--config={QUICKSTART}", os.fsdecode(b"--workdir=\xff")): "/\\udcff must be a path in UTF-8",
+    (f"--config={QUICKSTART}", "--config.train.epochs=0.5"): "config.train.epochs must be a whole number, got 0.5",
+    (f"--config={QUICKSTART}", "--config.data.validation=1.5"): "config.data.validation must be a share below 1 or",
     (f"--config={QUICKSTART}", "--config.encoder.latent=0"): "config.encoder.latent must be > 0, got 0",
 }
 
@@ -226,14 +216,40 @@ def test_message_with_a_long_value_is_one_line_of_bounded_length():
 
 
 def test_help_is_complete_and_needs_no_jax(tmp_path):
-    watch = "import sys, runpy; sys.argv = ['launch.py', '--help']\n"
-    watch += f"try: runpy.run_path({str(ROOT / 'launch.py')!r}, run_name='__main__')\n"
-    watch += "finally: print('jax' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = ran_in_a_notebook("--help", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == "False"
+    assert done.stdout.splitlines()[-1] == "0 jax: False"
     assert "python launch.py --config=configs/simclr_cifar.py" in done.stdout
     assert "Folder of the run" in done.stdout
+
+
+def test_notebook_outlives_each_run_of_launch_in_it(tmp_path):
+    done = ran_in_a_notebook("--config=none.py", cwd=tmp_path, times=2)
+    assert done.stdout == 2 * "launch.py: --config=none.py: there is no such file\n2 jax: False\n"
+
+
+def ran_in_a_notebook(*words, cwd, times=1):
+    """Run launch.py as `%run` does, in a process that has a life of its own, and streams that are no files."""
+    code = f"""
+import io, os, runpy, signal, sys
+assert "GLIBC_TUNABLES" not in os.environ
+before = signal.getsignal(signal.SIGINT)
+for _ in range({times}):
+    sys.argv = ["launch.py", *{words!r}]
+    sys.stdout = sys.stderr = printed = io.StringIO()
+    try:
+        runpy.run_path({str(ROOT / "launch.py")!r}, run_name="__main__")
+    except SystemExit as ended:
+        status = ended.code
+    finally:
+        assert sys.stdout is printed
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    print(printed.getvalue() + str(status), "jax:", "jax" in sys.modules)
+assert signal.getsignal(signal.SIGINT) is before
+"""
+    variables = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    options = {"capture_output": True, "text": True, "env": variables, "cwd": cwd}
+    return subprocess.run([sys.executable, "-c", code], check=False, **options)
 
 
 def test_run_is_checked_without_the_packages_that_only_its_end_needs():

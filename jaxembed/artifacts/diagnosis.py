@@ -15,6 +15,10 @@ from jaxembed.core.errors import InputError
 FILE = "diagnosis.npz"
 # In a run's folder, where its tables are as CSV files, <table>.csv.
 FOLDER = "doctor"
+# The first column of a CSV file.
+RANK = "rank"
+# What a spreadsheet takes for the start of a formula, also in wide letters; and what marks a text there.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 
 
 class Kind(NamedTuple):
@@ -91,12 +95,18 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def write_csv(diagnosis: Diagnosis, folder: Path) -> list[Path]:
-    """Write each table as a CSV file into a folder; return the files."""
+    """Write each table as a CSV file into a folder, in place of the tables that are there; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = {name: file for name, file in zip(KINDS, csv_files(folder), strict=True) if name in diagnosis.tables}
-    for name, file in written.items():
-        files.write_text(file, as_csv(diagnosis, name))
-    return list(written.values())
+    texts = {
+        file: as_csv(diagnosis, name)
+        for name, file in zip(KINDS, csv_files(folder), strict=True)
+        if name in diagnosis.tables
+    }
+    for file in filter(_is_table, csv_files(folder)):
+        file.unlink()
+    for file, text in texts.items():
+        files.write_text(file, text)
+    return list(texts)
 
 
 def csv_files(folder: Path) -> list[Path]:
@@ -127,25 +137,40 @@ def read(folder: Path) -> Diagnosis | None:
 
 
 def as_csv(diagnosis: Diagnosis, name: str) -> str:
-    """Write a table as CSV (RFC 4180): rank, image and label of each image, proposed label, scores."""
+    """Write a table as CSV (RFC 4180): rank, image and label of each image, proposed label, scores.
+
+    There is an apostrophe before a text that a spreadsheet could take for a formula, or that begins with one.
+    """
     table, text = diagnosis.tables[name], io.StringIO()
     writer = csv.writer(text)
     labelled, parts = bool(len(diagnosis.classes)), [""] if table.names.shape[1] == 1 else ["first_", "second_"]
     head = [f"{part}{column}" for part in parts for column in (("image", "label") if labelled else ("image",))]
-    writer.writerow(["rank", *head, *(["proposed"] if table.proposed is not None else []), *table.scores])
+    writer.writerow([RANK, *head, *(["proposed"] if table.proposed is not None else []), *table.scores])
     for row in range(len(table.names)):
         cells: list[str] = []
         for image, label in zip(table.names[row], table.labels[row], strict=True):
-            cells += [files.utf8(str(image)), *([class_of(diagnosis, label)] if labelled else [])]
-        proposed = [] if table.proposed is None else [class_of(diagnosis, table.proposed[row])]
+            cells += [str(image), *([class_of(diagnosis, label)] if labelled else [])]
+        cells += [] if table.proposed is None else [class_of(diagnosis, table.proposed[row])]
         scores = ("" if np.isnan(values[row]) else f"{values[row]:.6g}" for values in table.scores.values())
-        writer.writerow([row + 1, *cells, *proposed, *scores])
+        writer.writerow([row + 1, *map(_cell, cells), *scores])
     return text.getvalue()
 
 
 def class_of(diagnosis: Diagnosis, label: int | np.integer) -> str:
     """Name a class; nothing for an image without a label."""
     return str(diagnosis.classes[label]) if label >= 0 else ""
+
+
+def _is_table(file: Path) -> bool:
+    """Return whether a file is a table of an earlier examination, rather than somebody's own."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return stream.read(len(RANK) + 1) == f"{RANK},".encode()
+
+
+def _cell(text: str) -> str:
+    return files.utf8(f"'{text}" if text.startswith(FORMULA) else text)
 
 
 def _table(arrays: Mapping[str, np.ndarray], name: str) -> Table:

@@ -57,9 +57,8 @@ def renewed(folder: Path, *, stale: Iterable[Path]) -> Iterator[Path]:
       folder: the run's folder, which this process holds.
       stale: the files of an earlier evaluation, which go with RESULT.
     """
-    new = folder / _NEW
-    new.mkdir()
-    try:
+    with files.unfinished(folder / _NEW) as new:
+        new.mkdir()
         yield new
         for file in (folder / RESULT, *stale):
             file.unlink(missing_ok=True)
@@ -67,8 +66,6 @@ def renewed(folder: Path, *, stale: Iterable[Path]) -> Iterator[Path]:
             target = folder / file.relative_to(new)
             target.parent.mkdir(exist_ok=True)
             file.replace(target)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
@@ -48,29 +49,59 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     )
 
 
-def run(name: str, main: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; errors are printed as one line on standard error."""
+def path(argument: str) -> Path:
+    """Make the path that an argument is, of which `~` is the home directory; for argparse."""
+    return files.expanded(argument)
+
+
+def source(argument: str) -> str:
+    """Return an argument that is a path or a name, such as a dataset's, as it is but for `~`; for argparse."""
+    return str(path(argument)) if argument.startswith("~") else argument
+
+
+def run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status, `main`'s own if it has one; errors are printed as one line."""
     if sys.stdout is sys.__stdout__:  # not if a test captures it
         prepare()
     logging.set_verbosity(logging.ERROR)  # JAX warns about missing devices
+    with streams.escaped():
+        return _run(name, main, arguments)
+
+
+def check_output(file: Path, *, overwrite: bool) -> None:
+    """Raise an InputError if a file cannot be written, or exists and may not be replaced."""
+    if kind := files.other_kind(file):
+        raise InputError(f"--output {file} is {kind}")
+    if file.exists() and not overwrite:
+        raise InputError(f"--output {file} exists; use --overwrite to replace it")
+    folder = Path(os.path.realpath(file)).parent if file.is_symlink() else file.parent
+    if not folder.is_dir():
+        raise InputError(f"--output {file} cannot be written: folder {folder} does not exist")
+    check_folder(folder, file)
+
+
+def check_folder(folder: Path, output: Path | None = None) -> None:
+    """Raise an InputError if nothing can be written into a folder, which may not exist yet.
+
+    Args:
+      folder: the folder.
+      output: what is to be written, if that is not the folder itself.
+    """
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "is read-only" if there.is_dir() else "is not a folder"
+        raise InputError(f"--output {output or folder} cannot be written: {there} {reason}")
+
+
+def _run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Sequence[str] | None) -> int:
     try:
-        main(arguments)
+        status = main(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # e.g. `| head` closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except (JaxembedError, OSError, KeyboardInterrupt) as error:
         text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-        print(f"{name}:", files.line(text), file=sys.stderr)
+        print(f"{name}: {files.line(text)}", file=sys.stderr)
         return errors.status(error)
-    return 0
-
-
-def check_output(file: Path, *, overwrite: bool) -> None:
-    """Raise an InputError if a file cannot be written, or exists and may not be replaced."""
-    if file.is_dir():
-        raise InputError(f"--output {file} is a folder")
-    if file.exists() and not overwrite:
-        raise InputError(f"--output {file} exists; use --overwrite to replace it")
-    if not file.parent.is_dir():
-        raise InputError(f"--output {file} cannot be written: folder {file.parent} does not exist")
+    return status or 0

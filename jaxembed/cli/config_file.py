@@ -4,12 +4,14 @@ ml_collections parses the overrides, `--config.<section>.<key>=<value>`. It woul
 which Python 3.15 no longer has, so the file is loaded here.
 """
 
+import contextlib
 import runpy
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 flags.disclaim_key_flags()  # --help lists a program's flags, and the one defined here belongs to the caller
@@ -20,13 +22,25 @@ class _Parser(flags.ArgumentParser):
 
     def parse(self, argument: str) -> ConfigDict:
         file, *given = argument.split(":", 1)
-        if not Path(file).is_file():
+        if not files.expanded(file).is_file():
             raise InputError(f"--config={file}: there is no such file")
-        return load(file, *given)
+        return load(files.expanded(file), *given)
+
+
+class _Number(flags.ArgumentParser):
+    """Parses any number for a value that is one: whether it may be a share, its option says."""
+
+    def parse(self, argument: str | int | float) -> int | float:
+        for parser in (flags.IntegerParser(), flags.FloatParser()):
+            with contextlib.suppress(ValueError, TypeError):
+                return parser.parse(argument)
+        raise ValueError("invalid number")
 
 
 def define_flag() -> None:
     """Define --config, and with it the override of every value in the file."""
+    for kind in (int, float):
+        config_flags.register_flag_parser_for_type(kind, _Number())
     config_flags.DEFINE_config_file(
         "config",
         None,
@@ -57,7 +71,8 @@ def load(file: Path | str, *given: str) -> ConfigDict:
         raise InputError(f"{file} has no function get_config")
     if not isinstance(config, ConfigDict):
         raise InputError(f"{file}: get_config must return a ConfigDict, got {type(config).__name__}")
-    return config
+    # The type of a value here is not the one its option must have, which is checked when it is used.
+    return ConfigDict(config.to_dict(preserve_field_references=True), type_safe=False)
 
 
 def is_suite(config: ConfigDict) -> bool:

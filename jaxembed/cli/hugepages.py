@@ -3,6 +3,8 @@
 import os
 import sys
 
+from jaxembed.cli import signals
+
 TUNABLES, HUGE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb"
 # The first glibc that can be asked for huge pages.
 SINCE = (2, 35)
@@ -12,12 +14,13 @@ def ask() -> None:
     """Start this program once more in the same process, with huge pages, unless $GLIBC_TUNABLES says what it wants.
 
     glibc reads its settings before Python starts, so that nothing can change them later. Call this first: what was
-    imported before it is imported again.
+    imported before it is imported again. Signals wait until that program begins.
     """
     tunables = os.environ.get(TUNABLES, "")
     if HUGE in tunables or not _available() or not sys.executable:
         return
     os.environ[TUNABLES] = ":".join(filter(None, [tunables, f"{HUGE}=1"]))
+    signals.block()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

@@ -12,6 +12,26 @@ from jaxembed.cli import config_file
 from jaxembed.core import files
 
 FLAGS = flags.FLAGS
+flags.disclaim_key_flags()  # --help lists a program's flags, and those defined here belong to the caller
+
+
+class _Path(flags.ArgumentParser):
+    def parse(self, argument: str) -> str:
+        return str(files.expanded(argument)) if argument else ""
+
+
+def forget() -> None:
+    """Forget the flags of a run before this one in the same process, as in a notebook."""
+    if "config" in FLAGS:
+        definer = FLAGS.find_module_defining_flag("config")
+        for name in list(FLAGS):
+            if name.startswith("config.") or FLAGS.find_module_defining_flag(name) == definer:
+                delattr(FLAGS, name)
+
+
+def define_path(name: str, description: str) -> None:
+    """Define a flag that is a path, of which `~` is the home directory."""
+    flags.DEFINE(_Path(), name, None, description)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -1,8 +1,11 @@
 """Files: JSON that is checked when it is read, and files that are written whole or not at all."""
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +14,10 @@ from jaxembed.core.errors import InputError
 
 # Characters of a message.
 LONGEST = 2000
+# The characters of a file's name that are in that of its unfinished copy, and how that one ends.
+_STEM, _LEFT = 50, re.compile(r"\.[0-9a-f]{8}\.partial$")
+# What this process is writing.
+_UNFINISHED: set[Path] = set()
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -42,31 +49,71 @@ def write_text(file: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(file: Path, *, suffix: str = ".partial") -> Iterator[BinaryIO]:
+def replacing(file: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes its name, and replaces an old one, once it is complete.
 
-    Args:
-      file: the name that the new file takes.
-      suffix: what its name ends in until then; it must be unique where several processes may write the same file.
+    Until then its name is its own, so that of two processes that write the same file the last to end wins; what
+    killed processes left under such names is removed. A link stays, and the file that it points to is replaced. The
+    new file has the permissions of the old one.
+
+    Raises:
+      OSError: also if there is something else than a file, such as a folder, a device or a pipe.
     """
-    partial = file.with_name(file.name + suffix)
+    target = Path(os.path.realpath(file))
+    if kind := other_kind(target):
+        raise FileExistsError(errno.EEXIST, f"{kind} cannot be replaced by a file", str(file))
+    partial = target.with_name(f"{target.name[:_STEM]}.{os.urandom(4).hex()}.partial")
+    with unfinished(partial), naming(file), _held(partial) as stream:
+        sweep(target.parent, target.name)
+        if target.exists():
+            os.fchmod(stream.fileno(), target.stat().st_mode & 0o777)
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())  # or a machine that loses its power may keep the name, and lose the contents
+        partial.replace(target)
+
+
+@contextlib.contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """Remove a file or a folder that is still there when this context ends, or the process does, by `abandon`."""
+    _UNFINISHED.add(path)
     try:
-        with naming(file), partial.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())  # or a machine that loses its power may keep the name, and lose the contents
-        partial.replace(file)
+        yield path
     finally:
-        partial.unlink(missing_ok=True)
+        _remove(path)
+        _UNFINISHED.discard(path)
+
+
+def abandon() -> None:
+    """Remove what this process has not completed, before it ends without another step."""
+    for path in tuple(_UNFINISHED):
+        with contextlib.suppress(OSError):
+            _remove(path)
+
+
+def sweep(folder: Path, stem: str) -> None:
+    """Remove what killed processes left of files whose names start with a stem; what any process writes is held."""
+    for name in os.listdir(folder):
+        if name.startswith(stem[:_STEM]) and _LEFT.search(name) and (folder / name).is_file():
+            with contextlib.suppress(OSError), (folder / name).open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                (folder / name).unlink()
+
+
+def other_kind(file: Path) -> str | None:
+    """Name what there is instead of a file; None if it is a file, or nothing."""
+    if file.is_dir():
+        return "a folder"
+    return "a device or a pipe" if file.exists() and not file.is_file() else None
 
 
 @contextlib.contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """Name the file in a system's error that names none, as that of a write to a full disk."""
+    """Name the file in a system's error that names none, as for a full disk, or names the unfinished copy."""
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.errno is None or not (error.filename is None or _LEFT.search(str(error.filename))):
             raise
         raise OSError(error.errno, os.strerror(error.errno), str(file)) from error
 
@@ -81,14 +128,15 @@ def expanded(path: str | Path) -> Path:
 
 def printable(name: str | Path) -> str:
     """Write a file's name as one line of text: what cannot be printed, such as a line break, is escaped."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in str(name)
-    )
+    text = str(name)
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def line(text: str) -> str:
-    """Write a message on one line; the middle of one that repeats a very long value is left out."""
-    words = " ".join(text.split())
+    """Write a message on one printable line; the middle of one that repeats a very long value is left out."""
+    words = printable(" ".join(text.split()))
     return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} … {words[-LONGEST // 2 :]}"
 
 
@@ -101,3 +149,24 @@ def refuse_read_only(folder: Path) -> None:
     """Raise a PermissionError if a folder is marked read-only; nothing else stops root from writing into it."""
     if not folder.stat().st_mode & 0o222:
         raise PermissionError("it is marked read-only")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder; not by shutil, which takes a while to import."""
+    if path.is_dir() and not path.is_symlink():
+        for each in path.iterdir():
+            _remove(each)
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _held(partial: Path) -> BinaryIO:
+    """Make a file and lock it, by which `sweep` knows that a process writes it."""
+    while True:
+        stream = partial.open("x+b")
+        with contextlib.suppress(OSError):  # on a file system without locks nothing is swept either
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        if partial.exists():
+            return stream
+        stream.close()  # swept before it was locked

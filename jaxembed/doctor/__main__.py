@@ -26,12 +26,20 @@ PICTURE = "doctor.png"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.doctor`."""
     parser = command.parser("doctor", __doc__)
-    parser.add_argument("run", help=command.RUN)
-    parser.add_argument("source", nargs="?", help="a folder of pictures, or a dataset name (default: the run's)")
-    parser.add_argument("--output", type=Path, default=Path("doctor"), help="folder to write to (default: doctor)")
+    parser.add_argument("run", type=command.source, help=command.RUN)
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=command.source,
+        help="a folder of pictures, or a dataset name (default: the run's)",
+    )
+    parser.add_argument(
+        "--output", type=command.path, default=Path("doctor"), help="folder to write to (default: doctor)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier examination")
-    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     options = parser.parse_args(arguments)
+    command.check_folder(options.output)
     for file in (*diagnosis.csv_files(options.output), options.output / PICTURE):
         if file.exists() and not options.overwrite:
             raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
@@ -51,10 +59,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = datasets.load(section | {"validation": 0}, data_dir=options.data_dir, seed=0)
     dataset = encoder.convert(dataset)
     found = examination.examine(dataset, encoder.embed_splits(dataset), distance=encoder.distance)
-    written = diagnosis.write_csv(found, options.output)
-    written += _drawn(found, f"{encoder.name} on {dataset.name}", options.output)
+    written = write(found, f"{encoder.name} on {dataset.name}", options.output)
     show(found)
     print("\n".join(files.printable(file) for file in written))
+
+
+def write(found: Diagnosis, title: str, folder: Path) -> list[Path]:
+    """Write the tables, and a picture of their first images if there are any, in place of those that are there."""
+    from jaxembed.figures import names, style, suspects  # here, because matplotlib takes a second
+
+    picture = folder / PICTURE
+    with style.style():
+        figure = suspects.draw(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
+        picture.unlink(missing_ok=True)
+        written = diagnosis.write_csv(found, folder)
+        if figure is None:
+            return written
+        style.save(figure, picture)
+    return [*written, picture]
 
 
 def show(found: Diagnosis) -> None:
@@ -79,18 +101,6 @@ def _line(found: Diagnosis, name: str, row: int) -> str:
         parts.append(f"suggested: {files.printable(diagnosis.class_of(found, table.proposed[row]))}")
     scores = (f"{score} {values[row]:.3g}" for score, values in table.scores.items() if values[row] == values[row])
     return "  ".join([*parts, *scores])
-
-
-def _drawn(found: Diagnosis, title: str, folder: Path) -> list[Path]:
-    """Draw the first images of the tables into a folder: the file, or none if there is nothing to draw."""
-    from jaxembed.figures import names, style, suspects  # here, because matplotlib takes a second
-
-    with style.style():
-        figure = suspects.draw(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
-        if figure is None:
-            return []
-        style.save(figure, folder / PICTURE)
-    return [folder / PICTURE]
 
 
 if __name__ == "__main__":

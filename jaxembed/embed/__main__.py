@@ -10,9 +10,9 @@ An .npz file contains `embeddings` [n, d], `names` and, if sub-folders or the da
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from jaxembed.cli import command
+from jaxembed.core import files
 from jaxembed.embed import fill, vectors
 from jaxembed.embed.vectors import Spool
 
@@ -20,11 +20,11 @@ from jaxembed.embed.vectors import Spool
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.embed`."""
     parser = command.parser("embed", __doc__)
-    parser.add_argument("run", help=command.RUN)
-    parser.add_argument("source", help="a folder of pictures, or a dataset name")
-    parser.add_argument("--output", type=Path, required=True, help="file to write (.npz or .parquet)")
+    parser.add_argument("run", type=command.source, help=command.RUN)
+    parser.add_argument("source", type=command.source, help="a folder of pictures, or a dataset name")
+    parser.add_argument("--output", type=command.path, required=True, help="file to write (.npz or .parquet)")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
-    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
     command.check_output(options.output, overwrite=options.overwrite)
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     count = len(embedded.names)
     skipped = f", {source.count - count} skipped" if source.count > count else ""
     print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {count / seconds:,.0f} images/s")
-    print(f"File: {options.output}")
+    print(f"File: {files.printable(options.output)}")
 
 
 if __name__ == "__main__":

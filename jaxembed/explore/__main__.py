@@ -29,17 +29,18 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.explore`."""
     parser = command.parser("explore", __doc__)
-    parser.add_argument("run", help=command.RUN)
+    parser.add_argument("run", type=command.source, help=command.RUN)
     parser.add_argument(
         "source",
         nargs="?",
+        type=command.source,
         help="a file written by jaxembed.embed, a folder of pictures or a dataset name (default: the run's data)",
     )
     parser.add_argument(
         "--port", type=int, default=5006, help="port to serve on (default: 5006; 0 picks a free port)"
     )
-    parser.add_argument("--images", metavar="FOLDER", help=command.IMAGES)
-    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
+    parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     options = parser.parse_args(arguments)
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")

@@ -15,7 +15,7 @@ from jaxembed.run import build
 
 def run(asked: flags.FlagValues) -> None:
     """Run the experiment or the suite that the flags describe; the errors are those of `commands` and `suite`."""
-    file = Path(config_flags.get_config_filename(asked["config"]))
+    file = files.expanded(config_flags.get_config_filename(asked["config"]))
     if config_file.is_suite(asked.config):
         options = {"data_dir": asked.data_dir, "tensorboard": asked.tensorboard, "again": asked.evaluate}
         suite.train(asked.config, _folder(asked, file.stem), configs=file.parent, **options)
@@ -39,4 +39,4 @@ def _job(asked: flags.FlagValues, file: Path) -> Job:
 
 def _folder(asked: Any, name: str) -> Path:
     """Return the folder that --workdir says, else the one with this name."""
-    return files.expanded(asked.workdir) if asked.workdir else Path("checkpoints", name)
+    return Path(asked.workdir) if asked.workdir else Path("checkpoints", name)

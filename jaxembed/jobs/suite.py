@@ -148,13 +148,10 @@ def jobs(
 
 
 def _override(config: ConfigDict, overrides: Mapping[str, Any], *, what: str) -> None:
-    """Replace values of a config; InputError at one that it does not have, or of another type."""
+    """Replace values of a config; InputError at one that it does not have."""
     for key, value in overrides.items():
         options.choose(key, config, what=f"an option in {what}")
         if isinstance(config[key], ConfigDict) and value != {}:
             _override(config[key], options.section(value, what=f"{what}.{key}"), what=f"{what}.{key}")
             continue
-        try:
-            config[key] = value
-        except TypeError as error:
-            raise InputError(f"{what}.{key} does not fit: {error.args[0]}") from error
+        config[key] = value

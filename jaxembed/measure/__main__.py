@@ -54,11 +54,20 @@ class Embedded(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.measure`."""
     parser = command.parser("measure", __doc__)
-    parser.add_argument("vectors", metavar="VECTORS", help="the vectors; with --on, a run or a pretrained encoder")
-    parser.add_argument("--workdir", type=Path, required=True, help="folder to write to")
+    parser.add_argument(
+        "vectors",
+        type=command.source,
+        metavar="VECTORS",
+        help="the vectors; with --on, a run or a pretrained encoder",
+    )
+    parser.add_argument("--workdir", type=command.path, required=True, help="folder to write to")
     parser.add_argument("--name", help="of the embedding in reports (default: the file's or the run's)")
-    parser.add_argument("--on", metavar="DATASET", help="dataset to measure the encoder of a run on")
-    parser.add_argument("--like", metavar="RUN", help="measure as this run: by its protocol, on its splits")
+    parser.add_argument(
+        "--on", type=command.source, metavar="DATASET", help="dataset to measure the encoder of a run on"
+    )
+    parser.add_argument(
+        "--like", type=command.source, metavar="RUN", help="measure as this run: by its protocol, on its splits"
+    )
     parser.add_argument("--dataset", help="name of the dataset of the vectors in reports (default: the file's)")
     parser.add_argument("--distance", choices=("cosine", "euclidean"), help="default: the run's, else cosine")
     parser.add_argument(
@@ -67,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="train images to hold out, number or share (default: as --like or a run on its own dataset, else 0)",
     )
     parser.add_argument("--seed", type=int, help="of the choice of validation images (default: the run's)")
-    parser.add_argument("--data_dir", help=command.DATA_DIR)
+    parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
     options = parser.parse_args(arguments)
     if options.on and (options.like or options.dataset):

@@ -7,7 +7,6 @@ Each argument is a run's folder, or a folder of such folders. Runs of an experim
 become one row, mean ± standard deviation; each dataset has its own comparison.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,28 +21,23 @@ from jaxembed.report import experiments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the report; return 0, 1 if a run or a figure had to be left out, 2 if nothing could be written."""
-    parser = argparse.ArgumentParser(
-        "python -m jaxembed.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    """Run `python -m jaxembed.report`; return 1 if a run or a figure had to be left out."""
+    parser = command.parser("report", __doc__)
+    parser.add_argument("folders", nargs="+", type=command.path, metavar="FOLDER", help="of a run, or of runs")
+    parser.add_argument(
+        "--output", type=command.path, default=Path("report"), help="folder to write to (default: report)"
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a run, or of runs' folders")
-    parser.add_argument("--output", type=Path, default=Path("report"), help="folder to write to (default: report)")
     options = parser.parse_args(arguments)
+    command.check_folder(options.output)
     runs, problems = collect(options.folders)
     from jaxembed.figures import drawings  # here, because matplotlib takes a second, and must find no display
 
     problems += [problem for run in runs for problem in drawings.damaged(run)]
     for problem in problems:
-        print(f"report: left out: {files.printable(problem)}", file=sys.stderr)
+        print(f"report: left out: {files.line(problem)}", file=sys.stderr)
     if not runs:
-        print("report: found no finished run to report on", file=sys.stderr)
-        return 2
-    try:
-        written = report.write(runs, options.output)
-    except InputError as error:
-        print(f"report: {files.printable(str(error))}", file=sys.stderr)
-        return 2
-    print("\n".join(map(files.printable, written)))
+        raise InputError("found no finished run to report on")
+    print("\n".join(map(files.printable, report.write(runs, options.output))))
     return 1 if problems else 0
 
 
@@ -71,5 +65,4 @@ def _found(folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    command.prepare()
-    sys.exit(main())
+    sys.exit(command.run("report", main))

@@ -26,11 +26,11 @@ def table(measured: Mapping[str, float | None]) -> None:
     """
     splits = sorted({name.partition("/")[0] for name in measured}, reverse=True)
     metrics = sorted({name.partition("/")[2] for name in measured if not name.endswith("_sd")})
-    width = max(map(len, metrics))
+    width = max(len(files.printable(metric)) for metric in metrics)
     print(f"  {'':{width}s} {'  '.join(f'{split:>10s}' for split in splits)}")
     for metric in metrics:
         values = (_cell(measured, f"{split}/{metric}") for split in splits)
-        print(f"  {metric:{width}s} {'  '.join(values)}".rstrip())
+        print(f"  {files.printable(metric):{width}s} {'  '.join(values)}".rstrip())
 
 
 def _cell(measured: Mapping[str, float | None], name: str) -> str:

@@ -1,6 +1,7 @@
 """diagnosis.npz and the CSV files: what was written is read, and damage is one line."""
 
 import csv
+import io
 
 import finished_runs
 import numpy as np
@@ -50,6 +51,20 @@ def test_a_csv_file_has_a_row_for_each_and_names_as_they_are(found, tmp_path):
     leaks = list(csv.reader((tmp_path / "doctor" / "leaks.csv").open(newline="")))
     assert leaks[0][:5] == ["rank", "first_image", "first_label", "second_image", "second_label"]
     assert leaks[1][:5] == ["1", "test/0", "cat & <dog>", "test/1", "sea"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@sum", "\t=1", "\r=1", "＝1", "'quoted"])
+def test_a_csv_file_has_no_formulas(name, found):
+    labels = found.tables["labels"]
+    names, classes = labels.names.astype("U20"), found.classes.astype("U20")
+    names[0, 0] = classes[labels.labels[0, 0]] = name
+    scores = {score: -values for score, values in labels.scores.items()}
+    tables = {"labels": labels._replace(names=names, scores=scores)}
+    _, row, *_ = csv.reader(
+        io.StringIO(diagnosis.as_csv(found._replace(classes=classes, tables=tables), "labels"), "")
+    )
+    assert row[:3] == ["1", f"'{name}", f"'{name}"]
+    assert row[-1] == "-0.1"  # a number
 
 
 def test_table_without_rows_has_no_file(found, tmp_path):

@@ -27,16 +27,20 @@ from ml_collections import config_flags
 launch_flags.parse(sys.argv)
 config, overrides = launch.FLAGS.config, config_flags.get_override_values(launch.FLAGS["config"])
 print(config.train.epochs, config.evaluate.mlp.hidden, config.data.fresh, config.is_locked, *overrides)
+print(config.data.validation, config.optimizer.learning_rate)
 """
 
 
 def test_a_config_and_its_overrides_need_no_load_module():
     overrides = ["--config.train.epochs=3", "--config.evaluate.mlp.hidden=(4, 5)", "--config.data.fresh=new"]
-    command = [sys.executable, "-c", WITHOUT_LOAD_MODULE + PARSE, f"--config={QUICKSTART}", *overrides]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    overrides += ["--config.data.validation=0.2", "--config.optimizer.learning_rate=1"]
+    config = f"--config=~/{QUICKSTART.relative_to(ROOT)}"
+    command = [sys.executable, "-c", WITHOUT_LOAD_MODULE + PARSE, config, *overrides]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "3 (4, 5) new False train.epochs evaluate.mlp.hidden data.fresh\n"
+    given = "train.epochs evaluate.mlp.hidden data.fresh data.validation optimizer.learning_rate"
+    assert done.stdout == f"3 (4, 5) new False {given}\n0.2 1.0\n"
 
 
 def test_what_follows_a_colon_is_the_argument_of_get_config(tmp_path):

@@ -259,13 +259,11 @@ def test_a_user_without_a_home_directory_has_no_cache(data_dir, folder, warnings
 
 
 def test_partial_cache_of_a_killed_process_is_removed(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    left, held = (tmp_path / f"data-key.npz.{number}.partial" for number in (ended.pid, os.getppid()))
-    left.touch()
-    held.touch()
-    cache.write([tmp_path / "data"], "key", {"images": np.arange(3)}, what="data")
-    assert {file.name for file in tmp_path.iterdir()} == {"data-key.npz", held.name}
+    (tmp_path / "data-old.npz.0123abcd.partial").touch()
+    with files.replacing(tmp_path / "data-other.npz"):
+        (held,) = set(tmp_path.iterdir()) - {tmp_path / "data-old.npz.0123abcd.partial"}
+        cache.write([tmp_path / "data"], "key", {"images": np.arange(3)}, what="data")
+        assert set(tmp_path.iterdir()) == {tmp_path / "data-key.npz", held}
 
 
 def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monkeypatch):

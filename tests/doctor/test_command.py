@@ -2,6 +2,7 @@
 
 import csv
 
+import finished_runs
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +51,14 @@ def test_folder_is_examined_and_its_copy_is_listed_first(photos, tmp_path, capsy
         _, first, *_ = csv.reader(stream)
     assert {first[1], first[2]} == {"23.png", "copy.png"}
     assert float(first[3]) == pytest.approx(1, abs=0.01)
+
+
+def test_nothing_of_an_earlier_examination_is_left(tmp_path):
+    found = finished_runs.suspected(RANDOM.integers(0, 256, (30, 9, 7, 1), np.uint8))
+    assert len(doctor.write(found, "first", tmp_path)) == len(list(tmp_path.iterdir())) > 3
+    (name, table), *_ = found.tables.items()
+    written = doctor.write(found._replace(tables={name: table._replace(images=None)}), "second", tmp_path)
+    assert written == list(tmp_path.iterdir()) == [tmp_path / f"{name}.csv"]
 
 
 def test_existing_files_are_not_overwritten(photos, capsys):

@@ -5,16 +5,22 @@ import tempfile
 from pathlib import Path
 
 from jaxembed.core import files
-from tests.faults import damage, disk, ends, kills
+from tests.faults import damage, disk, ends, interrupts, kills
 
-FAULTS = {"kills": kills.inject, "ends": ends.inject, "damage": damage.inject, "disk": disk.inject}
+FAULTS = {
+    "kills": kills.inject,
+    "ends": ends.inject,
+    "damage": damage.inject,
+    "disk": disk.inject,
+    "interrupts": interrupts.inject,
+}
 
 
 def main() -> None:
     """Inject one kind of fault."""
     parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__)
     parser.add_argument("fault", choices=FAULTS)
-    parser.add_argument("--count", type=int, help="kills, at least")
+    parser.add_argument("--count", type=int, help="kills, at least; signals")
     parser.add_argument(
         "--output", type=Path, required=True, help="JSON file; the results of other faults are kept"
     )

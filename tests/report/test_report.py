@@ -15,6 +15,7 @@ from PIL import Image
 
 from jaxembed import metrics, report
 from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.figures import style
 from jaxembed.metrics import Column
 from jaxembed.report import __main__ as command
@@ -347,15 +348,16 @@ def test_damaged_figure_is_named_and_the_report_has_the_others(is_cut, runs, tmp
 
 
 def test_no_report_without_runs(tmp_path, capsys):
-    assert command.main([str(tmp_path), f"--output={tmp_path / 'out'}"]) == 2
-    assert "found no finished run to report on" in capsys.readouterr().err
+    with pytest.raises(InputError, match="found no finished run to report on"):
+        command.main([str(tmp_path), f"--output={tmp_path / 'out'}"])
+    assert len(capsys.readouterr().err.splitlines()) == 1  # what was left out
     assert not (tmp_path / "out").exists()
 
 
-def test_unwritable_output_is_reported_in_one_line(runs, tmp_path, capsys):
+def test_unwritable_output_is_refused_at_once(runs, tmp_path):
     (tmp_path / "file").write_text("")
-    assert command.main([str(runs[0].folder), f"--output={tmp_path / 'file' / 'out'}"]) == 2
-    assert capsys.readouterr().err.startswith("report: the report cannot be written: ")
+    with pytest.raises(InputError, match=r"cannot be written: .*/file is not a folder"):
+        command.main([str(runs[0].folder), f"--output={tmp_path / 'file' / 'out'}"])
 
 
 def test_command_writes_utf_8_in_any_locale_and_in_a_notebooks_environment(tmp_path):

@@ -13,9 +13,6 @@ from absl import logging
 from jaxembed.core import files, npz
 from jaxembed.core.npz import Arrays
 
-# The end of a file's name while it is written, after the number of the process.
-_PARTIAL = ".partial"
-
 
 def load(
     stems: Sequence[Path],
@@ -59,9 +56,9 @@ def write(stems: Sequence[Path], key: str, arrays: Arrays, *, what: str) -> Arra
     for stem, file in zip(stems, files_of(stems, key), strict=True):
         with contextlib.suppress(OSError):
             _write(file, arrays)
-            for other in set(stem.parent.glob(f"{glob.escape(stem.name)}-*.npz*")) - {file}:
-                if not _is_being_written(other):
-                    other.unlink(missing_ok=True)
+            for other in set(stem.parent.glob(f"{glob.escape(stem.name)}-*.npz")) - {file}:
+                other.unlink(missing_ok=True)
+            files.sweep(stem.parent, f"{stem.name}-")
             return arrays
     folders = " or ".join(str(stem.parent) for stem in stems)
     logging.warning("cannot write a cache to %s; %s will be decoded again next time", folders, what)
@@ -87,19 +84,5 @@ def _write(file: Path, arrays: Arrays) -> None:
     """Write atomically: a killed run leaves no partial file with this name, and two runs do not mix their data."""
     file.parent.mkdir(parents=True, exist_ok=True)
     files.refuse_read_only(file.parent)
-    with files.replacing(file, suffix=f".{os.getpid()}{_PARTIAL}") as stream:
+    with files.replacing(file) as stream:
         np.savez(stream, **arrays)
-
-
-def _is_being_written(file: Path) -> bool:
-    """Return whether a file is one that a process of this machine is writing."""
-    number = file.name.removesuffix(_PARTIAL).rpartition(".")[2]
-    if not (file.name.endswith(_PARTIAL) and number.isdecimal()):
-        return False
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):  # another user's
-        return True
-    return True
