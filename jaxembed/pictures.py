@@ -22,8 +22,8 @@ from jaxembed.core.errors import InputError
 Pixels = UInt8[np.ndarray, "h w c"]
 # Pillow's modes by number of channels.
 MODES = {1: "L", 3: "RGB"}
-# Pillow starts an external program to open these, or only identifies them.
-_EXCLUDED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow starts an external program to open these, opens what they hold as any format, or only identifies them.
+_EXCLUDED_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 # JPEGs are decoded at a reduced size, at least this many times the target: 5x faster for large photos.
 _DRAFT_SCALE = 4
 _AT_ONCE = 512
@@ -87,10 +87,19 @@ def read(file: Path, shape: Shape) -> Pixels:
     return result
 
 
-def open_rgb(file: Path | io.BytesIO) -> Image.Image:
+def opened(file: Path | io.BufferedIOBase) -> Image.Image:
+    """Open a picture, which is not decoded yet; the only way in for a file that somebody else may have made.
+
+    Raises:
+      OSError: and Pillow's other errors, if it has none of the formats that are read, or cannot be read.
+    """
+    return Image.open(file, formats=_formats())
+
+
+def open_rgb(file: Path | io.BufferedIOBase) -> Image.Image:
     """Open a picture for display: full size, converted to RGB as `to_pixels` does; raises Pillow's own errors."""
-    with Image.open(file, formats=_formats()) as opened:
-        return _flatten(ImageOps.exif_transpose(opened)).convert("RGB")
+    with opened(file) as picture:
+        return _flatten(ImageOps.exif_transpose(picture)).convert("RGB")
 
 
 def stream(paths: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Pixels | Unreadable]]:
@@ -124,7 +133,7 @@ def _read(file: Path, shape: Shape) -> Pixels | Unreadable:
     try:
         if not file.stat().st_size:
             return Unreadable(str(file), "empty file")
-        with Image.open(file, formats=_formats()) as picture:
+        with opened(file) as picture:
             return to_pixels(picture, shape)
     except MemoryError:
         raise
