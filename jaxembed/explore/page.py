@@ -1,8 +1,7 @@
 """The page: a map with image tooltips, a list of the lassoed images, and the nearest neighbours of a new image."""
 
-import base64
 import html
-import io
+import json
 from pathlib import Path
 
 import jinja2
@@ -10,22 +9,26 @@ import matplotlib.colors
 import numpy as np
 from bokeh import models
 from bokeh.document import Document
+from bokeh.embed import bundle, elements
+from bokeh.embed.util import RenderItem
+from bokeh.events import DocumentReady
 from bokeh.plotting import figure
+from bokeh.resources import Resources
 from bokeh.transform import linear_cmap
-from PIL import Image
 
-from jaxembed import pictures
 from jaxembed.core import files
-from jaxembed.core.errors import JaxembedError
-from jaxembed.embed import projection
 from jaxembed.embed.frozen import FrozenEncoder
-from jaxembed.embed.index import Approximate, Exact, Neighbours
 from jaxembed.embed.vectors import Vectors
+from jaxembed.explore import decoding, grid
 from jaxembed.figures import style
 
 TEMPLATE = Path(__file__).with_name("page.html")
-# Images listed of a selection, and neighbours shown of a new image.
-MAX_LISTED, NEIGHBOURS = 60, 12
+# Stands for the token of a session in the text of the page.
+SESSION = "SESSION-TOKEN"
+# Images listed of a selection, and bytes of a new picture.
+MAX_LISTED, LARGEST = 60, 100 * 2**20
+# A file that is chosen, as one that is dropped, is searched for by a function in the page's template.
+CHOOSE = '<input type="file" accept="image/*" onchange="search(this.files[0])">'
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -33,6 +36,11 @@ link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}))
 link.download = "selection.txt"
 link.click()
 URL.revokeObjectURL(link.href)
+"""
+# The same for all documents, and many: sent as they are, not encoded anew for each document.
+LOAD = """
+const add = (texts) => points.setv({data: {...points.data, ...texts}}, {sync: false})
+fetch("texts").then((answer) => answer.json()).then(add)
 """
 TOOLTIP = """<div style="max-width: 240px; font-size: 13px; overflow-wrap: anywhere">
 <img src="image/$index" style="display: block; max-width: 224px; max-height: 224px; min-width: 96px;
@@ -50,27 +58,36 @@ p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 class Page:
     """Builds a document for each browser that opens the page."""
 
-    def __init__(self, encoder: FrozenEncoder, embedded: Vectors, index: Exact | Approximate) -> None:
+    def __init__(self, encoder: FrozenEncoder, embedded: Vectors) -> None:
         """Prepare what all documents share."""
-        self.encoder, self.embedded, self.index = encoder, embedded, index
+        self.encoder, self.embedded = encoder, embedded
+        self.title = f"{files.utf8(files.printable(encoder.name))}: {len(embedded.names):,} images"
         self.names = [files.utf8(files.printable(name)) for name in embedded.names]
         self.labels = [files.utf8(files.printable(label)) for label in embedded.labels]
         classes = sorted(set(self.labels))
         self.codes = np.searchsorted(classes, self.labels) if classes else np.zeros(0, int)
         self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(classes)))]
 
+    def text(self, resources: Resources) -> str:
+        """Render the page, which loads its document by the session whose token replaces SESSION."""
+        template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"))
+        item = RenderItem(token=SESSION, use_for_title=True)
+        scripts = bundle.bundle_for_objs_and_resources(None, resources)
+        limits = {"bytes": LARGEST, "megabytes": LARGEST // 2**20}
+        return elements.html_page_for_render_items(scripts, {}, [item], self.title, template, limits)
+
+    def texts(self) -> str:
+        """Write the columns of texts as JSON."""
+        return json.dumps({"name": self.names, "label": self.labels})
+
     def add_to(self, document: Document) -> None:
         """Add the page to a document."""
         x, y = np.asarray(self.embedded.positions, np.float32).T
-        columns = {"x": x, "y": y, "name": self.names, "label": self.labels, "code": self.codes}
-        points = models.ColumnDataSource(columns)
-        query = models.ColumnDataSource({"x": [], "y": []})
+        points = models.ColumnDataSource({"x": x, "y": y, "code": self.codes})
+        document.js_on_event(DocumentReady, models.CustomJS(args={"points": points}, code=LOAD))
+        new = models.ColumnDataSource({"x": [], "y": []}, name="query")
         chosen = models.ColumnDataSource({"name": []})
-        text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder.name)}"
-        hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours."
-        head = _div(f"<p><b>{text}</b></p><p>{hint}</p>")
-        neighbours, selected = _div(""), _div(self._selection([]))
-        picture = models.FileInput(accept="image/*", name="picture", sizing_mode="stretch_width")
+        selected = _div(self._selection([]))
         save = models.Button(label="Save names", disabled=True, sizing_mode="stretch_width", name="save")
         save.js_on_click(models.CustomJS(args={"chosen": chosen}, code=SAVE))
 
@@ -79,20 +96,20 @@ class Page:
             save.disabled = not rows
             selected.text = self._selection(rows)
 
-        def search(_: str, __: object, content: str) -> None:
-            neighbours.text, position = self._search(picture.filename, content)
-            query.data = {"x": [position[0]], "y": [position[1]]} if position else {"x": [], "y": []}
-
         points.selected.on_change("indices", select)
-        picture.on_change("value", search)
-        parts = (head, picture, neighbours, selected, save)
+        parts = (_div(self._head()), _div(CHOOSE), _div("", name="neighbours"), selected, save)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
-        plot = self._plot(points, query)
+        plot = self._plot(points, new)
         document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
-        document.title = f"{self.encoder.name}: {len(self.names):,} images"
-        document.template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"))
+        document.title = self.title
 
-    def _plot(self, points: models.ColumnDataSource, query: models.ColumnDataSource) -> figure:
+    def _head(self) -> str:
+        text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder.name)}"
+        limits = f"{decoding.PIXELS // 10**6} megapixels and {LARGEST // 2**20} MiB"
+        hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
+        return f"<p><b>{text}</b></p><p>{hint} (up to {limits}).</p>"
+
+    def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
         tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"
         plot = figure(
             tools=tools,
@@ -115,7 +132,7 @@ class Page:
             "x", "y", source=points, size=size, fill_color=fill, fill_alpha=0.7, line_color=None,
             nonselection_fill_alpha=0.12,
         )  # fmt: skip
-        plot.scatter("x", "y", source=query, size=24, marker="star", fill_color="#e42536", line_color="white")
+        plot.scatter("x", "y", source=new, size=24, marker="star", fill_color="#e42536", line_color="white")
         hover = models.HoverTool(tooltips=TOOLTIP, renderers=[dots], limit=1)
         plot.add_tools(hover)
         return plot
@@ -124,42 +141,9 @@ class Page:
         if not rows:
             return "<p>Lasso points to list their images.</p>"
         more = f", first {MAX_LISTED} shown" if len(rows) > MAX_LISTED else ""
-        return f"<p><b>{len(rows):,} selected</b>{more}</p>{self._grid(rows[:MAX_LISTED])}"
-
-    def _grid(self, rows: list[int], captions: list[str] | None = None) -> str:
-        captions = captions or [self.names[row] for row in rows]
-        cells = "".join(
-            f'<figure title="{html.escape(self.names[row])}"><img src="image/{row}" loading="lazy" alt="">'
-            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            for row, caption in zip(rows, captions, strict=True)
-        )
-        return f'<div class="grid">{cells}</div>'
-
-    def _search(self, name: str, content: str) -> tuple[str, list[float] | None]:
-        """Embed a new picture: (its neighbours or an error as HTML, its map position or None if unreadable)."""
-        name = html.escape(files.printable(name))
-        try:
-            file = io.BytesIO(base64.b64decode(content))
-            with Image.open(file) as opened:
-                embedding = self.encoder.embed(opened)
-            small = pictures.open_rgb(file)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, JaxembedError) as error:
-            return f"<p><b>{name} cannot be read as an image:</b> {html.escape(str(error))}</p>", None
-        neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
-        small.thumbnail((320, 320))
-        uri = pictures.as_uri(small, quality=85)
-        captions = [
-            f"{distance:.3f} {self.names[row]}"
-            for row, distance in zip(neighbours.rows[0], neighbours.distances[0], strict=True)
-        ]
-        grid = self._grid(neighbours.rows[0].tolist(), captions)
-        text = f"<p><b>{name}</b> and its nearest neighbours, with distances:</p>"
-        head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
-        return head + grid, self._interpolate(neighbours)
-
-    def _interpolate(self, neighbours: Neighbours) -> list[float]:
-        return projection.interpolate(np.asarray(self.embedded.positions, float), neighbours)[0].tolist()
+        return f"<p><b>{len(rows):,} selected</b>{more}</p>{grid.render(self.names, rows[:MAX_LISTED])}"
 
 
-def _div(text: str) -> models.Div:
-    return models.Div(text=text, sizing_mode="stretch_width", stylesheets=[models.InlineStyleSheet(css=STYLE)])
+def _div(text: str, name: str | None = None) -> models.Div:
+    stylesheets = [models.InlineStyleSheet(css=STYLE)]
+    return models.Div(text=text, name=name, sizing_mode="stretch_width", stylesheets=stylesheets)

@@ -1,19 +1,22 @@
-"""The server: the page, and thumbnails by row; it serves this machine only."""
+"""The server of the page; it serves this machine only."""
 
 import functools
+import os
+import resource
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.server.server import BaseServer
-from bokeh.server.tornado import BokehTornado
 from PIL import Image
 from tornado import netutil
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
-from tornado.web import HTTPError, RequestHandler
+from tornado.iostream import IOStream
+from tornado.web import ErrorHandler
 
 from jaxembed import pictures
 from jaxembed.core.errors import InputError
@@ -21,36 +24,20 @@ from jaxembed.embed import index
 from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
+from jaxembed.explore.door import ADDRESS, Door, Guarded
+from jaxembed.explore.handlers import Pictures, Search, Start, Texts
 from jaxembed.explore.page import Page
+from jaxembed.explore.query import Query
 
-ADDRESS = "127.0.0.1"
 # Longer side of a thumbnail in pixels, and thumbnails cached in memory.
 SIDE, KEPT = 224, 4096
-# Maximum upload in bytes, base64-encoded.
-LARGEST = 100 * 2**20
-
-
-class Pictures(RequestHandler):
-    """Serves the thumbnail of a picture at `/image/<row>`; files cannot be requested by name."""
-
-    def initialize(self, thumbnail: functools._lru_cache_wrapper, count: int) -> None:
-        """Store the function from a row to its thumbnail, and the number of rows."""
-        self.thumbnail, self.count = thumbnail, count
-
-    async def get(self, row: str) -> None:
-        """Send the thumbnail; 404 if there is none, 403 for another Host header."""
-        # Reject other Host headers: prevents DNS rebinding.
-        if self.request.host_name not in (ADDRESS, "localhost"):
-            raise HTTPError(403)
-        if int(row) >= self.count:
-            raise HTTPError(404)
-        try:
-            picture = await IOLoop.current().run_in_executor(None, self.thumbnail, int(row))
-        except (OSError, ValueError, InputError) as error:  # moved or damaged since the images were embedded
-            raise HTTPError(404) from error
-        self.set_header("Content-Type", "image/webp")
-        self.set_header("Cache-Control", "private, max-age=3600")
-        self.write(picture)
+# Open pages, and connections, which are half of the files that a process may open on most machines.
+PAGES, CONNECTIONS = 64, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+# Seconds in which a connection must send the headers of a request, or its small body; bytes of that, and of a
+# message on the WebSocket, which names the selected rows.
+SECONDS, BODY, MESSAGE = 10, 2**16, 32 * 2**20
+# Milliseconds between looks for documents whose page was closed.
+CLEANING = 5000
 
 
 def listen(port: int) -> list[socket.socket]:
@@ -63,10 +50,12 @@ def listen(port: int) -> list[socket.socket]:
 
 
 def make(
-    encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket]
+    encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket], door: Door
 ) -> BaseServer:
-    """Make the server; it answers on the sockets once its loop runs."""
+    """Make the server behind a door; it answers on the sockets once its loop runs."""
     search_index = index.make(np.asarray(embedded.embeddings), distance=encoder.distance)
+    page = Page(encoder, embedded)
+    query = Query(encoder, embedded, page.names, search_index)
 
     @functools.lru_cache(KEPT)
     def thumbnail(row: int) -> bytes:
@@ -76,15 +65,28 @@ def make(
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         return pictures.as_webp(picture, quality=85)
 
-    parameters = {"thumbnail": thumbnail, "count": len(embedded.names)}
-    application = BokehTornado(
-        {"/": Application(FunctionHandler(Page(encoder, embedded, search_index).add_to))},
-        extra_patterns=[(r"/image/(\d{1,9})", Pictures, parameters)],
-        # Only pages from this server may open a websocket.
-        extra_websocket_origins=[f"{host}:{_port(sockets)}" for host in (ADDRESS, "localhost")],
-        websocket_max_message_size_bytes=LARGEST,
+    application = Guarded(
+        door,
+        PAGES,
+        {"/": Application(FunctionHandler(page.add_to))},
+        websocket_max_message_size_bytes=MESSAGE,
+        check_unused_sessions_milliseconds=CLEANING,
+        include_headers=[],
+        include_cookies=[],
     )
-    http_server = HTTPServer(application)
+    threads = ThreadPoolExecutor(os.cpu_count())
+    thumbnails = {"thumbnail": thumbnail, "count": len(embedded.names), "threads": threads}
+    # One thread: decoding a new picture takes up to two gigabytes.
+    searches = {"query": query, "threads": ThreadPoolExecutor(1), "waiting": set()}
+    handlers = [
+        (r"/?", Start, {"text": page.text(application.resources())}),
+        (r"/image/(\d{1,9})", Pictures, thumbnails),
+        (r"/texts", Texts, {"text": page.texts().encode()}),
+        (r"/search", Search, searches),
+        (r"/(?:autoload.js|metadata)", ErrorHandler, {"status_code": 404}),  # Bokeh's: they make documents
+    ]
+    application.add_handlers(".*", handlers)  # before Bokeh's own
+    http_server = _Server(application, idle_connection_timeout=SECONDS, body_timeout=SECONDS, max_body_size=BODY)
     http_server.add_sockets(sockets)
     server = BaseServer(IOLoop.current(), application, http_server)
     server.start()
@@ -95,14 +97,17 @@ def serve(
     encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket]
 ) -> None:
     """Serve the page until Ctrl-C."""
-    server = make(encoder, embedded, originals, sockets)
-    address = f"http://{ADDRESS}:{_port(sockets)}/"
-    print(f"Serving {len(embedded.names):,} images at {address}; press Ctrl-C to stop", flush=True)
-    try:
-        server.io_loop.start()
-    except KeyboardInterrupt:
-        server.stop()
+    door = Door(sockets[0].getsockname()[1])
+    server = make(encoder, embedded, originals, sockets, door)
+    print(f"Serving {len(embedded.names):,} images at {door.address}; press Ctrl-C to stop", flush=True)
+    server.io_loop.start()
 
 
-def _port(sockets: Sequence[socket.socket]) -> int:
-    return sockets[0].getsockname()[1]
+class _Server(HTTPServer):
+    """Drops what is above the most connections, as long as slow ones have not timed out."""
+
+    def handle_stream(self, stream: IOStream, address: tuple) -> None:
+        if len(self._connections) < CONNECTIONS:
+            super().handle_stream(stream, address)
+        else:
+            stream.close()

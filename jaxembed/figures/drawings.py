@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
+from jaxembed import pictures
 from jaxembed.artifacts import history
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
@@ -78,7 +78,7 @@ def files_of(folder: Path) -> list[Path]:
 def _damage(file: Path) -> str:
     """Say why a picture cannot be read; nothing if it can."""
     try:
-        with Image.open(file) as picture:
+        with pictures.opened(file) as picture:
             picture.load()
     except Exception as error:  # Pillow raises many kinds
         return str(error) or type(error).__name__

@@ -89,10 +89,19 @@ def read(file: Path, shape: Shape) -> Pixels:
     return _told(result, file)
 
 
-def open_rgb(file: Path | io.BytesIO) -> Image.Image:
+def opened(file: Path | io.BufferedIOBase) -> Image.Image:
+    """Open a picture, which is not decoded yet; the only way in for a file that somebody else may have made.
+
+    Raises:
+      OSError: and Pillow's other errors, if it has none of the formats that are read, or cannot be read.
+    """
+    return Image.open(file, formats=kinds.formats())
+
+
+def open_rgb(file: Path | io.BufferedIOBase) -> Image.Image:
     """Open a picture for display: full size, converted to RGB as `to_pixels` does; raises Pillow's own errors."""
-    with Image.open(file, formats=kinds.formats()) as opened:
-        return _upright(opened, depth.scale(opened), "RGB")
+    with opened(file) as picture:
+        return _upright(picture, depth.scale(picture), "RGB")
 
 
 def stream(paths: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Converted | Unreadable]]:
@@ -121,7 +130,7 @@ def _read(file: Path, shape: Shape) -> Converted | Unreadable:
     try:
         if not file.stat().st_size:
             return Unreadable(str(file), "empty file")
-        with Image.open(file, formats=kinds.formats()) as picture:
+        with opened(file) as picture:
             return _convert(picture, shape)
     except MemoryError:
         raise

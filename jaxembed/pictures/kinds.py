@@ -9,7 +9,7 @@ from PIL import Image
 
 FOREIGN, OTHER, COPY = "not a format that is read here", "not a picture", "a backup or an unfinished download"
 # Pillow starts an external program to open these, or only identifies them.
-_EXCLUDED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+_EXCLUDED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 # Formats that are recognised by a file's first bytes, whatever its name.
 _MARKED = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 # Never opened to see what they are. Raw files of cameras begin like a TIFF, which holds only a small preview.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-from PIL import Image
 
 from jaxembed import pictures
 from jaxembed.artifacts import finished
@@ -101,7 +100,7 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
 
 def image(file: Path) -> str:
     """Encode an image file as a data URI."""
-    with Image.open(file) as picture:
+    with pictures.opened(file) as picture:
         return pictures.as_uri(picture.convert("RGB"), quality=QUALITY)
 
 

@@ -1,16 +1,11 @@
 """Embed, search and explore: from a folder to embeddings, to the nearest images, to a page."""
 
-import base64
 import importlib.util
-import io
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
@@ -18,7 +13,6 @@ from PIL import Image
 
 from jaxembed import datasets, search
 from jaxembed.cli import command
-from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import __main__ as embed
 from jaxembed.embed import frozen, index, projection, sources, vectors
@@ -321,135 +315,8 @@ def test_a_map_keeps_neighbourhoods_and_a_new_point_is_interpolated(monkeypatch)
     np.testing.assert_allclose(projection.interpolate(positions, neighbours), positions[:7], atol=1e-3)
 
 
-@pytest.fixture
-def page(photos, encoder, outputs):
-    """A server of the page in a thread: its address."""
-    from tornado.ioloop import IOLoop
-
-    from jaxembed.explore import server
-
-    embedded, originals = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
-    started, addresses = threading.Event(), []
-
-    def serve():
-        IOLoop(make_current=True)
-        sockets = server.listen(0)
-        running = server.make(encoder, embedded, originals, sockets)
-        addresses.extend([f"http://127.0.0.1:{sockets[0].getsockname()[1]}", running])
-        started.set()
-        running.io_loop.start()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    assert started.wait(30)
-    address, running = addresses
-    yield address
-    running.io_loop.add_callback(running.io_loop.stop)
-    thread.join(10)
-
-
-def get(address, **headers):
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, b""
-
-
-def test_server_gives_only_pictures_by_row(page):
-    status, content = get(f"{page}/image/0")
-    assert (status, Image.open(io.BytesIO(content)).format) == (200, "WEBP")
-    for path in ("image/24", "image/-1", "image/..%2f..%2fetc%2fpasswd", "image/cat/02.png", "photos/cat/02.png"):
-        assert get(f"{page}/{path}")[0] == 404
-    assert get(f"{page}/image/0", Host="elsewhere.com")[0] == 403
-    status, content = get(page)
-    assert status == 200
-    assert b"<script>alert" not in content
-
-
 def test_names_outside_the_folder_are_refused(photos, encoder, outputs):
     _, originals = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
     for name in ("../secret.png", "/etc/passwd", "cat/../../secret.png"):
         with pytest.raises(InputError, match="is not inside"):
             originals.picture(name)
-
-
-def test_a_new_picture_gets_a_position_and_its_neighbours(photos, encoder, outputs):
-    from jaxembed.explore.page import Page
-
-    embedded, _ = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
-    built = Page(encoder, embedded, index.make(embedded.embeddings, distance="cosine"))
-    row = list(embedded.names).index("cat/02.png")
-    content = base64.b64encode((photos / "cat/02.png").read_bytes()).decode()
-    text, position = built._search("<b>.png", content)
-    assert "&lt;b&gt;.png" in text
-    assert "0.000 cat/02.png" in text
-    np.testing.assert_allclose(position, embedded.positions[row], atol=1e-2)
-    everything = built._grid([*range(24)]) + built._selection([*range(24)])
-    assert "&lt;script&gt;" in everything
-    assert not any(raw in everything for raw in ("<script>", 'quote"', "a\nb"))
-    text, position = built._search("x", "bm8=")
-    assert "cannot be read as an image" in text
-    assert position is None
-
-
-DROP = """
-const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0))
-const transfer = new DataTransfer()
-transfer.items.add(new File([bytes], "<b>new.png", {type: "image/png"}))
-document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}))
-"""
-INSIDE = """
-function* inside(root) {
-  for (const element of root.querySelectorAll("*")) {
-    yield element
-    if (element.shadowRoot) yield* inside(element.shadowRoot)
-  }
-}
-const elements = [...inside(document)]
-"""
-TEXT = INSIDE + """
-const texts = elements.filter((element) => element.matches("p, figcaption")).map((element) => element.textContent)
-const shown = elements.filter((element) => element.matches(".grid img") && element.naturalWidth).length
-const save = elements.find((element) => element.matches("button.bk-btn"))
-return [texts, shown, save && !save.disabled]
-"""  # fmt: skip
-SAVE = INSIDE + """
-const {createObjectURL} = URL
-URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text })
-  return createObjectURL(blob) }
-elements.find((element) => element.matches("button.bk-btn")).click()
-"""  # fmt: skip
-QUERY = """
-const {data} = Bokeh.documents[0].get_model_by_name("map").renderers[1].data_source
-return [[...data.x], [...data.y]]
-"""
-LASSO = "Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices = [0, 3, 5]"
-
-
-def test_in_a_browser_a_dropped_picture_is_found_and_a_selection_is_listed(page, browser, photos, outputs):
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    def until(true):
-        return WebDriverWait(browser, 20, 0.1).until(lambda _: true(browser.execute_script(TEXT)))
-
-    browser.get(page)
-    until(lambda state: any("24 images in the embedding of quickstart" in text for text in state[0]))
-    browser.execute_script(DROP, base64.b64encode((photos / "cat/02.png").read_bytes()).decode())
-    texts, *_ = until(lambda state: state[1] == 12 and state)
-    assert any(text.startswith("<b>new.png and its nearest neighbours") for text in texts)
-    assert "0.000 cat/02.png" in texts
-    browser.execute_script(LASSO)
-    texts, _, can_save = until(lambda state: state[1] == 15 and state)
-    assert "3 selected" in texts
-    assert can_save
-    embedded = explore._load_source(frozen.load("quickstart"), str(outputs[".npz"]), images=None, data_dir=None)[0]
-    position = browser.execute_script(QUERY)
-    np.testing.assert_allclose(
-        np.ravel(position), embedded.positions[list(embedded.names).index("cat/02.png")], atol=1e-2
-    )
-    browser.execute_script(SAVE)
-    saved = WebDriverWait(browser, 20, 0.1).until(lambda _: browser.execute_script("return window.saved"))
-    assert saved.splitlines() == [files.printable(embedded.names[row]) for row in (0, 3, 5)]
-    assert {vectors.read(outputs[".npz"]).names[3]} <= set(texts)
-    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

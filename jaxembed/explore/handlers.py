@@ -1,0 +1,110 @@
+"""What the server answers: the page, the thumbnail of a picture by its row, and the neighbours of a new picture."""
+
+import functools
+import tempfile
+from concurrent.futures import Executor
+
+from bokeh.util.token import generate_jwt_token, generate_session_id
+from tornado.ioloop import IOLoop
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from jaxembed.explore.page import LARGEST, SESSION
+from jaxembed.explore.query import Query
+
+# New pictures that are received or wait at a time, of all pages together, and seconds for receiving one.
+WAITING, SECONDS = 64, 600
+
+
+class Start(RequestHandler):
+    """Sends the page. Its document is made when the page opens its WebSocket, so that this costs almost nothing."""
+
+    def initialize(self, text: str) -> None:
+        """Store the page, in which SESSION stands for a session's token."""
+        self.text = text
+
+    def get(self) -> None:
+        """Send the page with the token of a new session."""
+        self.set_header("Cache-Control", "no-store")
+        self.write(self.text.replace(SESSION, generate_jwt_token(generate_session_id())))
+
+
+class Texts(RequestHandler):
+    """Sends the names and labels of all pictures."""
+
+    def initialize(self, text: bytes) -> None:
+        """Store the JSON."""
+        self.text = text
+
+    def get(self) -> None:
+        """Send the JSON."""
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "private, no-cache")  # another run's server can have the same address
+        self.write(self.text)
+
+
+class Pictures(RequestHandler):
+    """Serves the thumbnail of a picture at `/image/<row>`; files cannot be requested by name."""
+
+    def initialize(self, thumbnail: functools._lru_cache_wrapper, count: int, threads: Executor) -> None:
+        """Store the function from a row to its thumbnail, the number of rows, and the threads for it."""
+        self.thumbnail, self.count, self.threads = thumbnail, count, threads
+
+    async def get(self, row: str) -> None:
+        """Send the thumbnail; 404 if there is none."""
+        if int(row) >= self.count:
+            raise HTTPError(404)
+        try:
+            picture = await IOLoop.current().run_in_executor(self.threads, self.thumbnail, int(row))
+        except Exception as error:  # moved or damaged since the images were embedded
+            raise HTTPError(404) from error
+        self.set_header("Content-Type", "image/webp")
+        self.set_header("Cache-Control", "private, no-cache")
+        self.write(picture)
+
+
+@stream_request_body
+class Search(RequestHandler):
+    """Receives a new picture into a temporary file, and sends its neighbours.
+
+    Decoding and embedding wait for their turn in `threads`, so that other requests are answered meanwhile.
+    """
+
+    def initialize(self, query: Query, threads: Executor, waiting: set) -> None:
+        """Store what searches, the threads for it, and the requests that are received or wait."""
+        self.query, self.threads, self.waiting = query, threads, waiting
+        self.full: OSError | None = None
+
+    def prepare(self) -> None:
+        """Make room for the picture; 503 if too many wait. Tornado refuses one that is too large."""
+        if len(self.waiting) >= WAITING:
+            raise HTTPError(503)
+        self.waiting.add(self)
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115  closed when the request ends
+        self.request.connection.set_max_body_size(LARGEST)
+        self.request.connection.set_body_timeout(SECONDS)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Write a part of the picture."""
+        try:
+            self.file.write(chunk)
+        except OSError as error:  # the disk is full
+            self.full = error
+
+    async def post(self) -> None:
+        """Send the neighbours, or why there are none, as HTML, and the position on the map."""
+        name = b"".join(self.request.query_arguments.get("name", [])).decode("utf-8", "replace")
+        if self.full:
+            raise HTTPError(507)
+        text, position = await IOLoop.current().run_in_executor(self.threads, self.query.search, name, self.file)
+        self.write({"text": text, "position": position})
+
+    def on_finish(self) -> None:
+        """Forget the picture."""
+        if self in self.waiting:
+            self.waiting.remove(self)
+            self.file.close()
+
+    def on_connection_close(self) -> None:
+        """Forget the picture of a page that was closed; if its turn has not come, nothing is decoded."""
+        super().on_connection_close()
+        self.on_finish()

@@ -1,0 +1,52 @@
+"""A query: a new picture, its position on the map and its nearest neighbours."""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from jaxembed.core import files
+from jaxembed.core.errors import JaxembedError
+from jaxembed.embed import projection
+from jaxembed.embed.frozen import FrozenEncoder
+from jaxembed.embed.index import Approximate, Exact, Neighbours
+from jaxembed.embed.vectors import Vectors
+from jaxembed.explore import decoding, grid
+
+# Neighbours that are shown.
+NEIGHBOURS = 12
+
+
+class Query:
+    """Searches for new pictures."""
+
+    def __init__(
+        self, encoder: FrozenEncoder, embedded: Vectors, names: Sequence[str], index: Exact | Approximate
+    ) -> None:
+        """Store what is searched; `names` are those to show."""
+        self.encoder, self.embedded, self.names, self.index = encoder, embedded, names, index
+
+    def search(self, name: str, file: io.BufferedIOBase) -> tuple[str, list[float] | None]:
+        """Embed a new picture: (its neighbours or an error as HTML, its map position or None if unreadable)."""
+        name = html.escape(files.utf8(files.printable(name)))
+        try:
+            pixels, small = decoding.decode(file, self.encoder.shape)
+            embedding = self.encoder.embed_pixels(pixels[None])
+        except (JaxembedError, OSError, ValueError) as error:  # the page was closed, and so was its file
+            reason = html.escape(files.printable(str(error)))
+            return f"<p><b>{name} cannot be read as an image:</b> {reason}</p>", None
+        neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
+        uri = "data:image/webp;base64," + base64.b64encode(small).decode()
+        text = f"<p><b>{name}</b> and its nearest neighbours, with distances:</p>"
+        head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
+        return head + self._grid(neighbours), self._position(neighbours)
+
+    def _grid(self, neighbours: Neighbours) -> str:
+        rows, distances = neighbours.rows[0].tolist(), neighbours.distances[0].tolist()
+        captions = [f"{distance:.3f} {self.names[row]}" for row, distance in zip(rows, distances, strict=True)]
+        return grid.render(self.names, rows, captions)
+
+    def _position(self, neighbours: Neighbours) -> list[float]:
+        return projection.interpolate(np.asarray(self.embedded.positions, float), neighbours)[0].tolist()

@@ -1,0 +1,88 @@
+"""The page in a browser."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxembed.core import files
+
+DROP = """
+const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0))
+const transfer = new DataTransfer()
+transfer.items.add(new File([bytes], "<b>new.png", {type: "image/png"}))
+document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}))
+"""
+INSIDE = """
+function* inside(root) {
+  for (const element of root.querySelectorAll("*")) {
+    yield element
+    if (element.shadowRoot) yield* inside(element.shadowRoot)
+  }
+}
+const elements = [...inside(document)]
+"""
+TEXT = INSIDE + """
+const texts = elements.filter((element) => element.matches("p, figcaption")).map((element) => element.textContent)
+const shown = elements.filter((element) => element.matches(".grid img") && element.naturalWidth).length
+const save = elements.find((element) => element.matches("button.bk-btn"))
+return [texts, shown, save && !save.disabled]
+"""  # fmt: skip
+SAVE = INSIDE + """
+const {createObjectURL} = URL
+URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text })
+  return createObjectURL(blob) }
+elements.find((element) => element.matches("button.bk-btn")).click()
+"""  # fmt: skip
+QUERY = """
+const {data} = Bokeh.documents[0].get_model_by_name("map").renderers[1].data_source
+return [[...data.x], [...data.y]]
+"""
+LASSO = "Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices = [0, 3, 5]"
+CHOOSE = INSIDE + "return elements.find((element) => element.matches('input[type=file]'))"
+NAMES = "return Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.data.name"
+
+
+def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, browser, photos, embedded):
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+
+    def until(true):
+        return wait(browser, 20, 0.1).until(lambda _: true(browser.execute_script(TEXT)))
+
+    def drop(content):
+        browser.execute_script(DROP, base64.b64encode(content).decode())
+
+    browser.get(site.door.address)
+    until(lambda state: any(f"{len(embedded.names)} images in the embedding of quick" in text for text in state[0]))
+    assert browser.current_url == f"http://127.0.0.1:{site.port}/"
+    names = [files.printable(name) for name in embedded.names]
+    assert wait(browser, 20, 0.1).until(lambda _: browser.execute_script(NAMES)) == names
+    drop((photos / "02.png").read_bytes())
+    texts, *_ = until(lambda state: state[1] == 12 and state)
+    assert any(text.startswith("<b>new.png and its nearest neighbours") for text in texts)
+    assert "0.000 02.png" in texts
+    position = np.ravel(browser.execute_script(QUERY))
+    np.testing.assert_allclose(position, embedded.positions[embedded.names.index("02.png")], atol=1e-2)
+    browser.execute_script(LASSO)
+    texts, _, can_save = until(lambda state: state[1] == 15 and state)
+    assert "3 selected" in texts
+    assert can_save
+    chosen = [names[row] for row in (0, 3, 5)]
+    assert set(chosen) <= set(texts)
+    browser.execute_script(SAVE)
+    saved = wait(browser, 20, 0.1).until(lambda _: browser.execute_script("return window.saved"))
+    assert saved.splitlines() == chosen
+
+    browser.refresh()  # the cookie is enough
+    until(lambda state: state[0] and state[1] == 0)
+    large = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(large, "PNG")
+    drop(large.getvalue())
+    until(lambda state: any("it has more than 50 million pixels" in text for text in state[0]))
+    assert browser.execute_script(QUERY) == [[], []]
+    browser.execute_script(CHOOSE).send_keys(str(photos / "03.png"))
+    texts, *_ = until(lambda state: state[1] == 12 and state)
+    assert "0.000 03.png" in texts
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
