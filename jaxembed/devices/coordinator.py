@@ -13,7 +13,7 @@ from jaxembed.core.errors import InputError, Lost
 WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
 _WAY = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,5}),([0-9]{1,9}),([0-9]{1,9})")
 # Seconds: for one answer, and for which it may be of something else, such as a proxy of what is not there yet.
-_ANSWER, _STRANGE = 5, 15
+_ANSWER, _STRANGE = 5, 10
 # HTTP/2's preface and an empty SETTINGS frame; every gRPC server answers with its own SETTINGS frame.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
@@ -81,21 +81,21 @@ def listening(seat: Seat) -> str:
     return told
 
 
-def wait_for(seat: Seat, *, within: float) -> None:
+def wait_for(seat: Seat, *, within: int) -> None:
     """Return once a coordinator answers.
 
     Raises:
       InputError: if something else does.
       Lost: if nothing does within a number of seconds.
     """
-    end, strange_since = time.monotonic() + within, None
+    end, since = time.monotonic() + within, None
     while (found := answers(seat)) is not True:
         now = time.monotonic()
-        strange_since = None if found is False else strange_since or now
-        if strange_since and now - strange_since >= _STRANGE:
+        since = None if found is False else since or now
+        if since and now - since >= _STRANGE:
             raise InputError(f"--distributed: what listens at {seat.address} is not the coordinator of a run")
         if now >= end:
-            raise Lost(f"--distributed: no process 0 listens at {seat.address}, after {within:g} seconds")
+            raise Lost(f"--distributed: no process 0 listens at {seat.address}, after {within} seconds")
         time.sleep(0.5)
 
 

@@ -25,7 +25,7 @@ from jaxembed.devices.board import Board
 # Seconds: without a sign of life, between two looks at the board, and until all have read why the first one ends.
 HEARTBEAT, LOOK, TOLD = 30, 1, 10
 LOST = "another process of this run has ended, or cannot be reached; run the same command in all again to resume"
-# What JAX's log says where it aborts or crashes, the exit status, and what we say; {} is what the pattern finds.
+# What JAX's log says where it aborts, the exit status, and what we say; {} is what the pattern finds.
 ABORTS = (
     (
         r"(\d+) unexpectedly tried to connect with a different incarnation",
@@ -42,15 +42,9 @@ ABORTS = (
         InputError.status,
         "process 0 was started with fewer processes: there is no process {} then",
     ),
-    (
-        r"No address added out of total \d+ resolved for '(.*?)'",
-        InputError.status,
-        "process 0 cannot listen at {}: is the port taken?",
-    ),
     (r"distributed service()", Lost.status, LOST),
 )
 _PROGRAM = "launch.py: "
-_C = ctypes.CDLL(None)
 # Held by the thread that ends this process: one reason is enough.
 _ENDING = threading.RLock()
 # What must live as long as the process.
@@ -120,25 +114,19 @@ def quiet() -> tuple[int, int]:
 
 
 def in_one_line(log: int, error: int) -> None:
-    """Let JAX end this process in one line where it would abort, as when another process is lost, or crash."""
+    """Let JAX end this process in one line where it would abort, as when another process is lost."""
 
-    def abort(number: int) -> None:
+    def abort(_: int) -> None:
         _ENDING.acquire(timeout=2 * HEARTBEAT)
         text = os.pread(log, 2**20, max(0, os.fstat(log).st_size - 2**20))
-        status, reason = aborted(text.decode(errors="replace")) or (128 + number, None)
+        status, reason = aborted(text.decode(errors="replace")) or (128 + signal.SIGABRT, None)
         os.write(error, f"{_PROGRAM}{reason}\n".encode() if reason else text)
         os._exit(status)
 
     handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(abort)
     _KEPT.append(handler)
     # From C, because Python calls its own handlers only in the main thread, which waits for the other process.
-    for number in (signal.SIGABRT, signal.SIGSEGV):
-        _C.signal(number, handler)
-
-
-def connected() -> None:
-    """Let a crash be a crash again: while a process connects, it is that of a port that is taken."""
-    _C.signal(signal.SIGSEGV, int(signal.SIG_DFL))
+    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
 
 
 def aborted(log: str) -> tuple[int, str] | None:

@@ -114,7 +114,7 @@ class Agreed:
         return agreed
 
 
-def _connect(way: str, *, within: float) -> None:
+def _connect(way: str, *, within: int) -> None:
     """Connect to the coordinator, which process 0 starts, and wait for all processes."""
     seat = None if way == "auto" else coordinator.parsed(way)
     end = time.monotonic() + within
@@ -136,13 +136,12 @@ def _connect(way: str, *, within: float) -> None:
             if seat and seat.index and coordinator.answers(seat) is not True:
                 raise Lost(f"--distributed={way}: process 0 has ended before all processes had come")
             if time.monotonic() > end:
-                raise Lost(f"--distributed={way}: not all processes have come within {within:g} seconds")
+                raise Lost(f"--distributed={way}: not all processes have come within {within} seconds")
     except ValueError as error:
         reason = str(error) if seat else "there is no cluster that JAX knows"
         raise InputError(f"--distributed={way}: {reason}") from error
     except RuntimeError as error:  # of gRPC
         raise InputError(f"--distributed={way}: {str(error).splitlines()[0]}") from error
-    ending.connected()
     board.connect()
 
 
