@@ -179,6 +179,19 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["--config.train.epochs=many", "--distributed=host:1,2,1"], "host:1,2,1"),
+        (["--worckdir=x", "--distributed", "auto"], "auto"),
+        (["--worckdir=x"], "off"),
+        (["--distributed"], "off"),
+    ],
+)
+def test_command_that_is_refused_still_says_where_the_other_processes_are(words, way):
+    assert launch_flags.distributed(["launch.py", *words]) == way
+
+
 @pytest.fixture(scope="module")
 def refusals(tmp_path_factory):
     """How each bad command ends: all are forked by one process, which has imported what they share."""

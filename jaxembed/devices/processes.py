@@ -22,8 +22,8 @@ from jaxembed.devices.coordinator import Seat
 
 # Seconds: until all have come, until the first has written its figures, and for one that only has an error to tell.
 CONNECT, END, TELL = 300, 3600, 20
-# Seconds between two looks whether the coordinator still answers.
-_LOOK = 5
+# Seconds between two looks whether the coordinator still answers, and after how many without an answer it is gone.
+_LOOK, _MISSED = 4, 3
 
 
 def start(way: str) -> None:
@@ -127,13 +127,15 @@ def _connect(way: str, *, within: int) -> None:
     connecting = ThreadPoolExecutor(max_workers=1).submit(
         jax.distributed.initialize,
         **given,
-        initialization_timeout=int(within) + 4 * _LOOK,
+        initialization_timeout=within + 5 * _LOOK,
         heartbeat_timeout_seconds=ending.HEARTBEAT,
         shutdown_timeout_seconds=END,
     )
     try:
+        missed = 0
         while not _is_done(connecting):
-            if seat and seat.index and coordinator.answers(seat) is not True:
+            missed = missed + 1 if seat and seat.index and coordinator.answers(seat) is not True else 0
+            if missed == _MISSED:
                 raise Lost(f"--distributed={way}: process 0 has ended before all processes had come")
             if time.monotonic() > end:
                 raise Lost(f"--distributed={way}: not all processes have come within {within} seconds")
