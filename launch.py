@@ -49,21 +49,37 @@ def main(_: Sequence[str]) -> None:
     """Run what the flags describe."""
     # Imported here, so that --help and a misspelt flag are answered at once.
     from jaxembed.core import errors
-    from jaxembed.devices import mesh, processes
-    from jaxembed.jobs import program
-    from jaxembed.train import checkpoint
+    from jaxembed.devices import ending, mesh, processes
 
-    checkpoint.hush()
     try:
         processes.start(FLAGS.distributed)
+        # Only now, so that the others learn it where a library cannot be imported.
+        from jaxembed.jobs import program
+        from jaxembed.train import checkpoint
+
+        checkpoint.hush()
+        if processes.count() > 1:  # which the others learn
+            signals.handle_all(lambda number, _: ending.end(launch_flags.line(INTERRUPTED), status=128 + number))
         mesh.check_devices()
         program.run(FLAGS)
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
         together = isinstance(error, errors.Stopped | errors.Diverged)
-        processes.end(launch_flags.line(text), status=errors.status(error), together=together)
+        ending.end(launch_flags.line(text), status=errors.status(error), together=together)
     except Exception as error:
-        processes.unexpected(error)
+        ending.unexpected(error)
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Parse the flags; a process of several that refuses them tells the others."""
+    try:
+        return launch_flags.parse(argv)
+    except SystemExit as refused:
+        if refused.code and (way := launch_flags.distributed(argv)) != "off":
+            from jaxembed.devices import processes
+
+            processes.refuse(way, str(refused.__cause__), status=refused.code)
+        raise
 
 
 if __name__ == "__main__":
@@ -71,7 +87,7 @@ if __name__ == "__main__":
         command.prepare()
         streams.outlive()
     try:
-        app.run(main, flags_parser=launch_flags.parse)
+        app.run(main, flags_parser=parse)
     except SystemExit as ended:
         if OWN and ended.code:
             command.leave(ended.code)

@@ -169,6 +169,19 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["--config.train.epochs=many", "--distributed=host:1,2,1"], "host:1,2,1"),
+        (["--worckdir=x", "--distributed", "auto"], "auto"),
+        (["--worckdir=x"], "off"),
+        (["--distributed"], "off"),
+    ],
+)
+def test_command_that_is_refused_still_says_where_the_other_processes_are(words, way):
+    assert launch_flags.distributed(["launch.py", *words]) == way
+
+
 def refused(folder):
     """Run each bad command, all as forks of one process, which has imported what they share: how each ends."""
     (folder / "empty.py").write_text("x = 1\n")

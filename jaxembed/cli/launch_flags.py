@@ -10,6 +10,7 @@ from absl import app, flags, logging
 
 from jaxembed.cli import config_file
 from jaxembed.core import files
+from jaxembed.core.errors import InputError
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # --help lists a program's flags, and those defined here belong to the caller
@@ -60,11 +61,22 @@ def parse(argv: Sequence[str]) -> list[str]:
     return rest
 
 
+def distributed(argv: Sequence[str]) -> str:
+    """Return --distributed as it is written in a command whose other flags are refused."""
+    alone = flags.FlagValues()
+    flags.DEFINE_string("distributed", "off", "", flag_values=alone)
+    try:
+        alone(argv, known_only=True)
+    except flags.Error:
+        return "off"
+    return alone.distributed
+
+
 def line(text: str) -> str:
     """Write a message of launch.py on one line."""
     return f"launch.py: {files.line(text)}"
 
 
 def _fail(text: str) -> NoReturn:
-    print(line(text), file=sys.stderr)
-    sys.exit(2)
+    print(line(text), file=sys.stderr, flush=True)
+    raise SystemExit(InputError.status) from InputError(text)

@@ -4,36 +4,26 @@ JAX's runtime connects them (`jax.distributed`), so that its devices are those o
 mesh are as for one. What differs is here: how processes start and end, who writes, and what they must agree on.
 """
 
-import ctypes
 import os
-import signal
 import sys
-import tempfile
-import threading
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
 import numpy as np
-from absl import logging
-from jax.experimental import multihost_utils
 
-from jaxembed.cli import streams
-from jaxembed.core.errors import InputError, Lost
-from jaxembed.devices import mesh
+from jaxembed.core.errors import InputError, JaxembedError, Lost
+from jaxembed.devices import board, coordinator, ending, mesh, notes, software
+from jaxembed.devices.coordinator import Seat
 
-WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
-# Seconds: until all have come, without a sign of life, and until the first has written its figures.
-CONNECT, HEARTBEAT, END = 300, 30, 3600
-# Held by the thread that ends this process: one reason is enough.
-_ENDING = threading.RLock()
-# What must live as long as the process.
-_KEPT: list[Any] = []
-LOST = "another process of this run has ended, or cannot be reached; run the same command in all again to resume"
+# Seconds: until all have come, until the first has written its figures, and for one that only has an error to tell.
+CONNECT, END, TELL = 300, 3600, 20
+# Seconds between two looks whether the coordinator still answers, and after how many without an answer it is gone.
+_LOOK, _MISSED = 4, 3
 
 
 def start(way: str) -> None:
@@ -44,28 +34,41 @@ def start(way: str) -> None:
         Cloud TPU; or "<coordinator>:<port>,<processes>,<id>", where the coordinator is the host of process 0.
 
     Raises:
-      InputError: if this is none of them, or there is no cluster. If not all processes come within five minutes,
-        this one ends as when another is lost.
+      InputError: if this is none of them, there is no cluster, process 0 cannot listen there, something else does,
+        or the processes have different software.
+      Lost: if not all processes come within five minutes.
     """
     if way == "off":
         return
-    given = {} if way == "auto" else _parsed(way)
-    jax.config.update("jax_enable_preemption_service", False)  # `signals` catches them, and all processes stop
-    _end_in_one_line(*_quiet())
-    try:
-        jax.distributed.initialize(
-            **given,
-            initialization_timeout=CONNECT,
-            heartbeat_timeout_seconds=HEARTBEAT,
-            shutdown_timeout_seconds=END,
-        )
-    except ValueError as error:
-        reason = str(error) if given else "there is no cluster that JAX knows"
-        raise InputError(f"--distributed={way}: {reason}") from error
-    except RuntimeError as error:  # of gRPC
-        raise InputError(f"--distributed={way}: {str(error).splitlines()[0]}") from error
+    _connect(way, within=CONNECT)
+    ending.watch(board.here)
+    compare({"the number of processes": board.here.count} | software.notes())
     if not is_first():
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for the life of the process)
+
+
+def refuse(way: str, line: str, *, status: int) -> NoReturn:
+    """Tell the other processes why this one does not start, if they come within seconds; then end it."""
+    ending.claim()
+    with suppress(JaxembedError, jax.errors.JaxRuntimeError):
+        _connect(way, within=TELL)
+        ending.tell(board.here, line, status)
+    os._exit(status)
+
+
+def compare(noted: Mapping[str, Any], *, begins: bool = False) -> None:
+    """Compare what this process goes by with what the first one does, and wait until all have done so.
+
+    Args:
+      noted: values by name; those are equal that are written alike.
+      begins: whether the processes compute together from here on.
+
+    Raises:
+      InputError: if something differs; it says what.
+    """
+    if board.here:
+        notes.compare(board.here, {name: str(value) for name, value in noted.items()})
+        board.here.begun |= begins
 
 
 def count() -> int:
@@ -81,11 +84,12 @@ def is_first() -> bool:
 @contextmanager
 def first_goes_ahead() -> Iterator[None]:
     """Let the first process through this context before the others enter it."""
-    if count() > 1 and not is_first():
-        multihost_utils.sync_global_devices("ahead")
+    key = f"{next(board.here.numbers)}/ahead" if board.here else ""
+    if key and not is_first():
+        board.here.wait(key)
     yield
-    if count() > 1 and is_first():
-        multihost_utils.sync_global_devices("ahead")
+    if key and is_first():
+        board.here.put(key, "")
 
 
 class Agreed:
@@ -110,73 +114,51 @@ class Agreed:
         return agreed
 
 
-def unexpected(error: Exception) -> NoReturn:
-    """End this process with the traceback of an error, unless the error comes from the loss of another process.
+def _connect(way: str, *, within: int) -> None:
+    """Connect to the coordinator, which process 0 starts, and wait for all processes."""
+    seat = None if way == "auto" else coordinator.parsed(way)
+    end = time.monotonic() + within
+    if seat and seat.index:
+        coordinator.wait_for(seat, within=within)
+    given = _given(seat) if seat else {}
+    jax.config.update("jax_enable_preemption_service", False)  # `signals` catches them, and all processes stop
+    ending.in_one_line(*ending.quiet())
+    # In a thread, so that this one can be interrupted and sees whether the coordinator ends.
+    connecting = ThreadPoolExecutor(max_workers=1).submit(
+        jax.distributed.initialize,
+        **given,
+        initialization_timeout=within + 5 * _LOOK,
+        heartbeat_timeout_seconds=ending.HEARTBEAT,
+        shutdown_timeout_seconds=END,
+    )
+    try:
+        missed = 0
+        while not _is_done(connecting):
+            missed = missed + 1 if seat and seat.index and coordinator.answers(seat) is not True else 0
+            if missed == _MISSED:
+                raise Lost(f"--distributed={way}: process 0 has ended before all processes had come")
+            if time.monotonic() > end:
+                raise Lost(f"--distributed={way}: not all processes have come within {within} seconds")
+    except ValueError as error:
+        reason = str(error) if seat else "there is no cluster that JAX knows"
+        raise InputError(f"--distributed={way}: {reason}") from error
+    except RuntimeError as error:  # of gRPC
+        raise InputError(f"--distributed={way}: {str(error).splitlines()[0]}") from error
+    board.connect()
 
-    That can surface as almost any error here. JAX then aborts this process once it misses the other's heartbeats.
-    """
-    if jax.distributed.is_initialized():
-        time.sleep(HEARTBEAT + 10)
-        end("".join(traceback.format_exception(error)), status=1)
-    raise error
 
-
-def end(line: str, *, status: int, together: bool = False) -> NoReturn:
-    """Print a line to standard error and end this process.
-
-    Args:
-      line: the reason, in one line.
-      status: the exit status.
-      together: whether all processes end here and wait for each other; else this one ends at once, and the others
-        because of it.
-    """
-    _ENDING.acquire()
-    print(line, file=sys.stderr, flush=True)
-    sys.stdout.flush()
-    if not jax.distributed.is_initialized():
-        _ENDING.release()
-        sys.exit(status)
-    if together:
-        with suppress(Exception):  # another one is lost: this one ends all the same
-            jax.distributed.shutdown()
-    os._exit(status)  # sys.exit would wait for the others
-
-
-def _parsed(way: str) -> dict[str, object]:
-    coordinator, *numbers = way.split(",")
-    if len(numbers) != 2 or not all(each.isdecimal() for each in numbers) or ":" not in coordinator:
-        raise InputError(f"--distributed must be {WAYS}, got {way!r}")
-    processes, index = map(int, numbers)
-    if not index < processes:
-        raise InputError(f"--distributed={way}: the id must be from 0 to {processes - 1}, got {index}")
-    names = {"coordinator_address": coordinator, "num_processes": processes, "process_id": index}
+def _given(seat: Seat) -> dict[str, object]:
+    """Return what JAX is told of a seat."""
+    names = {"coordinator_address": seat.address, "num_processes": seat.processes, "process_id": seat.index}
+    if seat.index == 0:
+        names["coordinator_bind_address"] = coordinator.listening(seat)
     return names | {"cluster_detection_method": "deactivate"}
 
 
-def _quiet() -> tuple[int, int]:
-    """Send what JAX's libraries write, as Gloo does of each connection, to a file; return it and standard error."""
-    log, error = tempfile.TemporaryFile(), os.dup(2)  # noqa: SIM115 (for the life of the process)
-    _KEPT.append(log)
-    sys.stdout, sys.stderr = (
-        streams.lasting(os.dup(stream.fileno()), like=stream) for stream in (sys.stdout, sys.stderr)
-    )
-    logging.get_absl_handler().python_handler.stream = sys.stderr
-    for number in (1, 2):
-        os.dup2(log.fileno(), number)
-    return log.fileno(), error
-
-
-def _end_in_one_line(log: int, error: int) -> None:
-    """Let JAX end this process in one line where it would abort, as it does when another process is lost."""
-
-    def abort(_: int) -> None:
-        _ENDING.acquire(timeout=2 * HEARTBEAT)
-        text = os.pread(log, 2**20, max(0, os.fstat(log).st_size - 2**20))
-        lost = b"distributed service" in text
-        os.write(error, f"launch.py: {LOST}\n".encode() if lost else text)
-        os._exit(Lost.status if lost else 128 + signal.SIGABRT)
-
-    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(abort)
-    _KEPT.append(handler)
-    # From C, because Python calls its own handlers only in the main thread, which waits for the other process.
-    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
+def _is_done(connecting: Future) -> bool:
+    """Return whether this process is connected, after some seconds at most; raise the error if it cannot be."""
+    try:
+        connecting.result(timeout=_LOOK)
+    except TimeoutError:
+        return False
+    return True

@@ -54,6 +54,7 @@ class Job(NamedTuple):
                     opened.enter_context(workdir.opened(self.folder))
                 there = workdir.read_config(self.folder)
                 workdir.check(self.config, there, self.folder)
+            processes.compare(self._notes())
             yield there
 
     def built(self) -> tuple[Dataset, Run]:
@@ -61,11 +62,19 @@ class Job(NamedTuple):
         parsed = build.parse(self.config)
         with processes.first_goes_ahead():  # and prepares the dataset
             dataset = build.load(parsed, data_dir=self.data_dir)
+        processes.compare(_notes(dataset), begins=True)
         parts = build.assemble(parsed, dataset)
         names = " × ".join((dataset.name, self.config.encoder.name, self.config.objective.name))
         print(f"{self.name}: {names}, on {mesh.described()}")
         print(_described(dataset))
         return dataset, parts
+
+    def _notes(self) -> dict[str, Any]:
+        """Note the run's config and what its folder holds, which is the same folder for all processes."""
+        kept = [each.name for each in (self.folder / workdir.CHECKPOINT).glob("[0-9]*") if each.name.isdecimal()]
+        there = {"checkpoints": sorted(kept, key=int), workdir.RESULT: "there" if self.is_finished else "not there"}
+        held = {f"{name} in {self.folder}": value for name, value in there.items()}
+        return held | identity.flatten(self.config.to_dict())
 
 
 def command_of(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
@@ -74,6 +83,14 @@ def command_of(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
     flat |= {key: value.to_dict() for key, value in flat.items() if isinstance(value, ConfigDict)}
     values = [f"--{key}={value}" for key, value in sorted(flat.items())]
     return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
+
+
+def _notes(dataset: Dataset) -> dict[str, Any]:
+    """Note what a dataset holds."""
+    splits = {split: getattr(dataset, split) for split in ("train", "validation", "test")}
+    counts = {f"the number of {split} images": batch and len(batch.labels) for split, batch in splits.items()}
+    classes = {"the number of classes": len(dataset.classes)}
+    return {"the dataset": dataset.name} | counts | classes | {"SHA-256 of the dataset": dataset.sha256}
 
 
 def _described(dataset: Dataset) -> str:

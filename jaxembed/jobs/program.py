@@ -6,8 +6,10 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from jaxembed.artifacts import identity
 from jaxembed.cli import config_file
 from jaxembed.core import files
+from jaxembed.devices import processes
 from jaxembed.jobs import commands, suite
 from jaxembed.jobs.job import Job, command_of
 from jaxembed.run import build
@@ -16,6 +18,7 @@ from jaxembed.run import build
 def run(asked: flags.FlagValues) -> None:
     """Run the experiment or the suite that the flags describe; the errors are those of `commands` and `suite`."""
     file = files.expanded(config_flags.get_config_filename(asked["config"]))
+    processes.compare(_notes(asked, file))
     if config_file.is_suite(asked.config):
         options = {"data_dir": asked.data_dir, "tensorboard": asked.tensorboard, "again": asked.evaluate}
         suite.train(asked.config, _folder(asked, file.stem), configs=file.parent, **options)
@@ -29,12 +32,24 @@ def run(asked: flags.FlagValues) -> None:
         commands.train(job)
 
 
+def _notes(asked: flags.FlagValues, file: Path) -> dict[str, Any]:
+    """Note what the processes of a run must be asked alike; --data_dir may be another one on each machine."""
+    what = {"what --config describes": "a suite" if config_file.is_suite(asked.config) else "a run"}
+    named = {"the name of --config": file.stem}
+    told = {f"--{name}": getattr(asked, name) for name in ("evaluate", "tune", "tensorboard", "workdir")}
+    return what | told | named | identity.flatten(_config(asked).to_dict())
+
+
 def _job(asked: flags.FlagValues, file: Path) -> Job:
-    config = asked.config if asked.seed is None else ConfigDict({**asked.config, "seed": asked.seed})
+    config = _config(asked)
     build.check(config)  # before its seed is used
     line = command_of(file, config_flags.get_override_values(asked["config"]), config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
     return Job(file.stem, config, _folder(asked, name), line, asked.data_dir, asked.tensorboard)
+
+
+def _config(asked: flags.FlagValues) -> ConfigDict:
+    return asked.config if asked.seed is None else ConfigDict({**asked.config, "seed": asked.seed})
 
 
 def _folder(asked: Any, name: str) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 FOREIGN, OTHER, COPY = "not a format that is read here", "not a picture", "a backup or an unfinished download"
-# Pillow starts an external program to open these, or only identifies them.
+# Pillow starts an external program to open these, opens what they hold as any format, or only identifies them.
 _EXCLUDED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
 # Formats that are recognised by a file's first bytes, whatever its name.
 _MARKED = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
 
 from jaxembed.core import errors
-from jaxembed.devices import mesh, processes
+from jaxembed.devices import coordinator, ending, mesh, processes
 from jaxembed.run import build
 from jaxembed.train import checkpoint, feed, start, steps
 
@@ -94,8 +94,9 @@ def test_two_processes_resume_a_run_of_eight_devices(config, tmp_path):
             assert_allclose(resumed[part], array, atol=1e-5, rtol=1e-5, err_msg=part)
 
 
-def launch(folder: Path, port: int | None, index: int = 0, **options: str) -> subprocess.Popen:
+def launch(folder: Path, port: int | None, index: int = 0, *more: str, **options: str) -> subprocess.Popen:
     arguments = ["--config.train.epochs=40", "--config.train.checkpoint_every=10", f"--workdir={folder}"]
+    arguments += more
     arguments += [f"--distributed=127.0.0.1:{port},2,{index}"] if port else []
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
     command = [sys.executable, ROOT / "launch.py", f"--config={QUICKSTART}", *arguments]
@@ -109,7 +110,7 @@ def started(folder: Path) -> None:
         time.sleep(0.1)
 
 
-LOST = f"launch.py: {processes.LOST}\n"
+LOST = f"launch.py: {ending.LOST}\n"
 
 
 @SLOW
@@ -162,9 +163,72 @@ def test_a_folder_in_use_ends_all_processes(tmp_path):
     with workdir.opened(tmp_path):
         both = [launch(tmp_path, port, index) for index in range(2)]
         (_, first), (_, second) = (each.communicate(timeout=300) for each in both)
-    assert (both[0].returncode, both[1].returncode) == (2, errors.Lost.status)
+    assert [each.returncode for each in both] == [2, 2]
     assert "is in use by another run" in first
-    assert second == LOST
+    assert second == first.replace("launch.py: ", "launch.py: process 0 ended: ")
+
+
+def test_processes_with_different_configs_end_and_name_the_difference(tmp_path):
+    port = free_port()
+    both = [launch(tmp_path, port, index, f"--seed={7 * index}") for index in range(2)]
+    (_, first), (_, second) = (each.communicate(timeout=300) for each in both)
+    assert [each.returncode for each in both] == [2, 2]
+    line = "the processes of this run differ: config.seed is 0 in process 0, 7 in process 1\n"
+    assert (first, second) == (f"launch.py: process 1 ended: {line}", f"launch.py: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_coordinator_listens_only_where_it_was_told_to():
+    seat = coordinator.parsed(f"127.0.0.1:{free_port()},2,0")
+    assert coordinator.listening(seat) == seat.address
+
+
+def test_machines_own_name_that_leads_only_to_itself_means_all_its_addresses(monkeypatch):
+    seat = coordinator.parsed(f"localname:{free_port()},2,0")
+    monkeypatch.setattr(socket, "gethostname", lambda: "localname.example")
+    found = socket.getaddrinfo("127.0.0.1", seat.port, type=socket.SOCK_STREAM)
+    monkeypatch.setattr(coordinator, "_places", lambda *_: found)
+    assert coordinator.listening(seat) in (f"[::]:{seat.port}", f"0.0.0.0:{seat.port}")
+
+
+def test_port_that_something_else_listens_at_is_refused_by_all_processes(monkeypatch):
+    monkeypatch.setattr(coordinator, "_ANSWER", 0.1)
+    monkeypatch.setattr(coordinator, "_STRANGE", 0)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(errors.InputError, match=f"cannot listen at {address}: Address already in use"):
+            coordinator.listening(coordinator.parsed(f"{address},2,0"))
+        with pytest.raises(errors.InputError, match=f"what listens at {address} is not the coordinator"):
+            coordinator.wait_for(coordinator.parsed(f"{address},2,1"), within=60)
+
+
+@pytest.mark.parametrize(
+    ("log", "status", "words"),
+    [
+        (
+            "ABORTED: 1 unexpectedly tried to connect with a different incarnation.",
+            3,
+            "process 1 was started a sec",
+        ),
+        ("Aborted connect attempt as there is a request from a newer incarnation", 2, "has the same id"),
+        ("INVALID_ARGUMENT: Unexpected task registered with task=2", 2, "no process 2"),
+        ("the JAX distributed service detected fatal errors", 3, "another process of this run has ended"),
+    ],
+)
+def test_an_abort_of_jax_is_one_line_that_says_why(log, status, words):
+    said, line = ending.aborted(
+        f"F1130 client.h:80] Terminating process. {log}\n*** Check failure stack trace: ***"
+    )
+    assert said == status
+    assert re.search(words, line)
+
+
+def test_the_others_print_the_last_line_of_the_one_that_ended():
+    line = "Traceback (most recent call last):\n  File ...\nImportError: no libfoo\n"
+    assert ending.ended(1, line) == "launch.py: process 1 ended: ImportError: no libfoo"
+    assert ending.ended(0, "launch.py: what, wanted, got") == "launch.py: process 0 ended: what, wanted, got"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +238,12 @@ def test_a_folder_in_use_ends_all_processes(tmp_path):
         ("host,2,0", "must be auto, off or"),
         ("host:1,2", "must be auto, off or"),
         ("host:1,2,two", "must be auto, off or"),
+        ("::1:5,2,0", "must be auto, off or"),
+        ("host:1,2,-1", "must be auto, off or"),
+        (f"host:1,2,{'9' * 5000}", "must be auto, off or"),
+        ("host:0,2,0", "the port must be from 1 to 65535, got 0"),
+        ("host:65536,2,0", "the port must be from 1 to 65535, got 65536"),
+        ("host:1,0,0", "there must be 1 to 65536 processes, got 0"),
         ("host:1,2,2", "the id must be from 0 to 1, got 2"),
     ],
 )
