@@ -17,6 +17,7 @@ from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.kernels import space
 
 # Rows of a table that are printed.
 SHOWN = 5
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     written = diagnosis.write_csv(found, options.output)
     written += _drawn(found, f"{encoder.name} on {dataset.name}", options.output)
     show(found)
+    print(f"distance and remoteness: {space.NAMES[encoder.distance]}")
     print("\n".join(files.printable(file) for file in written))
 
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed.index import Neighbours
+from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.frozen import FrozenEncoder
@@ -115,13 +116,15 @@ def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
     """Write a .parquet atomically, for tools such as embedding-atlas.
 
     Columns: `name`, `path` (if the source is a folder), `label` (if there are any), `embedding`, `x` and `y` (map
-    coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images.
+    coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images, whose metadata says
+    what distance it is.
     """
     import pyarrow
     from pyarrow import parquet
 
     n, d = vectors.embeddings.shape
     floats, nested = pyarrow.list_(pyarrow.float32()), pyarrow.list_(pyarrow.int32())
+    measure = {"distances": space.NAMES[vectors.about.distance]}
     fields = [pyarrow.field("name", pyarrow.string())]
     is_folder = Path(vectors.about.source).is_absolute()
     fields += [pyarrow.field("path", pyarrow.string())] if is_folder else []
@@ -130,7 +133,7 @@ def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
         pyarrow.field("embedding", pyarrow.list_(pyarrow.float32(), d)),
         pyarrow.field("x", pyarrow.float32()),
         pyarrow.field("y", pyarrow.float32()),
-        pyarrow.field("neighbors", pyarrow.struct({"ids": nested, "distances": floats})),
+        pyarrow.field("neighbors", pyarrow.struct({"ids": nested, "distances": floats}), metadata=measure),
     ]
     schema = pyarrow.schema(fields, metadata={"jaxembed": json.dumps(vectors.about._asdict())})
     with files.replacing(file) as stream, parquet.ParquetWriter(stream, schema) as writer:

@@ -22,6 +22,7 @@ from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.index import Approximate, Exact, Neighbours
 from jaxembed.embed.vectors import Vectors
 from jaxembed.figures import style
+from jaxembed.kernels import space
 
 TEMPLATE = Path(__file__).with_name("page.html")
 # Images listed of a selection, and neighbours shown of a new image.
@@ -153,7 +154,8 @@ class Page:
             for row, distance in zip(neighbours.rows[0], neighbours.distances[0], strict=True)
         ]
         grid = self._grid(neighbours.rows[0].tolist(), captions)
-        text = f"<p><b>{name}</b> and its nearest neighbours, with distances:</p>"
+        measure = space.NAMES[self.encoder.distance]
+        text = f"<p><b>{name}</b> and its nearest neighbours, by {measure}:</p>"
         head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
         return head + grid, self._interpolate(neighbours)
 
