@@ -21,6 +21,7 @@ from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import vectors
+from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.sources import Album
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
         print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
     for image, rows, distances in zip(options.images, *neighbours, strict=True):
-        print(f"{files.printable(image)}:")
+        print(f"{files.printable(image)}, nearest first by {space.NAMES[encoder.distance]}:")
         for row, distance in zip(rows, distances, strict=True):
             label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
             print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")

@@ -29,8 +29,8 @@ class Kind(NamedTuple):
     scores: tuple[str, ...]
 
 
-# The correlation of the pixels, 1 for a copy; the distance of the embeddings, and relative to that of the next
-# neighbours, 0 for a copy.
+# The correlation of the pixels, 1 for a copy; the distance of the embeddings (`space.NAMES`), and relative to that
+# of the next neighbours, 0 for a copy.
 PAIR = ("likeness", "distance", "relative")
 # In the order of a report.
 KINDS = {

@@ -17,6 +17,7 @@ from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.kernels import space
 
 # Rows of a table that are printed.
 SHOWN = 5
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = examination.examine(dataset, encoder.embed_splits(dataset), distance=encoder.distance)
     written = write(found, f"{encoder.name} on {dataset.name}", options.output)
     show(found)
+    print(f"distance and remoteness: {space.NAMES[encoder.distance]}")
     print("\n".join(files.printable(file) for file in written))
 
 

@@ -55,7 +55,7 @@ class _Pool(NamedTuple):
 
     Attributes:
       splits: each split's images and labels.
-      names: the names of each split's images.
+      names: each split's name and those of its images.
       parts: [n] the index of the split that a row is from.
       rows: [n] the row in that split.
       points: [n, d] the embedding in the space of the distance.
@@ -63,7 +63,7 @@ class _Pool(NamedTuple):
     """
 
     splits: tuple[Batch, ...]
-    names: tuple[Sequence[str] | Shaped[np.ndarray, " n"], ...]
+    names: tuple[tuple[str, Sequence[str] | Shaped[np.ndarray, " n"]], ...]
     parts: Int[np.ndarray, " n"]
     rows: Int[np.ndarray, " n"]
     points: Float[np.ndarray, "n d"]
@@ -80,7 +80,7 @@ class _Pool(NamedTuple):
         if len(rows) > MOST:
             chosen = np.sort(np.random.default_rng(0).choice(len(rows), MOST, replace=False))
             parts, rows, points, given = (array[chosen] for array in (parts, rows, points, given))
-        names = tuple(dataset.names_of(name) for name in embeddings)
+        names = tuple((name, dataset.names_of(name)) for name in embeddings)
         return cls(splits, names, parts, rows, space.of(points, distance=distance), given)
 
     def table(
@@ -90,11 +90,17 @@ class _Pool(NamedTuple):
         proposed: Int[np.ndarray, " m"] | None = None,
     ) -> Table:
         """Make the table of some rows."""
-        names = np.array([[self.names[self.parts[row]][self.rows[row]] for row in each] for each in chosen], str)
+        names = np.array([[self.name(row) for row in each] for each in chosen], str)
         shown = None if self.splits[0].images is None else self.images(chosen[:SHOWN])
         scores = {name: values.astype(np.float32) for name, values in scores.items()}
         proposed = None if proposed is None else proposed.astype(np.int64)
         return Table(names, self.labels[chosen].astype(np.int64), scores, shown, proposed)
+
+    def name(self, row: int | np.integer) -> str:
+        """Name the image of a row, with its split where that is held out and its name does not say so."""
+        split, names = self.names[self.parts[row]]
+        name = str(names[self.rows[row]])
+        return name if split == "train" or name.lower().startswith(f"{split}/") else f"{name} ({split})"
 
     def images(self, chosen: Int[np.ndarray, "m i"]) -> np.ndarray:
         """Read the images of some rows, [m, i, h, w, c]."""

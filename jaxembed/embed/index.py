@@ -1,7 +1,7 @@
 """Nearest-neighbour search: exact up to a million rows, approximate beyond that."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from jaxembed.core.errors import InputError
 from jaxembed.embed import graph
-from jaxembed.kernels import space
+from jaxembed.kernels import rounding, space
 
 # Above this many rows, an approximate index is used.
 MAX_EXACT_ROWS = 1_000_000
@@ -38,7 +38,12 @@ class Exact:
           distance: "cosine", which compares rows on the unit sphere, or "euclidean".
         """
         self.points, self.distance = points, distance
-        squares = [np.einsum("nd,nd->n", block, block) for _, block in self._blocks()]
+        self.origin, self.is_moved = np.zeros((1, points.shape[1])), False
+        most = space.bulk(points, distance=distance) if len(points) else None
+        if most and not most.is_near(self.origin):
+            # Rows with much in common: what they differ in is compared, block by block.
+            self.origin, self.is_moved = most.centre, True
+        squares = [np.einsum("nd,nd->n", each, each) for each in map(self._prepared, self._blocks())]
         self.squares = np.concatenate(squares) if squares else np.zeros(0, np.float32)
         self.scales = 1 / np.maximum(np.sqrt(self.squares), 1e-12)
 
@@ -48,28 +53,54 @@ class Exact:
         return Neighbours(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def _search(self, queries: np.ndarray, k: int) -> Neighbours:
+        found = self._ordered(queries, self._candidates(queries, k, self._by_matmul))
+        if not found.rows.size:
+            return found
+        last = np.asarray(self.points[found.rows[:, -1]])
+        again = rounding.are_unresolved(self._moved(queries), self._moved(last))
+        if again.any():
+            exact = self._ordered(queries[again], self._candidates(queries[again], k, self._by_differences))
+            for whole, part in zip(found, exact, strict=True):
+                whole[again] = part
+        return found
+
+    def _candidates(self, queries: np.ndarray, k: int, compare: Callable[..., np.ndarray]) -> np.ndarray:
         best_rows = np.zeros((len(queries), 0), int)
         best = np.zeros((len(queries), 0), np.float32)
-        for start, block in self._blocks():
-            # Lower is nearer: minus the cosine times the query's norm, or the squared distance minus the query's
-            # squared norm.
-            products = queries @ block.T
-            rows = slice(start, start + len(block))
-            if self.distance == "cosine":
-                score = -products * self.scales[None, rows]
-            else:
-                score = self.squares[None, rows] - 2 * products
+        start = 0
+        for block in self._blocks():
+            score = compare(queries, block, slice(start, start + len(block)))
             kept = min(k, len(block))
             among = np.argpartition(score, kept - 1, axis=1)[:, :kept]
             best_rows = np.concatenate([best_rows, among + start], axis=1)
             best = np.concatenate([best, np.take_along_axis(score, among, axis=1)], axis=1)
             kept = np.argpartition(best, min(k, best.shape[1]) - 1, axis=1)[:, :k]
             best_rows, best = (np.take_along_axis(each, kept, axis=1) for each in (best_rows, best))
-        return _ordered(self.points, queries, best_rows, distance=self.distance)
+            start += len(block)
+        return best_rows
 
-    def _blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+    def _by_matmul(self, queries: np.ndarray, block: np.ndarray, rows: slice) -> np.ndarray:
+        # Lower is nearer: minus the cosine times the query's norm, or the squared distance less the query's square.
+        products = self._prepared(queries) @ self._prepared(block).T
+        if self.distance == "cosine" and not self.is_moved:
+            return -products * self.scales[None, rows]
+        return self.squares[None, rows] - 2 * products
+
+    def _by_differences(self, queries: np.ndarray, block: np.ndarray, rows: slice) -> np.ndarray:
+        return rounding.by_differences(self._moved(queries), self._moved(block))
+
+    def _prepared(self, rows: np.ndarray) -> np.ndarray:
+        return self._moved(rows).astype(np.float32) if self.is_moved else rows
+
+    def _moved(self, rows: np.ndarray) -> np.ndarray:
+        return space.relative(rows, self.origin, distance=self.distance)
+
+    def _ordered(self, queries: np.ndarray, rows: np.ndarray) -> Neighbours:
+        return _ordered(self.points, queries, rows, distance=self.distance)
+
+    def _blocks(self) -> Iterator[np.ndarray]:
         for start in range(0, len(self.points), _BLOCK):
-            yield start, np.asarray(self.points[start : start + _BLOCK])
+            yield np.asarray(self.points[start : start + _BLOCK])
 
 
 class Approximate:

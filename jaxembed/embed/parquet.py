@@ -18,15 +18,21 @@ ABOUT = b"jaxembed"
 _CHUNK = 8192
 
 
-def schema(about: Mapping[str, str], *, dimension: int, is_folder: bool, labelled: bool) -> "pyarrow.Schema":
-    """Make a table's schema: `name`, `path` of a folder's picture, `label`, `embedding`, `x`, `y`, `neighbors`."""
+def schema(
+    about: Mapping[str, str], *, dimension: int, is_folder: bool, labelled: bool, measure: str
+) -> "pyarrow.Schema":
+    """Make a table's schema: `name`, `path` of a folder's picture, `label`, `embedding`, `x`, `y`, `neighbors`.
+
+    The metadata of `neighbors` has the measure, what distance its distances are.
+    """
     import pyarrow
 
     text, number = pyarrow.string(), pyarrow.float32()
     near = pyarrow.struct({"ids": pyarrow.list_(pyarrow.int32()), "distances": pyarrow.list_(number)})
     fields = {"name": text} | ({"path": text} if is_folder else {}) | ({"label": text} if labelled else {})
-    fields |= {"embedding": pyarrow.list_(number, dimension), "x": number, "y": number, "neighbors": near}
-    return pyarrow.schema(fields.items(), metadata={ABOUT: json.dumps(dict(about))})
+    fields |= {"embedding": pyarrow.list_(number, dimension), "x": number, "y": number}
+    nearest = pyarrow.field("neighbors", near, metadata={"distances": measure})
+    return pyarrow.schema([*fields.items(), nearest], metadata={ABOUT: json.dumps(dict(about))})
 
 
 def write(file: Path, chosen: "pyarrow.Schema", chunks: Iterator[Mapping[str, Any]]) -> None:

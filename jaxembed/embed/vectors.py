@@ -131,11 +131,13 @@ def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
     """Write a .parquet atomically, for tools such as embedding-atlas.
 
     Columns: `name`, `path` (if the source is a folder), `label` (if there are any), `embedding`, `x` and `y` (map
-    coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images.
+    coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images, whose metadata says
+    what distance it is.
     """
+    about = vectors.about
     kinds = {"dimension": vectors.embeddings.shape[1], "labelled": any(vectors.labels)}
-    schema = parquet.schema(vectors.about._asdict(), is_folder=Path(vectors.about.source).is_absolute(), **kinds)
-    parquet.write(file, schema, _chunks(vectors, neighbours))
+    kinds |= {"is_folder": Path(about.source).is_absolute(), "measure": space.NAMES[about.distance]}
+    parquet.write(file, parquet.schema(about._asdict(), **kinds), _chunks(vectors, neighbours))
 
 
 def _chunks(vectors: Vectors, neighbours: Neighbours) -> Iterator[dict[str, Any]]:

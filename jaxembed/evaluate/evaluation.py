@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float, Int
 
 from jaxembed import metrics
 from jaxembed.core import keys
 from jaxembed.evaluate import forward
+from jaxembed.kernels import norm
 from jaxembed.metrics import Rows, knn, rank
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
@@ -43,6 +45,10 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
       Diverged: if an embedding is not finite, or too large to be measured.
     """
     before, splits = forward.fingerprint(state), splits or dataset.measured
+    if layers := norm.imprecise(state.stats):
+        logging.warning(
+            "means far above deviations: float32 rounds the variance in %s by over 1%%", ", ".join(layers)
+        )
     measured = of_embeddings(dataset, Frozen(run, state, dataset, splits), run.protocol)
     numbers = forward.objective_scores(run, state, dataset) | measured.metrics
     for name in splits:

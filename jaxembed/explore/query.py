@@ -14,6 +14,7 @@ from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.index import Approximate, Exact, Neighbours
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore import decoding, grid
+from jaxembed.kernels import space
 
 # Neighbours that are shown.
 NEIGHBOURS = 12
@@ -38,8 +39,9 @@ class Query:
             reason = html.escape(files.printable(str(error)))
             return f"<p><b>{name} cannot be read as an image:</b> {reason}</p>", None
         neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
+        measure = space.NAMES[self.encoder.distance]
         uri = "data:image/webp;base64," + base64.b64encode(small).decode()
-        text = f"<p><b>{name}</b> and its nearest neighbours, with distances:</p>"
+        text = f"<p><b>{name}</b> and its nearest neighbours, by {measure}:</p>"
         head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
         return head + self._grid(neighbours), self._position(neighbours)
 

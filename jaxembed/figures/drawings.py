@@ -14,11 +14,10 @@ from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete
 from jaxembed.figures import names, plots, style, suspects
+from jaxembed.kernels import space
 from jaxembed.metrics import few_labels
 
 FOLDER = "figures"
-# What the axis of distances shows, by the distance of a run.
-AXES = {"cosine": "distance on the unit sphere", "euclidean": "Euclidean distance"}
 
 
 class Drawing(NamedTuple):
@@ -146,7 +145,7 @@ def distances(run: Finished) -> Figure | None:
     overlap = run.evaluated("distance_overlap")
     axes.set(
         title=_title(run, f"distances between {run.split} images, {100 * overlap:.0f}% overlap"),
-        xlabel=AXES.get(run.record["distance"], "distance"),
+        xlabel=space.NAMES.get(run.record["distance"], "distance"),
         ylabel="pairs, %",
     )
     axes.legend()

@@ -91,6 +91,12 @@ def distances(axes: Axes, edges: np.ndarray, same: np.ndarray, different: np.nda
     axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
 
 
+def reach(edges: np.ndarray, *shares: np.ndarray) -> float:
+    """Return the distance within which nearly all pairs are, 999 of 1,000 of each kind."""
+    found = (np.searchsorted(np.cumsum(each), 0.999 * each.sum()) for each in shares)
+    return max(float(edges[min(at + 1, len(edges) - 1)]) for at in found)
+
+
 def confusion(axes: Axes, counts: np.ndarray, classes: Sequence[str]) -> None:
     """Draw a confusion matrix: each row's shares, with its counts where there is room to read them."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -173,13 +179,15 @@ def plain_ticks(axis: Axis) -> None:
 
 
 def to_100(axes: Axes) -> None:
-    """End a scale of percentages at 100: there is nothing above it."""
+    """End a scale of percentages at 100, for all that is drawn so far: there is nothing above it."""
+    axes.autoscale(axis="y")  # an earlier call has stopped that
     axes.set_ylim(top=min(100, axes.get_ylim()[1]))
 
 
 def few(axes: Axes, counts: Sequence[int], means: np.ndarray, deviations: np.ndarray, **line: Any) -> None:
-    """Draw accuracies over the number of labels a class, in per cent, with their standard deviations."""
-    axes.errorbar(counts, 100 * means, yerr=100 * deviations, marker="o", markersize=4, capsize=2, **line)
+    """Draw accuracies over the number of labels a class, in per cent, with their deviations as far as 0 and 100."""
+    bars = 100 * np.minimum(deviations, np.maximum(0, [means, 1 - means]))
+    axes.errorbar(counts, 100 * means, yerr=bars, marker="o", markersize=4, capsize=2, **line)
     axes.set(xscale="log", xlabel="labels a class")
     axes.set_xticks(counts, [f"{count:,}" for count in counts], minor=False)
     axes.xaxis.set_minor_locator(NullLocator())

@@ -4,15 +4,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# Of |x|² + |y|² - 2 x·y, as a share of |x|² + |y|²: 8 units in the last place of float32.
-ROUNDING = 1e-6
+from jaxembed.kernels import rounding
 
 
 @jax.jit
 def squared(chunk: Float[Array, "c d"], points: Float[Array, "n d"]) -> Float[Array, "c n"]:
-    """Return the squared Euclidean distances of c rows to n points; what rounding cannot tell from 0 is 0."""
+    """Return the squared Euclidean distances of c rows to n points; those that rounding blurs are 0."""
     # Full float32: TF32 or bfloat16 would reorder near neighbours on a GPU or a TPU.
     products = jnp.matmul(chunk, points.T, precision="highest")
     lengths = jnp.sum(jnp.square(chunk), axis=1)[:, None] + jnp.sum(jnp.square(points), axis=1)[None, :]
     squared = lengths - 2 * products
-    return jnp.where(squared > ROUNDING * lengths, squared, 0)
+    return jnp.where(squared > rounding.UNRESOLVED * lengths, squared, 0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from jaxembed.kernels import chunked, space
+from jaxembed.kernels import chunked, rounding, space
 
 # Queries compared at a time, at most and at least, and similarities: 12 MB. On a CPU, larger buffers are mapped
 # afresh on every call, and the page faults take longer than the search.
@@ -22,6 +22,8 @@ def find(
 ) -> Int[np.ndarray, "n k"]:
     """Find the k rows of train that are nearest to each query, nearest first; no [n, m] array is ever held.
 
+    Queries whose neighbours are so near that the rounding of a matmul blurs their distances are searched again.
+
     Args:
       train: [m, d] float.
       queries: [n, d] float.
@@ -30,12 +32,17 @@ def find(
     Returns:
       [n, k] int, indices into train.
     """
-    target = DISTANCES[distance](jax.device_put(train))
-
-    def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
-        return _search(target, chunk, neighbours)
-
-    return chunked.apply(search, queries, size=min(MOST, max(LEAST, HELD // len(train)), len(queries)))
+    size = min(MOST, max(LEAST, HELD // len(train)))
+    target = DISTANCES[distance](jax.device_put(train.astype(np.float32, copy=False)))
+    found = _found(target, queries, neighbours, size=size)
+    last = train[found[:, -1]]
+    pair = (space.directions(each) if distance == "cosine" else each for each in (queries, last))
+    again = np.flatnonzero(rounding.are_unresolved(*(each - np.asarray(target.centre) for each in pair)))
+    if len(again):
+        points = np.concatenate([train, queries[again]])
+        points = space.relative(points, space.bulk(points, distance=distance).centre, distance=distance)
+        found[again] = _carefully(*np.split(points, [len(train)]), neighbours, size=size)
+    return found
 
 
 def others(points: Float[np.ndarray, "n d"], *, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,6 +88,28 @@ class _Space(NamedTuple):
     heights: Float[Array, " p"]
 
 
+def _found(
+    target: _Space, queries: Float[np.ndarray, "n d"], neighbours: int, *, size: int
+) -> Int[np.ndarray, "n k"]:
+    def search(chunk: Float[np.ndarray, "n d"]) -> Int[Array, "n k"]:
+        return _search(target, chunk, neighbours)
+
+    return chunked.apply(search, queries, size=min(size, len(queries)))
+
+
+def _carefully(
+    train: Float[np.ndarray, "m d"], queries: Float[np.ndarray, "n d"], neighbours: int, *, size: int
+) -> Int[np.ndarray, "n k"]:
+    """Search in the space of the Euclidean distance, from differences where the rounding of a matmul counts."""
+    target = _around(jax.device_put(train.astype(np.float32)), jnp.zeros((1, train.shape[1])))
+    found = _found(target, queries.astype(np.float32), neighbours, size=size)
+    again = np.flatnonzero(rounding.are_unresolved(queries, train[found[:, -1]]))
+    for start in range(0, len(again), size):
+        rows = again[start : start + size]
+        found[rows] = jax.lax.top_k(-rounding.by_differences(queries[rows], train), neighbours)[1]
+    return found
+
+
 @jax.jit
 def _cosine(train: Float[Array, "m d"]) -> _Space:
     # The query's length scales its whole row and so does not change the order.
@@ -90,8 +119,13 @@ def _cosine(train: Float[Array, "m d"]) -> _Space:
 
 @jax.jit
 def _euclidean(train: Float[Array, "m d"]) -> _Space:
-    # -|q - t|²/2 without |q|²/2, which does not change the order either; the centre keeps the squares small.
-    centre = jnp.mean(train, axis=0, keepdims=True)
+    # The centre keeps the squares small.
+    return _around(train, jnp.mean(train, axis=0, keepdims=True))
+
+
+@jax.jit
+def _around(train: Float[Array, "m d"], centre: Float[Array, "1 d"]) -> _Space:
+    # -|q - t|²/2 without |q|²/2, which does not change the order either.
     points = train - centre
     return _space(centre, points, jnp.sum(jnp.square(points), axis=1) / 2)
 

@@ -5,6 +5,8 @@ from jaxtyping import Array, Float
 
 # A run whose spread is below this at its end has collapsed.
 LEAST_SPREAD = 0.05
+# Above this, `pairwise.margin_pairs` does not tell rows apart that are within a seventh of the margin.
+MOST_SPREAD = 100
 
 
 def spread(rows: Float[Array, "n ..."], scale: Float[Array, ""] | None = None) -> Float[Array, " n"]:

@@ -35,8 +35,9 @@ def margin_pairs(
     """Score every pair of n rows with `margin`, with distances from one matmul instead of an [n, n, d] array.
 
     The squared distances are |x|² + |y|² - 2 x·y, relative to the mean row. Rounding leaves an error of a millionth
-    of |x|² + |y|², so a pair with a smaller squared distance counts as coinciding; where that sum overflows, the
-    squared distance is infinite.
+    of |x|² + |y|², so a pair with a smaller squared distance counts as coinciding, and a row that is far from all
+    others blurs theirs: a run warns where its rows are more than `collapse.MOST_SPREAD` margins apart. Where that
+    sum overflows, the squared distance is infinite.
 
     Args:
       embeddings: [n, d] float.

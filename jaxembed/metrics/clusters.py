@@ -1,5 +1,7 @@
 """Clusters: whether the groups that an embedding falls into are the classes."""
 
+import warnings
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -44,14 +46,18 @@ def nmi(points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> floa
     """
     # Imported here: scikit-learn takes a second, and reports do without it.
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import normalized_mutual_info_score
     from threadpoolctl import threadpool_limits
 
     if space.are_zero(points):
         return 0.0
-    points = points / np.abs(points).max()
+    # float64, because k-means subtracts squares, about the mean of all points: that may be far from most of them.
+    points = points / np.abs(points).max().astype(np.float64)
     count = min(len(np.unique(labels)), len(np.unique(points, axis=0)))
     # One thread: several wait for each other by spinning, and add up in an order of their own.
-    with threadpool_limits(1, user_api="openmp"):
+    with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
+        # Fewer clusters than asked for are a result: those of points beside one that is beyond float64.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         clusters = KMeans(count, n_init=1, max_iter=50, random_state=0).fit_predict(points)
     return float(normalized_mutual_info_score(labels, clusters))

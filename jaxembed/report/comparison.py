@@ -18,6 +18,8 @@ from jaxembed.report.experiments import Experiment, splits
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 # For experiments beyond the colours.
 DASHES = ("-", "--", ":", "-.")
+# Of the axis of distances, in mean distances between classes: wider if pairs are beyond, but not for a far outlier.
+WIDTH, MOST_WIDTH = 2.0, 10.0
 # Inches of a line of text, and columns of a dataset's name in a title.
 LINE, COLUMNS = 0.17, 60
 
@@ -107,15 +109,20 @@ def distances(experiments: Sequence[Experiment]) -> Figure | None:
     titles = [_wrapped(experiment, 80) for experiment in experiments]
     height = 1.3 + LINE * _lines(titles)
     figure, axes = style.figure(7.5, height * len(experiments) + 0.7, len(experiments), sharex=True)
+    end = WIDTH
     for [axis], experiment, name in zip(axes, experiments, titles, strict=True):
         run = experiment.runs[0]
         between = run.evaluated("between_distance")
         unit = between if between > 0 else 1  # after a collapse there is none
-        plots.distances(axis, run.sample.edges / unit, run.sample.same, run.sample.different)
+        drawn = run.sample.edges / unit, run.sample.same, run.sample.different
+        plots.distances(axis, *drawn)
+        end = max(end, plots.reach(*drawn))
         ratio, overlap = (run.evaluated(f"distance_{name}") for name in ("ratio", "overlap"))
         axis.set_title(f"{name}\nwithin / between {ratio:.2f}, {100 * overlap:.0f}% overlap")
-        axis.set(ylabel="pairs, %", xlim=(0, 2))
-    axes[-1, 0].set_xlabel("distance, in units of the mean distance between classes")
+        axis.set_ylabel("pairs, %")
+    axes[-1, 0].set(
+        xlim=(0, min(end, MOST_WIDTH)), xlabel="distance, in units of the mean distance between classes"
+    )
     axes[0, 0].legend(loc="upper right")
     return figure
 

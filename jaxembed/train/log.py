@@ -15,6 +15,7 @@ from jaxembed.artifacts.history import Line
 from jaxembed.core.errors import Diverged
 from jaxembed.devices import processes
 from jaxembed.kernels.flops import Speed
+from jaxembed.losses import collapse
 from jaxembed.run.run import Run
 from jaxembed.train.progress import Progress
 
@@ -89,6 +90,7 @@ class Log:
     Attributes:
       speed: what turns images per second into a share of the machine's peak, which no line has without it.
       validated: the steps at which the validation split was measured.
+      is_blurred: whether a warning was given that outputs are too far apart for float32.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class Log:
         self.together = {"together": together} if together > 1 else {}
         self.speed: Speed | None = None
         self.validated = {line["step"] for line in journal.lines if "validation/loss" in line}
+        self.is_blurred = False
         self.window: list[Scored] = []
         self.pending: list[Scored] = []
 
@@ -165,6 +168,10 @@ class Log:
         if not math.isfinite(loss := means["train/loss"]):
             advice = "lower config.optimizer.learning_rate and use a new --workdir"
             raise Diverged(f"loss became {loss} at step {step}; {advice}")
+        if not self.is_blurred and (spread := means.get("train/spread", 0)) > collapse.MOST_SPREAD:
+            self.is_blurred = True
+            what = "outputs are %.3g units apart (train/spread), and float32 rounds the distances of near ones"
+            logging.warning(f"step %d: {what}", step, spread)
         self.progress.show(step, seconds=seconds, loss=loss, rate=rate)
 
     def _rate(self, step: int, seconds: float) -> dict[str, float]:

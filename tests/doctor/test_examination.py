@@ -7,9 +7,10 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
+from jaxembed import datasets
 from jaxembed.doctor import duplicates, examination, labels, outliers
 from jaxembed.kernels import nearest
-from jaxembed.types import Batch, Dataset
+from jaxembed.types import Batch, Dataset, Published
 
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.normal(size=(90, 4)).astype(np.float32)
@@ -151,7 +152,7 @@ def test_planted_errors_of_a_dataset_are_found_by_name():
     assert list(found.tables) == ["leaks", "duplicates", "labels", "outliers"]
     assert found.examined == (120, 120)
     leaks, suspects = found.tables["leaks"], found.tables["labels"]
-    assert leaks.names[0].tolist() == ["3.png", "train/11"]
+    assert leaks.names[0].tolist() == ["3.png (test)", "train/11"]
     assert leaks.scores["likeness"][0] == pytest.approx(1)
     assert leaks.scores["distance"][0] == 0
     np.testing.assert_array_equal(leaks.images[0, 0], leaks.images[0, 1])
@@ -160,6 +161,27 @@ def test_planted_errors_of_a_dataset_are_found_by_name():
     assert (suspects.labels[0, 0], suspects.proposed[0]) == (dataset.train.labels[20], 20 % 3)
     assert found.tables["outliers"].names[0].tolist() == ["train/33"]
     assert len(leaks.images) == examination.SHOWN < len(leaks.names)
+
+
+def test_validation_images_are_named_as_such_though_they_were_published_as_train_images():
+    dataset, embeddings = small()
+    published = Published(dataset.classes, dataset.train, dataset.test)
+    divided = datasets.divided(published, seed=0, validation=30.0)
+    rows = [int(name.partition("/")[2]) for name in divided.names["validation"]]
+    kept = np.delete(np.arange(80), rows)
+    points = {
+        "train": embeddings["train"][kept],
+        "validation": embeddings["train"][rows],
+        "test": embeddings["test"],
+    }
+    found = examination.examine(divided, points, distance="euclidean")
+    named = {f"train/{row}": f"train/{row} (validation)" if row in rows else f"train/{row}" for row in range(80)}
+    names = set(found.tables["outliers"].names.ravel())
+    assert names == {*named.values(), *(f"test/{row}" for row in range(40))}
+    splits = [
+        {name.partition("(")[2] or name.partition("/")[0] for name in pair} for pair in found.tables["leaks"].names
+    ]
+    assert all(len(pair) == 2 for pair in splits)
 
 
 def test_without_images_or_labels_only_tables_that_need_neither_are_made():

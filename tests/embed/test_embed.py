@@ -101,6 +101,7 @@ def test_search_finds_the_picture_itself_first_and_saves_a_contact_sheet(outputs
         arguments = ["quickstart", str(outputs[suffix]), str(image), str(image), "--count=3", f"--output={output}"]
         search.main([*arguments, "--overwrite"])
         lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{image}, nearest first by distance on the unit sphere, sqrt(2 - 2 cos):"
         assert lines[1] == lines[5] == "  0.0000  cat/02.png  [cat]"
         assert lines[8].startswith(f"Pictures: {photos}, as the file says")
         assert len(lines) == 10

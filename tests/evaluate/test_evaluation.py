@@ -253,6 +253,14 @@ def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, d
     assert len({forward.fingerprint(each) for each in (state, other, third)}) == 3
 
 
+def test_a_layer_whose_variance_was_rounded_away_is_named(run, dataset, monkeypatch, caplog):
+    monkeypatch.setattr(evaluation, "of_embeddings", lambda *_: evaluation.Evaluation({}, {}, {}))
+    statistics = {"encoder": {"BatchNorm_2": {"mean": jnp.array([0.0, 1e4]), "var": jnp.ones(2)}}}
+    state = start.initial(run, dataset, seed=0)._replace(stats=statistics)
+    evaluation.evaluate(run, state, dataset, splits=())
+    assert "variance in encoder/BatchNorm_2 by over 1%" in caplog.text
+
+
 def test_an_evaluation_that_changes_the_encoder_fails(run, dataset, monkeypatch):
     prints = iter(["before", "after"])
     monkeypatch.setattr(forward, "fingerprint", lambda _: next(prints))

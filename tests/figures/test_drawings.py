@@ -113,6 +113,16 @@ def test_accuracy_axis_ends_at_100_per_cent(tmp_path):
     assert drawings.loss(run).axes[1].get_ylim()[1] == 100
 
 
+def test_accuracies_that_are_drawn_later_are_on_the_axis_as_well():
+    axes = Figure().add_subplot()
+    for accuracies, lowest in (([60, 62], 60), ([97, 100], 60), ([20, 50], 20)):
+        axes.plot(accuracies)
+        plots.to_100(axes)
+        low, high = axes.get_ylim()
+        assert lowest - 5 < low < lowest
+        assert max(accuracies) < high <= 100 or high == 100
+
+
 def test_names_of_concentric_classes_are_placed_apart_where_each_is_purest():
     # One class in the middle, and one all around it, twice as close together on the right.
     angles = np.concatenate([np.linspace(0, 2 * np.pi, 80), np.linspace(-0.1, 0.1, 40)])

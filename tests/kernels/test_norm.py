@@ -73,6 +73,19 @@ def test_batch_norm_sums_in_float32_and_returns_what_came_in():
     np.testing.assert_allclose(updates["batch_stats"]["var"], 2**-16, atol=2e-7)
 
 
+@pytest.mark.parametrize(
+    ("mean", "deviation", "named"), [(0, 0, 0), (3, 1, 0), (100, 1, 0), (1000, 1, 1), (1e4, 1, 1)]
+)
+def test_layers_whose_variance_is_rounded_away_are_named(mean, deviation, named):
+    maps = (mean + deviation * np.random.default_rng(0).normal(size=(50, 5, 3, 4))).astype(np.float32)
+    _, updates = jax.jit(partial(norm.BatchNorm(True, 0.0).apply, mutable=["batch_stats"]))(VARIABLES, maps)
+    found = np.asarray(updates["batch_stats"]["var"])
+    is_right = np.allclose(found, maps.astype(np.float64).var(axis=(0, 1, 2)), rtol=0.01, atol=1e-9)
+    assert is_right or named
+    statistics = {"encoder": {"first": {"mean": np.ones(4), "var": np.ones(4)}, "second": updates["batch_stats"]}}
+    assert norm.imprecise(statistics) == ["encoder/second"] * named
+
+
 def test_a_bias_shifts_each_channel_and_its_gradient_is_the_sum():
     gradient = np.random.default_rng(2).normal(size=SHAPE).astype(np.float32)
 

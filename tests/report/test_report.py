@@ -275,6 +275,29 @@ def test_the_comparisons_show_what_was_measured(runs):
         )
 
 
+def test_everything_that_is_drawn_is_inside_its_axes(tmp_path):
+    made = []
+    for number, accuracy in enumerate((0.5, 0.2, 1.0, 0.9)):  # neither the first nor the last is the best
+        few = {
+            f"{name}_accuracy_{count}": accuracy for name in ("knn", "linear") for count in ("1_label", "10_labels")
+        }
+        wide = {"between_distance": 4.0 / (1 + number)}
+        run = finished_runs.make(tmp_path / str(number), experiment=f"e{number}", metrics=few | wide)
+        run.record["metrics"]["validation/knn_accuracy"] = accuracy
+        made.append(run)
+    for each in comparison.COMPARISONS:
+        for axes in each.make(grouped(made)["rows"]).axes:
+            within = axes.viewLim.padded(1e-9)
+            points = [line.get_xydata() for line in axes.lines]
+            points += [np.asarray(dots.get_offsets()) for dots in axes.collections if len(dots.get_offsets()) > 1]
+            for x, y in np.concatenate([np.empty((0, 2)), *points]):
+                assert within.contains(x, y), (each.name, x, y)
+            for patch in axes.patches:
+                drawn = patch.get_data()
+                beyond = drawn.edges[1:] > within.x1
+                assert drawn.values[beyond].sum() <= 0.1, each.name  # per cent
+
+
 def test_a_loss_that_is_always_0_has_a_curve(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     lines = [line | {"train/loss": 0.0} for line in run.lines if "train/loss" in line]

@@ -320,6 +320,14 @@ def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_pat
         assert_allclose(four[end]["train/loss"], mean, rtol=1e-4)
 
 
+def test_outputs_too_far_apart_for_float32_are_warned_of_once(run, tmp_path, caplog):
+    with log.opened(tmp_path, run, step=0, notes={}, tensorboard=False) as opened:
+        for step, spread in ((2, 3.0), (4, 2500.0), (6, 2500.0)):
+            opened.add(step, 2, {"loss": jnp.ones(()), "spread": jnp.asarray(spread)})
+        opened.flush()
+    assert caplog.text.count("units apart") == caplog.text.count("step 4: outputs are 2.5e+03 units apart") == 1
+
+
 # Every objective, which may compare rows, and BatchNorm: both must be of the whole batch.
 @pytest.mark.parametrize(
     ("encoder", "objective"),
