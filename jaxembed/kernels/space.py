@@ -59,7 +59,7 @@ class Bulk(NamedTuple):
       chosen: [s] the rows of a sample.
       points: [s, d] float64, the sample.
       centre: [1, d] its median.
-      radius: its median distance from there.
+      radius: its median distance from there, of those that are not 0: most rows may be copies of one.
     """
 
     chosen: Int[np.ndarray, " s"]
@@ -84,7 +84,8 @@ def bulk(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Bulk:
     chosen = np.unique(np.random.default_rng(0).integers(len(embeddings), size=SAMPLE))
     points = relative(embeddings[chosen], np.zeros((1, embeddings.shape[1])), distance=distance)
     centre = np.median(points, axis=0, keepdims=True)
-    return Bulk(chosen, points, centre, float(np.median(np.linalg.norm(points - centre, axis=1))))
+    apart = np.linalg.norm(points - centre, axis=1)
+    return Bulk(chosen, points, centre, float(np.median(apart[apart > 0])) if apart.any() else 0.0)
 
 
 def relative(
