@@ -63,6 +63,8 @@ def main(_: Sequence[str]) -> None:
         mesh.check_devices()
         program.run(FLAGS)
     except (errors.JaxembedError, OSError, KeyboardInterrupt) as error:
+        if isinstance(error, TimeoutError) and processes.count() > 1:  # orbax, waiting for a process that is lost
+            ending.unexpected(error)
         text = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
         together = isinstance(error, errors.Stopped | errors.Diverged)
         ending.end(launch_flags.line(text), status=errors.status(error), together=together)
