@@ -35,6 +35,7 @@ import pytest
 from absl import logging
 from jaxtyping import install_import_hook
 from ml_collections import ConfigDict
+from PIL import Image
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_default_matmul_precision", "highest")
@@ -116,6 +117,16 @@ def no_stopwatch(monkeypatch):
 def own_temporary_folder(monkeypatch, tmp_path_factory):
     """What TFDS leaves behind, an empty folder for each dataset that is not prepared yet, goes when pytest's go."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.getbasetemp()))
+
+
+@pytest.fixture
+def blank_figures(monkeypatch):
+    """Laying figures out takes half of a run's end, and has its own tests: where it is not the subject, they are
+    drawn, but saved as a blank picture.
+    """
+    from jaxembed.figures import style
+
+    monkeypatch.setattr(style, "save", lambda _, file: Image.new("L", (8, 8)).save(file))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from jaxembed.measure import __main__ as measure
 from jaxembed.measure import splits
 from jaxembed.report import __main__ as reporting
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
 RANDOM = np.random.default_rng(0)
 N, M, CLASSES = 400, 200, 4
 
