@@ -15,6 +15,7 @@ from jaxembed.core.errors import InputError
 from jaxembed.jobs import commands
 from jaxembed.jobs.job import Job
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
 CROP = {"crop": {"min_area": 0.5, "max_area": 1.0}}
 BY_LABEL = re.compile("accuracy|recall|map_at|silhouette|cdnv|overlap|within|between|ratio|/alignment")
 

@@ -16,6 +16,7 @@ from jaxembed.figures import drawings
 from jaxembed.report import experiments, methods, paper, typeset
 from jaxembed.report.comparison import Picture
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
 ODD = "x<b>&amp;&lt;"
 
 

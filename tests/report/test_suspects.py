@@ -12,6 +12,8 @@ from jaxembed.artifacts.diagnosis import Table
 from jaxembed.report import __main__ as command
 from jaxembed.report import experiments, suspects, transfer
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 def run(folder, name, **options):
     return finished_runs.make(folder / name, experiment=name, **options)
