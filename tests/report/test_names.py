@@ -17,6 +17,7 @@ from jaxembed.report import comparison, experiments, markdown, tables, typeset
 # One report serves them all.
 pytestmark = pytest.mark.xdist_group("names")
 LONG = "n" * 300
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from jaxembed.report import __main__ as command
 from jaxembed.report import comparison, conclusions, experiments, markdown, page, paper, tables
 
 NAMES = {f"{name}_rows.png" for name in ("embedding_comparison", "distance_comparison", "learning_curves")}
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 @pytest.fixture
