@@ -9,7 +9,7 @@ from odd_names import NAMES
 from jaxembed.artifacts import finished, samples
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.figures import drawings
+from jaxembed.figures import gallery
 
 
 def make(folder: Path, *, classes: int = 10, experiments: int = 3, drawn: bool = True) -> list[Finished]:
@@ -26,7 +26,7 @@ def make(folder: Path, *, classes: int = 10, experiments: int = 3, drawn: bool =
         samples.write(_of_classes(run.sample, classes), run.folder)
         runs.append(finished.read(run.folder))
         if drawn:
-            drawings.draw(runs[-1])
+            gallery.draw(runs[-1])
     return runs
 
 

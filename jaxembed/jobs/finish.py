@@ -59,19 +59,19 @@ def complete(run: Finished) -> None:
       Incomplete: if figures cannot be drawn.
     """
     # Imported here, because matplotlib takes a second, and a stopped run does without it.
-    from jaxembed.figures import drawings
+    from jaxembed.figures import gallery
 
     tables = run.folder / diagnosis.FOLDER
     if run.diagnosis and not all((tables / f"{name}.csv").exists() for name in run.diagnosis.tables):
         diagnosis.write_csv(run.diagnosis, tables)
-    drawings.require(run, advice="the result is written; run the same command again to draw them")
+    gallery.require(run, advice="the result is written; run the same command again to draw them")
 
 
 def _evaluated(folder: Path) -> list[Path]:
     """List what an earlier evaluation may have written, and a new one may not write."""
-    from jaxembed.figures import drawings
+    from jaxembed.figures import gallery
 
-    return [*diagnosis.files_of(folder), *drawings.files_of(folder)]
+    return [*diagnosis.files_of(folder), *gallery.files_of(folder)]
 
 
 def _examined(

@@ -101,7 +101,7 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     from jaxembed.doctor import examination
     from jaxembed.evaluate import evaluation, result, sampling
     from jaxembed.evaluate.result import Described
-    from jaxembed.figures import drawings
+    from jaxembed.figures import gallery
     from jaxembed.report import summary
     from jaxembed.run import protocol
 
@@ -115,7 +115,7 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     numbers = {"measured": evaluated.metrics | sampled}
     origin = {"sha256": embedded.sha256, "trained_on": embedded.trained_on}
     record = result.of_embedding(Described(config["name"], line, config), dataset, **numbers, **origin)
-    stale = (*diagnosis.files_of(folder), *drawings.files_of(folder))
+    stale = (*diagnosis.files_of(folder), *gallery.files_of(folder))
     with workdir.renewed(folder, stale=stale) as new:
         samples.write(taken, new)
         diagnosis.write(examined, new)
@@ -123,7 +123,7 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
         files.write_json(new / workdir.RESULT, record)
     summary.show(record, folder)
     finished = Finished(folder, config, record, [], taken, examined)
-    drawings.require(finished, advice="the result is written")
+    gallery.require(finished, advice="the result is written")
 
 
 def _given(options: Any) -> Embedded:

@@ -30,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     command.check_folder(options.output)
     runs, problems = collect(options.folders)
-    from jaxembed.figures import drawings  # here, because matplotlib takes a second, and must find no display
+    from jaxembed.figures import gallery  # here, because matplotlib takes a second, and must find no display
 
-    problems += [problem for run in runs for problem in drawings.damaged(run)]
+    problems += [problem for run in runs for problem in gallery.damaged(run)]
     for problem in problems:
         print(f"report: left out: {files.line(problem)}", file=sys.stderr)
     if not runs:

@@ -11,7 +11,7 @@ from jaxembed import pictures
 from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.figures import drawings, names
+from jaxembed.figures import drawings, gallery, names
 from jaxembed.report import conclusions, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
@@ -59,7 +59,7 @@ def write(
         sentences={dataset: conclusions.sentences(dataset, each) for dataset, each in datasets.items()},
         options={dataset: options(experiments) for dataset, experiments in datasets.items()},
         captions={name: drawing.caption for name, drawing in drawings.FIGURES.items()},
-        drawn=drawings.drawn,
+        drawn=gallery.whole,
         image=image,
         listed=names.listed,
         short=names.written,

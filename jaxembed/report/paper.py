@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
-from jaxembed.figures import drawings, names
+from jaxembed.figures import drawings, gallery, names
 from jaxembed.report import conclusions, methods, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, differing, options_of, splits
@@ -205,7 +205,7 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
 
 def _drawn(run: Finished, title: str) -> list[list[Picture]]:
     """Arrange the figures that a run has, row by row."""
-    files = drawings.drawn(run).items()
+    files = gallery.whole(run).items()
     drawn = {name: Picture(file, title, drawings.FIGURES[name].caption) for name, file in files}
     whole = [[picture] for name, picture in drawn.items() if name not in HALF]
     half = [drawn[name] for name in HALF if name in drawn]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from odd_names import NAMES
 from PIL import Image
 
-from jaxembed.figures import drawings, fonts, names, plots, style
+from jaxembed.figures import drawings, fonts, gallery, names, plots, style
 
 
 def texts(figure) -> str:
@@ -32,7 +32,7 @@ def test_figure_is_renamed_only_once_complete(tmp_path, monkeypatch):
 
 def test_figures_fit_the_width_of_a_readme(tmp_path):
     run = finished_runs.make(tmp_path / "run")
-    drawings.draw(run)
+    gallery.draw(run)
     files = sorted((tmp_path / "run" / "figures").iterdir())
     assert [file.stem for file in files] == sorted(drawings.FIGURES)
     for file in files:
@@ -57,7 +57,7 @@ def test_long_names_next_to_images_are_not_cut_off(tmp_path):
 def test_figure_without_content_is_not_drawn(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     none = dict.fromkeys(("seen", "errors", "originals", "reconstructions"))
-    drawings.draw(run._replace(sample=run.sample._replace(**none)))
+    gallery.draw(run._replace(sample=run.sample._replace(**none)))
     names = {file.stem for file in (tmp_path / "run" / "figures").iterdir()}
     assert names == set(drawings.FIGURES) - {"views", "reconstructions"}
 
@@ -185,7 +185,7 @@ def test_each_class_has_its_own_colour():
 
 def test_drawing_does_not_change_matplotlibs_settings(tmp_path):
     before = dict(matplotlib.rcParams)
-    drawings.draw(finished_runs.make(tmp_path / "run"))
+    gallery.draw(finished_runs.make(tmp_path / "run"))
     assert dict(matplotlib.rcParams) == before
 
 
@@ -204,7 +204,7 @@ def test_names_with_dollars_are_drawn_unchanged(tmp_path):
 def test_characters_without_a_font_are_escaped(tmp_path, monkeypatch):
     monkeypatch.setattr(fonts, "installed", lambda: ())
     assert names.drawn("中\u202e\udce9\n$é") == r"\u4e2d\u202e\udce9\n$é"
-    drawings.draw(odd_runs.make(tmp_path, experiments=4, drawn=False)[3])  # a missing glyph is a warning
+    gallery.draw(odd_runs.make(tmp_path, experiments=4, drawn=False)[3])  # a missing glyph is a warning
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_long_names_are_shortened_in_the_middle(text, limit, expected):
 
 
 def test_long_names_do_not_change_the_figure_size(tmp_path):
-    drawings.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
+    gallery.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
     for file in sorted((tmp_path / "4" / "figures").iterdir()):
         with Image.open(file) as picture:
             assert picture.width <= 1200

@@ -12,7 +12,7 @@ from PIL import Image
 from reportlab.pdfbase import pdfmetrics
 
 from jaxembed import metrics
-from jaxembed.figures import drawings
+from jaxembed.figures import drawings, gallery
 from jaxembed.report import experiments, methods, paper, typeset
 from jaxembed.report.comparison import Picture
 
@@ -23,9 +23,9 @@ ODD = "x<b>&amp;&lt;"
 def make(folder: Path, *, drawn=drawings.FIGURES, record=None, **options):
     """A finished run with figures of one colour each, as large as launch.py's; `record` replaces values."""
     run = finished_runs.make(folder, **options)
-    (folder / drawings.FOLDER).mkdir()
+    (folder / gallery.FOLDER).mkdir()
     for name in drawn:
-        picture(folder / drawings.FOLDER / f"{name}.png", height=height(name))
+        picture(folder / gallery.FOLDER / f"{name}.png", height=height(name))
     return run._replace(record=run.record | (record or {}))
 
 
