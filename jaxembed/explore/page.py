@@ -46,6 +46,7 @@ TOOLTIP = """<div style="max-width: 240px; font-size: 13px; overflow-wrap: anywh
 <img src="image/$index" style="display: block; max-width: 224px; max-height: 224px; min-width: 96px;
 image-rendering: auto; margin-bottom: 4px">@name @label</div>"""
 STYLE = """
+.bk-clearfix { width: 100%; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: 6px; }
 .grid { font: 11px system-ui; }
 .grid figure { margin: 0; } .grid img { width: 100%; height: 88px; object-fit: contain; background: #f3f3f3; }
