@@ -186,6 +186,8 @@ def _table(arrays: Mapping[str, np.ndarray], name: str) -> Table:
         images.dtype != np.uint8 or images.ndim != 5 or images.shape[1] != i or not 0 < len(images) <= m
     ):
         raise ValueError(f"{name}/images must be uint8 of shape [1 to {m}, {i}, h, w, c], got {list(images.shape)}")
+    if images is not None:
+        npz.require_pictures(f"{name}/images", images)
     proposed = own.get("proposed")
     for labels, least in ((own["labels"], -1), (proposed, 0)):
         if labels is not None and labels.size and not least <= labels.min() <= labels.max() < classes:

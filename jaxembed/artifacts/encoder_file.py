@@ -17,7 +17,8 @@ from jaxembed.core.errors import InputError
 from jaxembed.pictures import Shape
 
 FILE = "encoder.safetensors"
-_FORMAT = "jaxembed encoder 1"
+# Of the second, every file has a checksum.
+_FIRST, _FORMAT = "jaxembed encoder 1", "jaxembed encoder 2"
 _TYPES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16}
 # Bytes of the header's length, which also align the arrays.
 _ALIGNED = 8
@@ -25,7 +26,10 @@ _ALIGNED = 8
 _DEEPEST = 50
 # What using an encoder needs of its config.
 CONFIG = {
-    "data.name": schema.TEXT,
+    "seed": schema.COUNT,
+    "data.name": schema.NAME,
+    "data.path": schema.NAME,
+    "data.validation": schema.AMOUNT,
     "encoder.name": schema.TEXT,
     "train.dtype": schema.one_of("float32", "bfloat16"),
     "evaluate": schema.OBJECT,
@@ -104,12 +108,11 @@ def fingerprint(params: Mapping[str, Any], stats: Mapping[str, Any]) -> str:
 
 
 def _read(file: Path) -> SavedEncoder:
-    content = file.read_bytes()
+    content = files.regular(file).read_bytes()
     tensors = safetensors.deserialize(content)  # which checks the header
     header, body = _divided(content)
     metadata = {"dataset": ""} | header.get("__metadata__", {})
-    checksum = metadata.get("checksum")
-    if metadata.get("format") != _FORMAT:
+    if metadata.get("format") not in (_FIRST, _FORMAT):
         raise ValueError(f"its format must be {_FORMAT!r}, got {metadata.get('format')!r}")
     tree: dict[str, Any] = {"params": {}, "stats": {}}
     for name, tensor in tensors:
@@ -121,15 +124,15 @@ def _read(file: Path) -> SavedEncoder:
             node = node.setdefault(each, {})
         # A copy, because an array over bytes is read-only.
         node[last] = np.frombuffer(tensor["data"], _TYPES[tensor["dtype"]]).reshape(tensor["shape"]).copy()
-    if checksum is not None:
-        wanted, got = checksum, _checksum(header, body)
-    else:  # an earlier version, whose hash is that of the run's float32
+    if metadata["format"] == _FORMAT:
+        wanted, got = metadata["checksum"], _checksum(header, body)
+    else:  # whose hash is that of the run's float32
         exact = all(tensor["dtype"] == "F32" for _, tensor in tensors)
         wanted, got = metadata["sha256"], fingerprint(**tree) if exact else metadata["sha256"]
     if wanted != got:
         raise ValueError(f"its checksum is {got}, not {wanted}")
-    config, shape = json.loads(metadata["config"]), _shape(json.loads(metadata["shape"]))
-    schema.check(file, config, CONFIG)
+    config, shape = files.parsed(metadata["config"]), _shape(json.loads(metadata["shape"]))
+    schema.check(file, config, CONFIG, optional=("data.path", "data.validation"))
     return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree, dataset=metadata["dataset"])
 
 

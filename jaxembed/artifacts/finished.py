@@ -149,6 +149,9 @@ def result(folder: Path) -> dict[str, Any]:
     record = files.read_json(file)
     missing = () if any(name in record for name in TRAINED) else TRAINED
     schema.check(file, record, RECORD, optional=(*OPTIONAL, *missing))
+    for name, value in record["metrics"].items():
+        if name.endswith("_sd") and value is not None and value < 0:
+            raise InputError(f"{file} is damaged: metrics.{name}, a deviation, must be at least 0, got {value}")
     return record
 
 

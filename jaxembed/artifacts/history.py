@@ -29,7 +29,7 @@ def read(file: Path) -> list[Line]:
     lines: dict[tuple[int, bool], Line] = {}
     bad = []
     # Not `splitlines`, which also splits at characters that a damaged line can hold.
-    *texts, _ = file.read_bytes().split(b"\n")
+    *texts, _ = files.regular(file).read_bytes().split(b"\n")
     for number, text in enumerate(texts, start=1):
         line = _parsed(text)
         if line is None or (line["step"], is_validation(line)) in lines:

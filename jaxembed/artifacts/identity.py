@@ -4,6 +4,7 @@ Two configs with the same identity train the same parameters. The rest of a conf
 validate, how to evaluate) may change when a run is resumed or evaluated again.
 """
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -74,11 +75,11 @@ def current(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def located(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Write the paths of data in a flattened config as absolute ones, so that `./p` and `p/` are the same."""
-    paths = {key for key in flat if key.startswith("config.data.") and key.endswith(".path")}
-    return {
-        key: os.path.realpath(os.path.expanduser(value)) if key in paths and isinstance(value, str) else value
-        for key, value in flat.items()
-    }
+    paths = {key: value for key, value in flat.items() if key.startswith("config.data.") and key.endswith(".path")}
+    for key, value in paths.items():
+        with contextlib.suppress(TypeError, ValueError):  # no path, but whatever a damaged file holds
+            paths[key] = os.path.realpath(os.path.expanduser(value))
+    return {**flat, **paths}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "config") -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Sample(NamedTuple):
 
 BY_LABEL = ("labels", "predicted", "same", "different", "edges", "confusion", "query_labels", "found_labels")
 PICTURES = ("images", "queries", "found")
+PICTURED = (*PICTURES, "seen", "originals", "reconstructions")
 RECONSTRUCTED = ("errors", "originals", "reconstructions")
 # An image may have no neighbours, and images no classes.
 MAY_BE_EMPTY = ("classes", "nearest", "found", "found_labels")
@@ -117,8 +118,12 @@ def _wrong(sample: Sample) -> str | None:
     for name, array in present.items():
         if not _fits(array, Sample.__annotations__[name], lengths):
             return f"{name}, {array.dtype} of shape {list(array.shape)}, does not fit what comes before it"
-    if sample.images is not None and sample.images.shape[-1] not in (1, 3):
-        return f"its images have {sample.images.shape[-1]} channels"
+    try:
+        for name in PICTURED:
+            if name in present:
+                npz.require_pictures(name, present[name])
+    except ValueError as error:
+        return str(error)
     if empty := [name for name, array in present.items() if not array.size and name not in MAY_BE_EMPTY]:
         return f"{empty[0]} is empty"
     return _wrong_values(sample, present)
@@ -136,7 +141,7 @@ def _wrong_values(sample: Sample, present: Mapping[str, np.ndarray]) -> str | No
         if name in present and not ((present[name] >= 0) & (present[name] < limit)).all():
             return f"{name} must be from 0 to {limit - 1}"
     for name in ("points", "same", "different", "edges", "errors"):
-        if name in present and not (np.abs(present[name]) <= LARGEST).all():  # NaN is not
+        if name in present and not (np.abs(present[name].astype(float)) <= LARGEST).all():  # NaN is not
             return f"{name} must be finite"
     edges = sample.edges
     if edges is not None and (len(edges) != len(sample.same) + 1 or not (np.diff(edges) > 0).all()):

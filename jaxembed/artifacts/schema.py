@@ -58,9 +58,11 @@ def by_name(kind: Kind) -> Kind:
 
 
 TEXT = Kind("a text", lambda value: isinstance(value, str))
+NAME = Kind("a text that is not empty", lambda value: isinstance(value, str) and bool(value))
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 NUMBER = Kind("a number", is_number)
 POSITIVE = Kind("a number above 0", lambda value: is_number(value) and value > 0)
+AMOUNT = Kind("a number, at least 0", lambda value: is_number(value) and value >= 0)
 INTEGER = Kind("an integer", lambda value: is_number(value) and isinstance(value, int))
 COUNT = Kind("an integer, at least 0", lambda value: INTEGER.admits(value) and value >= 0)
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))

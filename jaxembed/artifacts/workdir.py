@@ -10,11 +10,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxembed.artifacts import identity
+from jaxembed.artifacts import identity, schema
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 CONFIG, METRICS, RESULT, CHECKPOINT = "config.json", "metrics.jsonl", "result.json", "checkpoint"
+_SECTIONS = ("data", "encoder", "objective", "optimizer", "train", "evaluate")
 # Where the files of an evaluation are until all of them are written.
 _NEW = ".new"
 
@@ -78,7 +79,9 @@ def read_config(folder: Path) -> dict[str, Any] | None:
         return None
     if not (folder / CONFIG).exists():
         raise InputError(f"--workdir {folder} holds a run without its {CONFIG}; use a different --workdir")
-    return files.read_json(folder / CONFIG)
+    config = files.read_json(folder / CONFIG)
+    schema.check(folder / CONFIG, config, dict.fromkeys(_SECTIONS, schema.OBJECT), optional=_SECTIONS)
+    return config
 
 
 def check(config: ConfigDict, there: Mapping[str, Any] | None, folder: Path) -> None:

@@ -41,12 +41,19 @@ def leave(status: int, *, within: float = 10) -> None:
 
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """Make a command's argument parser."""
-    return argparse.ArgumentParser(
+    return _Parser(
         f"python -m jaxembed.{name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses arguments as other input is refused: in one line, without the usage, which --help shows."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message}; --help shows the arguments")
 
 
 def path(argument: str) -> Path:
@@ -56,7 +63,7 @@ def path(argument: str) -> Path:
 
 def source(argument: str) -> str:
     """Return an argument that is a path or a name, such as a dataset's, as it is but for `~`; for argparse."""
-    return str(path(argument)) if argument.startswith("~") else argument
+    return str(path(argument)) if argument.startswith("~") or not argument else argument
 
 
 def run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Sequence[str] | None = None) -> int:

@@ -22,7 +22,7 @@ class _Parser(flags.ArgumentParser):
 
     def parse(self, argument: str) -> ConfigDict:
         file, *given = argument.split(":", 1)
-        if not files.expanded(file).is_file():
+        if not file or not files.expanded(file).is_file():
             raise InputError(f"--config={file}: there is no such file")
         return load(files.expanded(file), *given)
 

@@ -16,6 +16,8 @@ from jaxembed.core.errors import InputError
 LONGEST = 2000
 # The characters of a file's name that are in that of its unfinished copy, and how that one ends.
 _STEM, _LEFT = 50, re.compile(r"\.[0-9a-f]{8}\.partial$")
+# Objects and lists inside each other, in JSON.
+_DEEPEST = 30
 # What this process is writing.
 _UNFINISHED: set[Path] = set()
 
@@ -27,14 +29,35 @@ def read_json(file: Path) -> dict[str, Any]:
       InputError: if it is damaged, or cannot be read.
     """
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        return parsed(regular(file).read_text(encoding="utf-8"))
     except ValueError as error:  # not JSON, or not UTF-8
         raise InputError(f"{file} is damaged: {error}") from error
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Parse JSON that is one object; ValueError if it is not, or so deep that nothing we write is."""
+    try:
+        record = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"it must be at most {_DEEPEST} deep") from error
     if not isinstance(record, dict):
-        raise InputError(f"{file} is damaged: it must hold an object, got {type(record).__name__}")
+        raise ValueError(f"it must hold an object, got {type(record).__name__}")
+    inside: list[Any] = [record]
+    for _ in range(_DEEPEST):
+        inside = [value for each in inside for value in (each.values() if isinstance(each, dict) else each)]
+        inside = [value for value in inside if isinstance(value, dict | list)]
+    if inside:
+        raise ValueError(f"it must be at most {_DEEPEST} deep")
     return record
+
+
+def regular(file: Path) -> Path:
+    """Return a file to read; OSError if it is a folder, or a pipe or a device, which may never end."""
+    if kind := other_kind(file):
+        raise OSError(errno.EINVAL, f"it is {kind}", str(file))
+    return file
 
 
 def write_json(file: Path, record: dict[str, Any]) -> None:
@@ -104,6 +127,8 @@ def other_kind(file: Path) -> str | None:
     """Name what there is instead of a file; None if it is a file, or nothing."""
     if file.is_dir():
         return "a folder"
+    if os.path.islink(os.path.realpath(file)):
+        return "a link to itself"
     return "a device or a pipe" if file.exists() and not file.is_file() else None
 
 
@@ -119,7 +144,9 @@ def naming(file: Path) -> Iterator[None]:
 
 
 def expanded(path: str | Path) -> Path:
-    """Replace a `~` at the start of a path by the home directory; InputError if there is none."""
+    """Replace a `~` at the start of a path by the home directory; InputError if there is none, or no path."""
+    if not str(path):  # as of a shell's variable that is not set; it would be the working directory
+        raise InputError("a path must not be empty; use . for the working directory")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

@@ -1,6 +1,8 @@
 """Arrays of an .npz or .npy that anybody may have made, or time may have changed: checked before they are read."""
 
+import io
 import math
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedIOBase
@@ -9,13 +11,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxembed.core import files
+
 Arrays = dict[str, np.ndarray]
 # Bytes that are read at a time.
 _BLOCK = 2**24
 # An array that takes more bytes than this, and so many times more than its file has of it, is made to fill memory.
 _LARGE, _RATIO = 2**30, 200
 # Letters of a text, and of all texts of an array.
-_LONGEST_TEXT, _LETTERS = 2**16, 2**28
+_LONGEST_TEXT, _LETTERS = 2**16, 2**27
+# Bytes of a header: a few words, unless it is made to fill memory.
+_LONGEST_HEADER = 2**16
+# Pixels of a side of a picture: more cannot be shown as WebP.
+_LONGEST_SIDE = 16_000
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -39,7 +47,7 @@ def read(file: Path) -> Arrays:
       Exception: nearly any, if the file is damaged; ValueError for an array of objects, or one that would inflate
         to fill the memory.
     """
-    with zipfile.ZipFile(file) as archive:
+    with zipfile.ZipFile(files.regular(file)) as archive:
         arrays = {}
         for name in names(archive):
             entry = entry_of(archive, name)
@@ -56,7 +64,9 @@ def refuse_bomb(name: str, size: int, stored: int) -> None:
 
 
 def names(archive: zipfile.ZipFile) -> list[str]:
-    """List the arrays of an .npz."""
+    """List the arrays of an .npz; BadZipFile if one has two names, or none, because a bit of one has flipped."""
+    for name in archive.namelist():
+        archive.open(name).close()
     return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
@@ -76,7 +86,10 @@ def header(stream: BufferedIOBase, size: int) -> Header:
     version = np.lib.format.read_magic(stream)
     if version not in _READERS:
         raise ValueError(f"version {version[0]}.{version[1]} of .npy is not read here")
-    found = Header(*_READERS[version](stream))
+    stated = stream.read(2 * version[0])
+    if (length := int.from_bytes(stated, "little")) > _LONGEST_HEADER:
+        raise ValueError(f"its header must have at most {_LONGEST_HEADER:,} bytes, got {length:,}")
+    found = Header(*_READERS[version](io.BytesIO(stated + stream.read(length))))
     if found.dtype.hasobject:
         raise ValueError("an array of objects is not unpickled; use numbers or strings")
     if found.dtype.names or found.dtype.subdtype or not all(side >= 0 for side in found.shape):
@@ -102,7 +115,10 @@ def values(stream: BufferedIOBase, found: Header) -> np.ndarray:
         raise ValueError(f"it is cut after {start:,} of {found.size:,} bytes")
     flat = np.frombuffer(content, found.dtype) if found.size else np.empty(0, found.dtype)
     shaped = flat.reshape(found.shape, order="F" if found.is_fortran else "C")
-    return shaped.astype(found.dtype.newbyteorder("="), copy=False)
+    native = shaped.astype(found.dtype.newbyteorder("="), copy=False)
+    if native.dtype.kind == "U" and native.size and native.ravel().view(np.uint32).max() > sys.maxunicode:
+        raise ValueError("its texts have characters that there are not")
+    return native
 
 
 def texts(stream: BufferedIOBase, found: Header) -> list[str]:
@@ -117,9 +133,9 @@ def texts(stream: BufferedIOBase, found: Header) -> list[str]:
     for block in blocks(stream, found.dtype):
         some = block.tolist()
         read += some
-        letters += sum(map(len, some))
+        letters += len(some) + sum(map(len, some))
         if letters > _LETTERS:
-            raise ValueError(f"it must be texts of at most {_LETTERS:,} letters in all")
+            raise ValueError(f"it must be texts of at most {_LETTERS:,} letters in all, and one for each text")
     return read
 
 
@@ -128,6 +144,15 @@ def blocks(stream: BufferedIOBase, dtype: np.dtype) -> Iterator[np.ndarray]:
     size = max(1, _BLOCK // dtype.itemsize) * dtype.itemsize
     while block := stream.read(size):  # of a zip archive's entry it is shorter at its end only
         yield np.frombuffer(block, dtype)
+
+
+def require_pictures(name: str, images: np.ndarray) -> None:
+    """Raise a ValueError unless an array is pictures, uint8 [..., h, w, c], that can be shown."""
+    *_, height, width, channels = (0, 0, 0, *images.shape)
+    sides = 1 <= min(height, width) <= max(height, width) <= _LONGEST_SIDE
+    if images.dtype != np.uint8 or channels not in (1, 3) or not sides:
+        wanted = f"uint8 [..., h, w, c] with 1 or 3 channels and sides of 1 to {_LONGEST_SIDE:,} pixels"
+        raise ValueError(f"{name} must be {wanted}, got {images.dtype} of shape {list(images.shape)}")
 
 
 def require(arrays: Mapping[str, np.ndarray], **kinds: tuple[str, Sequence[int | None]]) -> None:

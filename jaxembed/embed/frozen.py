@@ -52,7 +52,7 @@ class FrozenEncoder:
         weights = {"params": saved.params, "batch_stats": saved.stats}
         weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), weights)
         self.weights = mesh.replicate(self.devices, weights)
-        images = jnp.zeros((self.devices.size, *self.shape), jnp.uint8)
+        images = jax.ShapeDtypeStruct((self.devices.size, *self.shape), jnp.uint8)
         try:
             self.dimension = jax.eval_shape(partial(_apply, *self._parts), images).shape[1]
         except Exception as error:  # Flax raises a different error for each kind of mismatch

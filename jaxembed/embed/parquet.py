@@ -1,7 +1,7 @@
 """Tables of embeddings as .parquet, for tools such as embedding-atlas: what Arrow reads and writes."""
 
-import json
-from collections.abc import Iterator, Mapping
+import base64
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,11 @@ if TYPE_CHECKING:
 
 # The key of `about` in the table's metadata.
 ABOUT = b"jaxembed"
-# Rows that are read at a time.
-_CHUNK = 8192
+# Rows that are read at a time, and bytes of all names or labels.
+_CHUNK, _TEXTS = 8192, 2**28
 
 
-def schema(
-    about: Mapping[str, str], *, dimension: int, is_folder: bool, labelled: bool, measure: str
-) -> "pyarrow.Schema":
+def schema(about: str, *, dimension: int, is_folder: bool, labelled: bool, measure: str) -> "pyarrow.Schema":
     """Make a table's schema: `name`, `path` of a folder's picture, `label`, `embedding`, `x`, `y`, `neighbors`.
 
     The metadata of `neighbors` has the measure, what distance its distances are.
@@ -32,7 +30,7 @@ def schema(
     fields = {"name": text} | ({"path": text} if is_folder else {}) | ({"label": text} if labelled else {})
     fields |= {"embedding": pyarrow.list_(number, dimension), "x": number, "y": number}
     nearest = pyarrow.field("neighbors", near, metadata={"distances": measure})
-    return pyarrow.schema([*fields.items(), nearest], metadata={ABOUT: json.dumps(dict(about))})
+    return pyarrow.schema([*fields.items(), nearest], metadata={ABOUT: about})
 
 
 def write(file: Path, chosen: "pyarrow.Schema", chunks: Iterator[Mapping[str, Any]]) -> None:
@@ -62,6 +60,7 @@ def read(file: Path) -> dict[str, Any]:
     from pyarrow import parquet, types
 
     there = parquet.read_schema(file)
+    _check_names(parquet.read_metadata(file).metadata or {}, there.names, pyarrow)
     if ABOUT not in (there.metadata or {}):
         raise ValueError(f"it has no {ABOUT.decode()} in its metadata")
     read_as_text = ["name", "label"] if "label" in there.names else ["name"]
@@ -76,10 +75,14 @@ def read(file: Path) -> dict[str, Any]:
         if not types.is_fixed_size_list(kind) or not types.is_floating(kind.value_type):
             raise ValueError(f"embedding must be lists of float with one length, got {kind}")
         npz.refuse_bomb("embedding", opened.metadata.num_rows * kind.list_size * 4, file.stat().st_size)
+        for name in read_as_text:
+            _refuse_long(name, opened.metadata)
         for batch in opened.iter_batches(_CHUNK, columns=[*columns]):
             batch.validate(full=True)
             for name, parts in columns.items():
                 parts.append(_values(name, batch.column(name), pyarrow))
+    if (n := sum(map(len, columns["embedding"]))) != opened.metadata.num_rows:
+        raise ValueError(f"it has {n:,} of its {opened.metadata.num_rows:,} rows")
     texts = {name: [text for part in columns[name] for text in part] for name in read_as_text}
     embeddings = np.concatenate([np.zeros((0, kind.list_size), np.float32), *columns["embedding"]])
     positions = np.stack([np.concatenate([np.zeros(0), *columns[axis]]) for axis in ("x", "y")], axis=1)
@@ -90,6 +93,22 @@ def read(file: Path) -> dict[str, Any]:
         "embeddings": embeddings,
         "positions": positions,
     }
+
+
+def _refuse_long(name: str, metadata: Any) -> None:
+    """Raise a ValueError for a column of texts that takes more memory than names can."""
+    column = metadata.schema.names.index(name)
+    groups = (metadata.row_group(number).column(column) for number in range(metadata.num_row_groups))
+    if (size := sum(group.total_uncompressed_size for group in groups)) > _TEXTS:
+        raise ValueError(f"{name} must take at most {_TEXTS:,} bytes, got {size:,}")
+
+
+def _check_names(metadata: Mapping[bytes, bytes], names: Sequence[str], pyarrow: Any) -> None:
+    """Raise a ValueError if the columns are not called as Arrow stored as well: a bit of a name has flipped."""
+    if stored := metadata.get(b"ARROW:schema"):
+        wanted = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(stored))).names
+        if list(names) != wanted:
+            raise ValueError(f"its columns must be {', '.join(wanted)}, got {', '.join(names)}")
 
 
 def _values(name: str, column: Any, pyarrow: Any) -> list[str] | np.ndarray:

@@ -1,5 +1,6 @@
 """Vectors: files of embeddings and image names, .npz or .parquet, written and read in bounded memory."""
 
+import hashlib
 import json
 import tempfile
 import zipfile
@@ -111,7 +112,7 @@ def write_npz(vectors: Vectors, file: Path) -> None:
         if any(vectors.labels):
             _write_texts(archive, "labels", vectors.labels)
         with archive.open("about.npy", "w") as entry:
-            np.lib.format.write_array(entry, np.array(json.dumps(vectors.about._asdict())), allow_pickle=False)
+            np.lib.format.write_array(entry, np.array(_described(vectors.about)), allow_pickle=False)
 
 
 def _write_texts(archive: zipfile.ZipFile, name: str, texts: Sequence[str]) -> None:
@@ -137,7 +138,16 @@ def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
     about = vectors.about
     kinds = {"dimension": vectors.embeddings.shape[1], "labelled": any(vectors.labels)}
     kinds |= {"is_folder": Path(about.source).is_absolute(), "measure": space.NAMES[about.distance]}
-    parquet.write(file, parquet.schema(about._asdict(), **kinds), _chunks(vectors, neighbours))
+    parquet.write(file, parquet.schema(_described(about), **kinds), _chunks(vectors, neighbours))
+
+
+def _described(about: About) -> str:
+    """Write the origin as JSON that checks itself: other arrays may come to it, but it comes from here."""
+    return json.dumps(about._asdict() | {"checksum": _checksum(about)})
+
+
+def _checksum(about: About) -> str:
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
 def _chunks(vectors: Vectors, neighbours: Neighbours) -> Iterator[dict[str, Any]]:
@@ -195,8 +205,9 @@ def _mapped(archive: zipfile.ZipFile, file: Path) -> np.ndarray:
         if entry.compress_type != zipfile.ZIP_STORED or header.dtype != np.dtype("<f4"):
             npz.refuse_bomb("embeddings", header.size, entry.compress_size)
             return npz.values(stream, header)
-        for _ in npz.blocks(stream, header.dtype):  # to the end, where its CRC is checked
-            pass
+        # To the end, where its CRC is checked.
+        if (read := sum(map(len, npz.blocks(stream, header.dtype)))) * header.dtype.itemsize < header.size:
+            raise ValueError(f"embeddings are cut after {read:,} numbers")
     with file.open("rb") as stream:
         stream.seek(entry.header_offset + 26)
         name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
@@ -207,10 +218,13 @@ def _mapped(archive: zipfile.ZipFile, file: Path) -> np.ndarray:
 
 def _checked(content: Mapping[str, Any]) -> Vectors:
     """Make Vectors of what a file holds; ValueError unless it is what `Vectors` says."""
-    about = json.loads(content["about"])
-    if not isinstance(about, dict) or not all(isinstance(value, str) for value in about.values()):
-        raise ValueError(f"about must be an object of texts, got {type(about).__name__}")
+    about = files.parsed(content["about"])
+    checksum = about.pop("checksum", None)  # which earlier versions do not write
+    if not all(isinstance(value, str) for value in about.values()):
+        raise ValueError("about must be an object of texts")
     about = About(**about)
+    if checksum not in (None, _checksum(about)):
+        raise ValueError("about has another checksum")
     if about.distance not in ("cosine", "euclidean"):
         raise ValueError(f"about.distance must be cosine or euclidean, got {about.distance!r}")
     embeddings, n = content["embeddings"], len(content["names"])

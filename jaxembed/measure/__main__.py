@@ -232,7 +232,7 @@ def _images(source: "Dataset", names: Sequence[str] | np.ndarray) -> Any:
 def _row(name: str, split: str) -> int | None:
     """Return the row in a name `<split>/<row>`; None if it is no such name."""
     there, _, row = name.partition("/")
-    return int(row) if there == split and row.isascii() and row.isdecimal() else None
+    return int(row) if there == split and row.isascii() and row.isdecimal() and len(row) < 12 else None
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -59,8 +59,10 @@ def _read(source: Path) -> tuple[dict[str, np.ndarray], About | None]:
                 if "embeddings" not in names:
                     known = {name: partial(_open_entry, source, name) for name in names if _is_known(name)}
                     return _loaded(source, known), None
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{source} cannot be read: {error}") from error
+        except InputError:
+            raise
+        except Exception as error:  # from a damaged archive
+            raise InputError(f"{source} cannot be read: {files.line(str(error))}") from error
     return _embedded(source)
 
 
@@ -93,7 +95,7 @@ def _is_known(name: str) -> bool:
 
 
 def _open(file: Path) -> tuple[BufferedIOBase, int]:
-    return file.open("rb"), file.stat().st_size
+    return files.regular(file).open("rb"), file.stat().st_size
 
 
 def _open_entry(file: Path, name: str) -> tuple[BufferedIOBase, int]:

@@ -61,6 +61,12 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
             raise InputError(
                 f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {got}"
             )
+    for split in points:
+        names = given.get(f"{split}_names", np.array([""]))
+        if names.ndim != 1 or names.dtype.kind != "U":
+            raise InputError(
+                f"{source}: {split}_names must be texts [n], got {names.dtype} of shape {list(names.shape)}"
+            )
     _check_images(source, {split: given.get(f"{split}_images") for split in points})
     classes, labels = _labels(source, {split: given[f"{split}_labels"] for split in points}, given.get("classes"))
     digest = hashlib.sha256()
@@ -152,8 +158,8 @@ def _labels(
         )
     if len(beyond := np.setdiff1d(values, known)):
         raise InputError(f"{source}: each label must be one of the {len(known)} classes, got {beyond[0]}")
-    if len(values) < 2:
-        raise InputError(f"{source}: labels must have at least 2 classes, got {len(values)}")
+    if (count := len(np.unique(given["train"]))) < 2:
+        raise InputError(f"{source}: train_labels must have at least 2 classes, got {count}")
     order = np.argsort(known, kind="stable")
     numbers = {
         split: order[np.searchsorted(known, array, sorter=order)].astype(np.int32) for split, array in given.items()

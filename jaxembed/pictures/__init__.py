@@ -95,7 +95,8 @@ def opened(file: Path | io.BufferedIOBase) -> Image.Image:
     Raises:
       OSError: and Pillow's other errors, if it has none of the formats that are read, or cannot be read.
     """
-    return Image.open(file, formats=kinds.formats())
+    source = file if isinstance(file, io.BufferedIOBase) else files.regular(Path(file))
+    return Image.open(source, formats=kinds.formats())
 
 
 def open_rgb(file: Path | io.BufferedIOBase) -> Image.Image:

@@ -7,6 +7,7 @@ Each argument is a run's folder, or a folder of such folders. Runs of an experim
 become one row, mean ± standard deviation; each dataset has its own comparison.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ def collect(folders: Iterable[Path]) -> tuple[list[Finished], list[str]]:
     """Read the runs in the folders, each once: (runs, a line on each that cannot be read)."""
     runs: dict[str, Finished] = {}
     problems = []
-    for folder in {found.resolve(): found for given in folders for found in _found(given)}.values():
+    for folder in {Path(os.path.realpath(found)): found for given in folders for found in _found(given)}.values():
         try:
             run = finished.read(folder)
         except InputError as error:

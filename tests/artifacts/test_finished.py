@@ -144,3 +144,10 @@ def test_the_results_in_the_repository_are_read(tmp_path):
     for file in results:
         (tmp_path / "run" / "result.json").write_text(file.read_text())
         assert finished.result(tmp_path / "run")["experiment"] == file.parent.name
+
+
+def test_negative_deviation_is_damage(tmp_path):
+    with pytest.raises(
+        InputError, match=r"test/linear_accuracy_1_label_sd, a deviation, must be at least 0, got -1.0"
+    ):
+        finished_runs.make(tmp_path / "run", metrics={"linear_accuracy_1_label_sd": -1.0})

@@ -119,3 +119,11 @@ def test_a_path_is_the_same_however_it_is_written(path, tmp_path, monkeypatch):
         workdir.check(config, there, tmp_path)
         with pytest.raises(InputError, match=r"path is '.*/here/other' there, '.*/here/photos' here"):
             workdir.check(config, CONFIG.to_dict() | {"data": data("other")}, tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"evaluate": []}', '{"data": 3}', "[" * 100_000, "[]"])
+def test_config_that_is_damaged_is_one_line(content, tmp_path):
+    (tmp_path / "config.json").write_text(content)
+    (tmp_path / "result.json").write_text("{}")
+    with pytest.raises(InputError, match=r"config.json is damaged"):
+        workdir.read_config(tmp_path)

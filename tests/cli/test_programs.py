@@ -49,7 +49,13 @@ def test_home_directory_is_known_in_every_path(name, tmp_path, monkeypatch):
     assert text.count(str(tmp_path)) == len([each for each in arguments if "~" in each])
 
 
-@pytest.mark.parametrize("argument", ["./digits", "digits", "a//b", "", "C~1"])
+def test_empty_path_is_not_the_working_directory():
+    for kind in (command.path, command.source):
+        with pytest.raises(InputError, match="a path must not be empty"):
+            kind("")
+
+
+@pytest.mark.parametrize("argument", ["./digits", "digits", "a//b", "C~1"])
 def test_argument_without_a_home_directory_is_left_as_it_is(argument):
     assert command.source(argument) == argument
 

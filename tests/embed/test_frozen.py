@@ -104,7 +104,7 @@ def test_damaged_encoder_file_is_refused_or_the_same(made, tmp_path):
 def test_encoder_of_an_earlier_version_is_compared_with_its_hash(made, tmp_path):
     *_, file = made("fc")
     saved = encoder_file.read(file)
-    metadata = {"format": "jaxembed encoder 1", "name": "old", "config": json.dumps(saved.config)}
+    metadata = {"format": encoder_file._FIRST, "name": "old", "config": json.dumps(saved.config)}
     metadata |= {"shape": json.dumps(saved.shape), "sha256": saved.sha256}
     arrays = {"/".join(path): array for path, array in encoder_file._leaves({"params": saved.params})}
     safetensors.numpy.save_file(arrays, tmp_path / "old.safetensors", metadata)
@@ -133,6 +133,21 @@ def test_foreign_encoder_file_is_one_line(key, value, made, tmp_path):
     with pytest.raises(InputError) as error:
         encoder_file.read(file)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": "x"}, {"seed": 1.5}, {"data": {"name": ""}}, {"data": {"name": "digits", "validation": -1}},
+        {"data": {"name": "folder", "path": 5}}, {"train": {"dtype": "float16"}}, {"evaluate": []},
+    ],
+)  # fmt: skip
+def test_encoder_file_whose_config_makes_no_sense_is_one_line(changes, made, tmp_path):
+    *_, file = made("fc")
+    encoder = encoder_file.read(file)
+    encoder_file.write(encoder._replace(config=encoder.config | changes), file)
+    with pytest.raises(InputError, match=r"encoder.safetensors is damaged"):
+        encoder_file.read(file)
 
 
 def test_images_of_any_kind_and_number_are_embedded(made, tmp_path):

