@@ -132,7 +132,7 @@ def _read(file: Path) -> SavedEncoder:
     if wanted != got:
         raise ValueError(f"its checksum is {got}, not {wanted}")
     config, shape = files.parsed(metadata["config"]), _shape(json.loads(metadata["shape"]))
-    schema.check(file, config, CONFIG, optional=("data.path", "data.validation"))
+    schema.check(file, config, CONFIG, optional=("seed", "data.path", "data.validation"))
     return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree, dataset=metadata["dataset"])
 
 

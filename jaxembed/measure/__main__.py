@@ -161,7 +161,7 @@ def _transferred(options: Any) -> Embedded:
     encoder = frozen.load(options.vectors)
     saved = identity.current(encoder.saved.config)
     own = options.on == saved["data"]["name"]
-    seed, validation = _divided(options, saved if own else {"seed": saved["seed"]})
+    seed, validation = _divided(options, saved if own else {"seed": saved.get("seed", 0)})
     section = sources.section(options.on, encoder.shape) | {"validation": validation}
     dataset = encoder.convert(datasets.load(section, data_dir=options.data_dir, seed=seed))
     embeddings = encoder.embed_splits(dataset)
