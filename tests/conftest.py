@@ -102,6 +102,16 @@ def same_draws_in_any_order(request):
 
 
 @pytest.fixture(autouse=True)
+def signals_are_handled_as_before():
+    """A test may leave a handler, or a signal held back; the next that sends one would not get it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+    handlers, mask = list(map(signal.getsignal, numbers)), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    list(map(signal.signal, numbers, handlers))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@pytest.fixture(autouse=True)
 def warnings_are_logged():
     """A command in another test may have silenced them."""
     logging.set_verbosity(logging.WARNING)
