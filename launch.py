@@ -14,7 +14,7 @@ import sys
 from jaxembed.cli import hugepages, signals
 
 INTERRUPTED = "interrupted; run the same command again to resume from the last checkpoint"
-# Python was started with this file; a notebook that runs it goes on after it.
+# Python was started with this file; a notebook that runs it continues afterwards.
 OWN = sys._getframe().f_back is None
 if OWN:  # before anything heavy is imported
     signals.begin("launch.py", INTERRUPTED)

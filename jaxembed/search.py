@@ -21,9 +21,11 @@ from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import vectors
+from jaxembed.embed.vectors import Vectors
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
+    from jaxembed.embed.index import Neighbours
     from jaxembed.embed.sources import Album
 
 # Side of a contact sheet cell, in pixels, and the gap between two.
@@ -65,11 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(search_index, index.Approximate):
         estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
         print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
-    for image, rows, distances in zip(options.images, *neighbours, strict=True):
-        print(f"{files.printable(image)}, nearest first by {space.NAMES[encoder.distance]}:")
-        for row, distance in zip(rows, distances, strict=True):
-            label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
-            print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")
+    _show(options.images, neighbours, embedded, measure=space.NAMES[encoder.distance])
     try:
         album = sources.of_vectors(embedded.about, images=options.folder, data_dir=options.data_dir)
     except InputError as error:
@@ -103,6 +101,15 @@ def check_format(file: Path, sheet: Image.Image) -> None:
         raise InputError(
             f"--output {file} cannot be a contact sheet of {size} pixels: {reason}; use .png"
         ) from error
+
+
+def _show(images: Sequence[Path], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
+    """Print the nearest images of each query, their distances by the measure, and their labels."""
+    for image, rows, distances in zip(images, *neighbours, strict=True):
+        print(f"{files.printable(image)}, nearest first by {measure}:")
+        for row, distance in zip(rows, distances, strict=True):
+            label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
+            print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")
 
 
 def _opened(

@@ -95,7 +95,7 @@ def read(file: Path) -> SavedEncoder:
     except InputError:
         raise
     except Exception as error:  # from safetensors or JSON, or a file with other arrays
-        reason = files.printable(files.line(f"{type(error).__name__}: {error}"))
+        reason = files.line(f"{type(error).__name__}: {error}")
         raise InputError(f"{file} is not an encoder file, or is damaged: {reason}") from error
 
 

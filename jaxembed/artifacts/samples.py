@@ -101,7 +101,7 @@ def read(folder: Path) -> Sample:
             there.pop("confusion", None)  # an earlier version wrote it
         sample = Sample(**dict.fromkeys(OPTIONAL) | there)
     except Exception as error:  # a damaged zip file raises nearly anything
-        reason = files.printable(files.line(f"{type(error).__name__}: {error}"))
+        reason = files.line(f"{type(error).__name__}: {error}")
         raise InputError(f"{file} is damaged ({reason}); launch.py --evaluate writes it") from error
     if wrong := _wrong(sample):
         raise InputError(f"{file} is damaged: {wrong}; launch.py --evaluate writes it")

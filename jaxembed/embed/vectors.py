@@ -185,9 +185,9 @@ def read(file: Path) -> Vectors:
 
 def _read_npz(file: Path) -> dict[str, Any]:
     with zipfile.ZipFile(file) as archive:
-        texts = {}
+        texts, there = {}, npz.names(archive)
         for name in ("about", "names", "labels"):
-            if name in npz.names(archive) or name != "labels":
+            if name in there or name != "labels":
                 entry = npz.entry_of(archive, name)
                 with archive.open(entry) as stream:
                     texts[name] = npz.texts(stream, npz.header(stream, entry.file_size))

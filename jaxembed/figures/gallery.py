@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jaxembed import pictures
+from jaxembed.artifacts import diagnosis
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete
@@ -51,6 +52,11 @@ def damaged(run: Finished) -> list[str]:
         for file, what in damage.items()
         if what
     ]
+
+
+def stale(folder: Path) -> list[Path]:
+    """List what an earlier evaluation may have written into a run's folder, and a new one may not write."""
+    return [*diagnosis.files_of(folder), *files_of(folder)]
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """The end of a run: its evaluation, result, encoder, examination and figures."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -39,7 +38,9 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     measured = {"measured": evaluated.metrics | sampled, "sha256": evaluated.sha256, "lines": lines}
     record = result.make(Described(job.name, job.command, config), parts, dataset, state, **measured)
     examined, failure = _examined(job, dataset, evaluated, distance=parts.protocol.distance)
-    with workdir.renewed(job.folder, stale=_evaluated(job.folder)) as new:
+    from jaxembed.figures import gallery  # here, because matplotlib takes a second, and a stopped run does without
+
+    with workdir.renewed(job.folder, stale=gallery.stale(job.folder)) as new:
         samples.write(taken, new)
         encoder_file.write(_encoder(job.name, config, dataset, state, evaluated.sha256), new / encoder_file.FILE)
         workdir.write_config(job.config, new)
@@ -65,13 +66,6 @@ def complete(run: Finished) -> None:
     if run.diagnosis and not all((tables / f"{name}.csv").exists() for name in run.diagnosis.tables):
         diagnosis.write_csv(run.diagnosis, tables)
     gallery.require(run, advice="the result is written; run the same command again to draw them")
-
-
-def _evaluated(folder: Path) -> list[Path]:
-    """List what an earlier evaluation may have written, and a new one may not write."""
-    from jaxembed.figures import gallery
-
-    return [*diagnosis.files_of(folder), *gallery.files_of(folder)]
 
 
 def _examined(

@@ -115,8 +115,7 @@ def _measure(embedded: Embedded, line: str, folder: Path) -> None:
     numbers = {"measured": evaluated.metrics | sampled}
     origin = {"sha256": embedded.sha256, "trained_on": embedded.trained_on}
     record = result.of_embedding(Described(config["name"], line, config), dataset, **numbers, **origin)
-    stale = (*diagnosis.files_of(folder), *gallery.files_of(folder))
-    with workdir.renewed(folder, stale=stale) as new:
+    with workdir.renewed(folder, stale=gallery.stale(folder)) as new:
         samples.write(taken, new)
         diagnosis.write(examined, new)
         files.write_json(new / workdir.CONFIG, config)

@@ -61,12 +61,7 @@ def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
             raise InputError(
                 f"{source}: {name} must have a row for each of {split}'s {len(points[split])}, got {got}"
             )
-    for split in points:
-        names = given.get(f"{split}_names", np.array([""]))
-        if names.ndim != 1 or names.dtype.kind != "U":
-            raise InputError(
-                f"{source}: {split}_names must be texts [n], got {names.dtype} of shape {list(names.shape)}"
-            )
+    _check_names(source, {split: given[f"{split}_names"] for split in points if f"{split}_names" in given})
     _check_images(source, {split: given.get(f"{split}_images") for split in points})
     classes, labels = _labels(source, {split: given[f"{split}_labels"] for split in points}, given.get("classes"))
     digest = hashlib.sha256()
@@ -115,6 +110,15 @@ def _points(source: Path, split: str, array: np.ndarray) -> Float[np.ndarray, "n
             f"{np.sum(~usable)} of {len(points)} rows are not, the first one in row {row}"
         )
     return points
+
+
+def _check_names(source: Path, given: Mapping[str, np.ndarray]) -> None:
+    """Raise an InputError unless the names of images are texts."""
+    for split, names in given.items():
+        if names.ndim != 1 or names.dtype.kind != "U":
+            raise InputError(
+                f"{source}: {split}_names must be texts [n], got {names.dtype} of shape {list(names.shape)}"
+            )
 
 
 def _check_images(source: Path, given: Mapping[str, np.ndarray | None]) -> None:

@@ -57,7 +57,7 @@ def nmi(points: Float[np.ndarray, "n d"], labels: Int[np.ndarray, " n"]) -> floa
     count = min(len(np.unique(labels)), len(np.unique(points, axis=0)))
     # One thread: several wait for each other by spinning, and add up in an order of their own.
     with threadpool_limits(1, user_api="openmp"), warnings.catch_warnings():
-        # Fewer clusters than asked for are a result: those of points beside one that is beyond float64.
+        # Fewer clusters than asked for are a result, as where one point is too far away for float64.
         warnings.simplefilter("ignore", ConvergenceWarning)
         clusters = KMeans(count, n_init=1, max_iter=50, random_state=0).fit_predict(points)
     return float(normalized_mutual_info_score(labels, clusters))

@@ -138,7 +138,7 @@ def _forked(run: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         run()
         status = 0
-    except BaseException:  # nothing of this process may go on in the fork
+    except BaseException:  # the fork must not continue as this process would
         traceback.print_exc()
     finally:
         os._exit(status)
