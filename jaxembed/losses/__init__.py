@@ -1,8 +1,28 @@
-"""Losses: arrays in, one value per row out; the caller takes the mean."""
+"""Losses: arrays in, one value per row out, or one for the batch; the caller takes the mean."""
 
+from jaxembed.losses.angular import arcface
 from jaxembed.losses.classification import cross_entropy
-from jaxembed.losses.contrastive import ntxent, ntxent_tiled
-from jaxembed.losses.pairwise import margin, margin_pairs
+from jaxembed.losses.contrastive import infonce, ntxent, ntxent_tiled, supcon
+from jaxembed.losses.decorrelation import barlow, vicreg
+from jaxembed.losses.distillation import dino, negative_cosine
+from jaxembed.losses.normality import sigreg
+from jaxembed.losses.pairwise import margin, margin_pairs, triplet
 from jaxembed.losses.reconstruction import l1
 
-__all__ = ["cross_entropy", "l1", "margin", "margin_pairs", "ntxent", "ntxent_tiled"]
+__all__ = [
+    "arcface",
+    "barlow",
+    "cross_entropy",
+    "dino",
+    "infonce",
+    "l1",
+    "margin",
+    "margin_pairs",
+    "negative_cosine",
+    "ntxent",
+    "ntxent_tiled",
+    "sigreg",
+    "supcon",
+    "triplet",
+    "vicreg",
+]

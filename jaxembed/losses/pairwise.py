@@ -1,7 +1,8 @@
 """Pairwise losses: how far apart two rows should be, by whether they share a class."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from jaxembed.losses import numerics
 
@@ -48,6 +49,37 @@ def margin_pairs(
     Raises:
       ValueError: if the margin is not positive.
     """
+    return _margin(_squared_distances(embeddings), same, margin)
+
+
+def triplet(embeddings: Float[Array, "n d"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Make each row's farthest row of its class nearer than its nearest row of another, by a soft margin.
+
+    Row i costs log(1 + exp(a - b)), where a is its largest Euclidean distance to a row of its class and b its
+    smallest to one of another. A row without the one or the other costs 0. Distances are those of `margin_pairs`.
+
+    Args:
+      embeddings: [n, d] float.
+      labels: [n] int.
+    Returns:
+      [n] float, >= 0; log 2 where the two distances are equal, which is also where all rows are; infinite, with a
+      finite gradient, where a² overflows.
+    Source: Hermans et al. 2017, eq. (5) with the soft margin of section 3.1, arXiv:1703.07737.
+    """
+    squared = _squared_distances(embeddings)
+    equal = labels[:, None] == labels[None, :]
+    same = equal & ~jnp.eye(len(labels), dtype=bool)
+    farthest = jnp.max(jnp.where(same, squared, 0), axis=1)
+    nearest = jnp.min(jnp.where(equal, jnp.inf, squared), axis=1)
+    there = jnp.any(same, axis=1) & ~jnp.all(equal, axis=1)
+    finite = there & jnp.isfinite(farthest) & jnp.isfinite(nearest)
+    near, far = (numerics.safe_sqrt(jnp.where(finite, each, 0)) for each in (nearest, farthest))
+    beyond = jnp.where(there & jnp.isinf(farthest), jnp.inf, 0)
+    return jnp.where(finite, jax.nn.softplus(far - near), beyond)
+
+
+def _squared_distances(embeddings: Float[Array, "n d"]) -> Float[Array, "n n"]:
+    """Compute the squared distances of all pairs as `margin_pairs` says."""
     embeddings = embeddings - jnp.mean(embeddings, axis=0, keepdims=True)
     lengths = jnp.sum(jnp.square(embeddings), axis=1)
     lengths = lengths[:, None] + lengths[None, :]
@@ -55,7 +87,7 @@ def margin_pairs(
     squared = lengths - 2 * jnp.matmul(embeddings, embeddings.T, precision="highest")
     squared = jnp.where(squared > 1e-6 * lengths, squared, 0)
     # Beyond float32, the difference above is NaN, and a run that has diverged would seem to have no loss.
-    return _margin(jnp.where(jnp.isinf(lengths), jnp.inf, squared), same, margin)
+    return jnp.where(jnp.isinf(lengths), jnp.inf, squared)
 
 
 def _margin(squared: Float[Array, "..."], same: Bool[Array, "..."], margin: float) -> Float[Array, "..."]:
