@@ -1,10 +1,12 @@
 """The model: an encoder with its objective's head on top, and the parts that encoders and heads share."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, PyTree, UInt8
 
 from jaxembed.kernels import convolution, norm
 from jaxembed.kernels.norm import Maps
@@ -31,15 +33,15 @@ class Embedder(nn.Module):
         """Embed n images [n, h, w, c] and predict from the embeddings; float32 out, whatever came in."""
         embedding = self.encoder(images, train=train)
         prediction = self.head(embedding, train=train)
-        return Outputs(embedding.astype(jnp.float32), prediction.astype(jnp.float32))
+        return Outputs(embedding.astype(jnp.float32), _float32(prediction))
 
     def embed(self, images: Images) -> Float[Array, "n d"]:
         """Embed n images [n, h, w, c] with the frozen encoder, without the head."""
         return self.encoder(images, train=False).astype(jnp.float32)
 
-    def predict(self, embedding: Float[Array, "n d"]) -> Float[Array, "n ..."]:
+    def predict(self, embedding: Float[Array, "n d"]) -> PyTree[Float[Array, "n ..."]]:
         """Predict from n embeddings with the frozen head."""
-        return self.head(embedding, train=False).astype(jnp.float32)
+        return _float32(self.head(embedding, train=False))
 
 
 class MLP(nn.Module):
@@ -63,6 +65,55 @@ class MLP(nn.Module):
         return x
 
 
+class Projector(nn.Module):
+    """Dense layers with BatchNorm and ReLU between them.
+
+    Attributes:
+      widths: the outputs of each layer, at least one.
+      normalised: whether the last one has a BatchNorm as well, without a scale and a shift of its own.
+    """
+
+    widths: Sequence[int]
+    normalised: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n i"], *, train: bool) -> Float[Array, "n o"]:
+        """Map n rows to n rows of the last width."""
+        *hidden, last = self.widths
+        for width in hidden:
+            x = nn.relu(norm.of_rows(norm.BatchNorm(train), nn.Dense(width, use_bias=False)(x)))
+        x = nn.Dense(last, use_bias=not self.normalised)(x)
+        return norm.of_rows(norm.BatchNorm(train, affine=False), x) if self.normalised else x
+
+
+class Predicted(NamedTuple):
+    """What a head with a predictor returns: the projections, and what it predicts of them."""
+
+    projection: Float[Array, "n p"]
+    prediction: Float[Array, "n p"]
+
+
+class Predictor(nn.Module):
+    """A projector, and a predictor on top of it, as BYOL and SimSiam have them.
+
+    Attributes:
+      projection: widths of the projector.
+      prediction: widths of the hidden layers of the predictor, whose output is as wide as the projection.
+      normalised: whether projections have a BatchNorm without a scale and a shift.
+    """
+
+    projection: Sequence[int]
+    prediction: Sequence[int]
+    normalised: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n d"], *, train: bool) -> Predicted:
+        """Project n rows, and predict from the projections."""
+        projected = Projector(self.projection, self.normalised, name="projector")(x, train=train)
+        widths = (*self.prediction, self.projection[-1])
+        return Predicted(projected, Projector(widths, name="predictor")(projected, train=train))
+
+
 def complete_block(x: Maps, depth: int, *, train: bool) -> Maps:
     """Normalise and rectify n maps [n, h, w, c], then convolve them depth - 1 times by 3×3, each time likewise.
 
@@ -73,3 +124,7 @@ def complete_block(x: Maps, depth: int, *, train: bool) -> Maps:
     for _ in range(depth - 1):
         x = nn.relu(norm.BatchNorm(train)(convolution.Conv(x.shape[-1], (3, 3))(x)))
     return x
+
+
+def _float32(prediction: PyTree[Float[Array, "n ..."]]) -> PyTree[Float[Array, "n ..."]]:
+    return jax.tree.map(lambda array: array.astype(jnp.float32), prediction)

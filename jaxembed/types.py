@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Float, Int, PyTree, Shaped, UInt8
 
 from jaxembed.core.keys import Key
 
@@ -115,10 +115,40 @@ class Dataset(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """The outputs of a model for n images; float32 whatever the compute type."""
+    """The outputs of a model for n images; float32 whatever the compute type.
+
+    A head that predicts several things returns a NamedTuple of its own.
+    """
 
     embedding: Float[Array, "n d"]
-    prediction: Float[Array, "n ..."]
+    prediction: PyTree[Float[Array, "n ..."]]
+
+
+class Weights(NamedTuple):
+    """The parameters of a model and the statistics of its BatchNorm."""
+
+    params: Any
+    stats: Any
+
+
+class Seen(NamedTuple):
+    """What an objective scores: the outputs for the views of a batch, and all that they are compared with.
+
+    Attributes:
+      outputs: of the network that learns.
+      target: the batch that the views are scored against.
+      teacher: outputs of the averaged weights for the same views, without a gradient; None without a teacher.
+      memory: the objective's own arrays, as they are before the step.
+      key: for what is drawn in the score.
+      progress: the share of the steps that are done, in [0, 1).
+    """
+
+    outputs: Outputs
+    target: Batch
+    teacher: Outputs | None = None
+    memory: Any = ()
+    key: Key | None = None
+    progress: Scalar = 0.0
 
 
 class Task(NamedTuple):
@@ -132,34 +162,54 @@ class Task(NamedTuple):
     classes: int
 
 
+def forget(seen: Seen) -> Any:
+    """Keep an objective's memory as it is."""
+    return seen.memory
+
+
 class Objective(NamedTuple):
-    """What to learn from: how to view a batch, what to predict, how to score it.
+    """What to learn from: how to view a batch, what to predict, how to score it, and what to remember of it.
 
     Attributes:
-      head: module from an embedding [n, d] to a prediction [n, ...].
+      head: module from an embedding [n, d] to a prediction [n, ...], or to a NamedTuple of several.
       views: (key, batch of b) -> (the images [n, h, w, c] that the network sees, the batch it is scored against).
-      score: (outputs, that batch) -> values per row; "loss" is the one minimised.
+      score: what was seen -> values per row, or one for the whole batch; "loss" is the one minimised.
       reports: names in the scores that are defined image by image, without views or neighbours, and so are
         measured exactly over a whole split after training.
       variants: test-time augmentation: images [n, h, w, c] -> variants of them, each of that shape. For `reports`,
         the head gets the mean of the embeddings of an image and of its variants.
+      teacher: the share of the steps that are done -> the decay of a teacher, whose weights are a moving average of
+        those that learn: after a step, decay × its own + (1 - decay) × theirs. It embeds the same views; its
+        BatchNorm has statistics of its own. None for no teacher.
+      evaluates_teacher: whether the embedding is the teacher's.
+      memory: key -> arrays that the objective keeps from step to step, before the first one.
+      remember: what was seen -> those arrays after the step.
     """
 
     head: nn.Module
     views: Callable[[Key, Batch], tuple[Images, Batch]]
-    score: Callable[[Outputs, Batch], Scores]
-    reports: tuple[str, ...]
+    score: Callable[[Seen], Scores]
+    reports: tuple[str, ...] = ()
     variants: Callable[[Images], Sequence[Images]] = lambda images: ()
+    teacher: Callable[[Scalar], Scalar] | None = None
+    evaluates_teacher: bool = False
+    memory: Callable[[Key], Any] = lambda key: ()
+    remember: Callable[[Seen], Any] = forget
 
 
 class State(NamedTuple):
-    """All that changes in training, arrays only: a checkpoint is this and nothing else."""
+    """All that changes in training, arrays only: a checkpoint is this and nothing else.
+
+    `teacher` (types.Weights) and `memory` are `()` where the objective has none.
+    """
 
     step: Int[Array, ""]
     key: Key
     params: Any
     stats: Any
     opt_state: Any
+    teacher: Any = ()
+    memory: Any = ()
 
 
 def _is_labelled(split: Batch) -> bool:

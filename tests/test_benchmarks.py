@@ -16,7 +16,7 @@ from jaxembed import augment, model
 from jaxembed.augment import colour, spatial
 from jaxembed.run import build
 from jaxembed.train import start
-from jaxembed.types import Batch, Dataset
+from jaxembed.types import Batch, Dataset, Seen
 
 torch = pytest.importorskip("torch")
 
@@ -135,7 +135,7 @@ def test_peer_has_our_loss_with_our_weights(name):
         # BatchNorm's statistics are made, not used.
         stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes.get("batch_stats", {}))
         outputs, _ = run.apply(params, stats, views, train=True, mutable=["batch_stats"])
-        return jnp.mean(run.objective.score(outputs, target)["loss"])
+        return jnp.mean(run.objective.score(Seen(outputs, target))["loss"])
 
     assert_allclose(theirs.loss(torch.arange(16)).item(), loss(params, batch), rtol=1e-4)
 

@@ -13,7 +13,7 @@ from jaxembed import encoders, losses, model, objectives
 from jaxembed.core import options
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
-from jaxembed.types import Batch, Outputs, Task
+from jaxembed.types import Batch, Outputs, Seen, Task
 
 NAMES = options.names(objectives)
 SHAPE = (9, 7, 1)
@@ -36,7 +36,7 @@ def views(objective, key: int, batch: Batch):
 
 def score(name: str, embedding: np.ndarray, prediction: np.ndarray, batch: Batch, **options: object) -> dict:
     _, objective = make(name, **options)
-    return jax.device_get(jax.jit(objective.score)(Outputs(embedding, prediction), batch))
+    return jax.device_get(jax.jit(objective.score)(Seen(Outputs(embedding, prediction), batch)))
 
 
 def test_every_objective_has_a_tiny_version_for_the_tests():
@@ -51,19 +51,25 @@ def test_an_objective_scores_every_row_with_a_finite_loss_that_has_a_gradient(na
     @jax.jit
     def trained(batch):
         images, target = objective.views(jax.random.key(1), batch)
+        first, other = (embedder.init(jax.random.key(seed), images, train=False) for seed in (2, 3))
+        teacher = embedder.apply(other, images, train=False) if objective.teacher else None
+        memory = objective.memory(jax.random.key(4))
 
         def loss(params):
-            scores = objective.score(embedder.apply(params, images, train=False), target)
+            outputs = embedder.apply(first | {"params": params}, images, train=False)
+            seen = Seen(outputs, target, teacher, memory, jax.random.key(5), 0.5)
+            scores = objective.score(seen)
             assert set(objective.reports) <= set(scores)
-            assert all(values.shape == (len(images),) for values in scores.values())
+            assert all(values.shape in ((), (len(images),)) for values in scores.values())
+            assert jax.tree.map(jnp.shape, objective.remember(seen)) == jax.tree.map(jnp.shape, memory)
             return scores["loss"].mean()
 
-        return jax.value_and_grad(loss)(embedder.init(jax.random.key(2), images, train=False))
+        return jax.value_and_grad(loss)(first["params"])
 
     value, gradient = trained(batch)
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
-    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient["params"]["encoder"]))
+    assert any(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient["encoder"]))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,7 +136,7 @@ def test_ntxent_takes_tiles_where_it_must_or_is_told(tile, memory, expected, mon
     monkeypatch.setattr(losses, "ntxent_tiled", lambda rows, *, tile, **_: tiles.append(tile) or jnp.zeros(9))
     made = objectives.make(OBJECTIVES["ntxent"] | {"tile": tile}, Task(encoders.make(ENCODERS["fc"]), (8, 8, 1), 0))
     outputs, target = Outputs(np.ones((9, 4)), np.ones((9, 4))), Batch(np.ones((9, 8, 8, 1)), np.zeros(9, int))
-    jax.eval_shape(made.score, outputs, target)
+    jax.eval_shape(made.score, Seen(outputs, target))
     assert tiles == [expected]
 
 
@@ -156,7 +162,7 @@ def test_margin_is_finite_where_a_kind_of_pair_is_missing(batch, labels):
     _, objective = make("margin")
 
     def loss(rows, target):
-        return objective.score(Outputs(rows, rows), target)["loss"].mean()
+        return objective.score(Seen(Outputs(rows, rows), target))["loss"].mean()
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(np.ones((8, 4)), batch._replace(labels=labels))
     assert np.isfinite(value)
@@ -179,7 +185,7 @@ def test_margin_takes_no_shift_for_a_collapse(batch):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("ntxent", {"name": "simclr"}, "one of classify, margin, ntxent, reconstruct; got 'simclr'"),
+        ("ntxent", {"name": "simclr"}, "one of arcface, barlow, byol, .*; got 'simclr'"),
         ("ntxent", {"temperature": 0.0}, "config.objective.temperature must be > 0, got 0.0"),
         ("margin", {"margin": -1.0}, "config.objective.margin must be > 0, got -1.0"),
         ("classify", {"hidden": (0,)}, "config.objective.hidden must be > 0"),

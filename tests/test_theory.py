@@ -119,7 +119,7 @@ def test_configs_agree_with_the_page():
         if file.name == "protocols.py":  # what experiments share, not an experiment
             continue
         if "objective" in (config := load(file.stem)):
-            distance = "euclidean" if config.objective.name == "margin" else "cosine"
+            distance = "euclidean" if config.objective.name in ("margin", "triplet") else "cosine"
             assert config.evaluate.distance == distance, file.name
     for dataset, layers in {"mnist": 0, "fashion_mnist": 1, "cifar": 1}.items():
         assert len(load(f"classifier_{dataset}").objective.hidden) == layers

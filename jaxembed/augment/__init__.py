@@ -29,6 +29,7 @@ OPERATIONS: dict[str, Callable[..., Image]] = {
         occlusion.mask,
         spatial.translate,
         spatial.elastic,
+        colour.solarise,
     )
 }
 

@@ -98,6 +98,15 @@ def noise(key: Key, image: Image, *, deviation: NonNegative) -> Image:
     return jnp.clip(image + deviation * jax.random.normal(key, image.shape), 0, 1)
 
 
+def solarise(key: Key, image: Image, *, p: Share, threshold: Share) -> Image:
+    """Invert every number of an image from a threshold on, with probability p.
+
+    Source: torchvision's RandomSolarize; the second view of BYOL has p 0.2 and a threshold of 0.5.
+    """
+    solarised = jnp.where(image >= threshold, 1 - image, image)
+    return jnp.where(jax.random.bernoulli(key, p), solarised, image)
+
+
 def _factor(key: Key, strength: float) -> Float[Array, ""]:
     """Draw a factor around 1, never below 0."""
     return jax.random.uniform(key, minval=max(0, 1 - strength), maxval=1 + strength)

@@ -21,6 +21,7 @@ class Keys(NamedTuple):
       steps: the key that all randomness in a step comes from; `step` makes two for each step from it.
       validation: the key that draws the views for the validation loss, the same views each time.
       pictures: the key that draws the views shown in a run's figure.
+      memory: the key that an objective's memory starts from.
     """
 
     init: Key
@@ -28,19 +29,21 @@ class Keys(NamedTuple):
     steps: Key
     validation: Key
     pictures: Key
+    memory: Key
 
 
 class StepKeys(NamedTuple):
-    """The keys of one step: one for the views of its batch, one for dropout."""
+    """The keys of one step: for the views of its batch, for dropout, and for what is drawn in the score."""
 
     views: Key
     dropout: Key
+    score: Key
 
 
 def divide(root: Key) -> Keys:
     """Divide a run's root key, `jax.random.key(seed)`."""
     # A split into three gives the same keys as folding in 0, 1 and 2.
-    return Keys(*jax.random.split(root, 3), jax.random.fold_in(root, 3), jax.random.fold_in(root, 4))
+    return Keys(*jax.random.split(root, 3), *(jax.random.fold_in(root, number) for number in (3, 4, 5)))
 
 
 def epoch(root: Key, epoch: Int[ArrayLike, ""]) -> Key:
@@ -50,7 +53,13 @@ def epoch(root: Key, epoch: Int[ArrayLike, ""]) -> Key:
 
 def step(root: Key, step: Int[ArrayLike, ""]) -> StepKeys:
     """Return the keys of a step."""
-    return StepKeys(*jax.random.split(jax.random.fold_in(divide(root).steps, step)))
+    own = jax.random.fold_in(divide(root).steps, step)
+    return StepKeys(*jax.random.split(own), of_score(own))
+
+
+def of_score(views: Key) -> Key:
+    """Return the key of what is drawn in a score, from one that is split for other things."""
+    return jax.random.fold_in(views, 2**32 - 1)
 
 
 # The evaluation has fixed seeds, so that probes start from the same weights in every run. Its keys coincide with

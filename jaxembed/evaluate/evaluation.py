@@ -44,8 +44,8 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
       RuntimeError: if the encoder changed.
       Diverged: if an embedding is not finite, or too large to be measured.
     """
-    before, splits = forward.fingerprint(state), splits or dataset.measured
-    if layers := norm.imprecise(state.stats):
+    before, splits = forward.fingerprint(run.weights(state)), splits or dataset.measured
+    if layers := norm.imprecise(run.weights(state).stats):
         logging.warning(
             "means far above deviations: float32 rounds the variance in %s by over 1%%", ", ".join(layers)
         )
@@ -53,7 +53,7 @@ def evaluate(run: Run, state: State, dataset: Dataset, *, splits: Sequence[str] 
     numbers = forward.objective_scores(run, state, dataset) | measured.metrics
     for name in splits:
         numbers |= forward.reports(run, state, getattr(dataset, name), name)
-    if forward.fingerprint(state) != before:
+    if forward.fingerprint(run.weights(state)) != before:
         raise RuntimeError("the encoder changed while it was evaluated")
     return measured._replace(metrics=numbers, sha256=before)
 

@@ -1,7 +1,6 @@
 """The frozen network on whole splits: embeddings, and the objective's own scores."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.kernels import chunked, compiler, space
 from jaxembed.run.run import Run
-from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, State
+from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, Seen, State, Weights
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
 CHUNK = 1000
@@ -33,7 +32,7 @@ def embed(
       Diverged: if an embedding is not finite, or too large to be measured.
     """
     view_keys = None if key is None else jax.random.split(key, len(images))
-    function = partial(_embed, run, state.params, state.stats)
+    function = partial(_embed, run, run.weights(state))
     embeddings = chunked.apply(function, (images, view_keys), size=chunk(run, len(images)))
     if not (usable := space.is_usable(embeddings)).all():
         lost = f"{np.sum(~usable)} of {len(images)} images"
@@ -45,9 +44,7 @@ def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]
     """Average the objective's reports over a whole split, with its test-time variants: `<name>/<score>` -> mean."""
     if not run.objective.reports:
         return {}
-    scores = chunked.apply(
-        partial(_reports, run, state.params, state.stats), split, size=chunk(run, len(split.labels))
-    )
+    scores = chunked.apply(partial(_reports, run, run.weights(state)), split, size=chunk(run, len(split.labels)))
     return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
 
 
@@ -56,9 +53,9 @@ def chunk(run: Run, n: int) -> int:
     return -(-min(CHUNK, n) // run.mesh.size) * run.mesh.size
 
 
-def fingerprint(state: State) -> str:
-    """Hash the encoder's parameters and statistics: SHA-256, hexadecimal."""
-    return encoder_file.fingerprint(state.params["encoder"], state.stats.get("encoder", {}))
+def fingerprint(weights: Weights) -> str:
+    """Hash the parameters and statistics of the encoder of a network: SHA-256, hexadecimal."""
+    return encoder_file.fingerprint(weights.params["encoder"], weights.stats.get("encoder", {}))
 
 
 def objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, float]:
@@ -77,33 +74,39 @@ def objective_scores(run: Run, state: State, dataset: Dataset) -> dict[str, floa
     ]
     batch_keys = jax.random.split(keys.divide(state.key).validation, len(batches))
     pairs = zip(batch_keys, batches, strict=True)
-    scores = [_batch_scores(run, state.params, state.stats, *pair) for pair in pairs]
+    learned = state._replace(opt_state=())
+    scores = [_batch_scores(run, learned, *pair) for pair in pairs]
     return {f"validation/{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
 
 @partial(compiler.compiled, static_argnums=0)
-def _embed(run: Run, params: Any, stats: Any, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
+def _embed(run: Run, weights: Weights, given: tuple[jax.Array, Key | None]) -> Float[Array, "n d"]:
     raw, view_keys = given
     images = mesh.split(run.mesh, model.pixels(raw))
     if view_keys is not None and run.protocol.augmentation is not None:
         images = jax.vmap(run.protocol.augmentation)(view_keys, images)
-    return mesh.whole(run.mesh, run.apply(params, stats, images, method="embed"))
+    return mesh.whole(run.mesh, run.apply(*weights, images, method="embed"))
 
 
 @partial(compiler.compiled, static_argnums=0)
-def _reports(run: Run, params: Any, stats: Any, batch: Batch) -> Scores:
+def _reports(run: Run, weights: Weights, batch: Batch) -> Scores:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     shown = jnp.stack([batch.images, *run.objective.variants(batch.images)])
     # A loop, so that the network is compiled once instead of once for each variant.
-    embeddings = jax.lax.map(partial(run.apply, params, stats, method="embed"), shown)
-    prediction = run.apply(params, stats, jnp.mean(embeddings, axis=0), method="predict")
-    scores = run.score(Outputs(embeddings[0], prediction), batch)
+    embeddings = jax.lax.map(partial(run.apply, *weights, method="embed"), shown)
+    prediction = run.apply(*weights, jnp.mean(embeddings, axis=0), method="predict")
+    scores = run.score(Seen(Outputs(embeddings[0], prediction), batch))
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
 @partial(compiler.compiled, static_argnums=0)
-def _batch_scores(run: Run, params: Any, stats: Any, key: Key, batch: Batch) -> dict[str, Array]:
+def _batch_scores(run: Run, state: State, key: Key, batch: Batch) -> dict[str, Array]:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)
-    scores = run.score(run.apply(params, stats, images, train=False), target)
+    outputs, teacher = (
+        run.apply(*weights, images, train=False) if weights else None
+        for weights in (Weights(state.params, state.stats), state.teacher)
+    )
+    progress = state.step / run.total_steps
+    scores = run.score(Seen(outputs, target, teacher, state.memory, keys.of_score(key), progress))
     return {name: jnp.mean(values) for name, values in scores.items()}

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, PyTree, UInt8
 
 from jaxembed import losses, model
 from jaxembed.artifacts import samples
@@ -18,7 +18,7 @@ from jaxembed.evaluate.evaluation import Evaluation
 from jaxembed.kernels import chunked, compiler, nearest, space
 from jaxembed.metrics import overlap, tsne
 from jaxembed.run.run import Run
-from jaxembed.types import Batch, Dataset, Images, State
+from jaxembed.types import Batch, Dataset, Images, State, Weights
 
 # Test images in the sample; the same ones in every run on a dataset, so that runs can be compared side by side.
 SIZE = 2000
@@ -146,8 +146,9 @@ def _seen(run: Run, state: State, dataset: Dataset) -> UInt8[np.ndarray, "views 
 
 def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"]) -> dict[str, Any]:
     """Reconstruct all images and choose the best, the median and the worst by L1."""
-    parts = run, state.params, state.stats
-    if jax.eval_shape(partial(_prediction, *parts), images[:1]).shape[1:] != images.shape[1:]:
+    parts = run, run.weights(state)
+    predicted = jax.eval_shape(partial(_prediction, *parts), images[:1])
+    if [leaf.shape[1:] for leaf in jax.tree.leaves(predicted)] != [images.shape[1:]]:
         return {}
     made = chunked.apply(partial(_predict, *parts), images, size=forward.chunk(run, len(images)))
     errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
@@ -157,9 +158,9 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
     return {"errors": errors[picks], "originals": images[picks], "reconstructions": _uint8(made[picks])}
 
 
-def _prediction(run: Run, params: Any, stats: Any, images: Array) -> Float[Array, "n ..."]:
+def _prediction(run: Run, weights: Weights, images: Array) -> PyTree[Float[Array, "n ..."]]:
     images = mesh.split(run.mesh, model.pixels(images))
-    return mesh.whole(run.mesh, run.apply(params, stats, images, train=False).prediction)
+    return mesh.whole(run.mesh, run.apply(*weights, images, train=False).prediction)
 
 
 _predict = compiler.compiled(_prediction, static_argnums=0)

@@ -20,7 +20,7 @@ from jaxembed.jobs.job import Job
 from jaxembed.pictures import Shape
 from jaxembed.report import summary
 from jaxembed.run.run import Run
-from jaxembed.types import Dataset, State
+from jaxembed.types import Dataset, State, Weights
 
 
 def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
@@ -42,7 +42,8 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
 
     with workdir.renewed(job.folder, stale=gallery.stale(job.folder)) as new:
         samples.write(taken, new)
-        encoder_file.write(_encoder(job.name, config, dataset, state, evaluated.sha256), new / encoder_file.FILE)
+        frozen = _encoder(job.name, config, dataset, parts.weights(state), evaluated.sha256)
+        encoder_file.write(frozen, new / encoder_file.FILE)
         workdir.write_config(job.config, new)
         if examined:
             diagnosis.write(examined, new)
@@ -80,8 +81,8 @@ def _examined(
         return None, f"{job.folder}: the dataset cannot be examined ({reason}); {advice}"
 
 
-def _encoder(name: str, config: dict[str, Any], dataset: Dataset, state: State, sha256: str) -> SavedEncoder:
-    """Take the frozen encoder out of a state."""
-    params, stats = jax.device_get((state.params["encoder"], state.stats.get("encoder", {})))
+def _encoder(name: str, config: dict[str, Any], dataset: Dataset, weights: Weights, sha256: str) -> SavedEncoder:
+    """Take the frozen encoder out of the weights that were evaluated."""
+    params, stats = jax.device_get((weights.params["encoder"], weights.stats.get("encoder", {})))
     shape = Shape(*dataset.train.images.shape[1:])
     return SavedEncoder(name, config, shape, sha256, params, stats, dataset.name)

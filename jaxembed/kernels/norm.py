@@ -39,11 +39,13 @@ class BatchNorm(nn.Module):
         running ones.
       momentum: weight of the old value in each update of the running statistics.
       scale_init: initializer of the scale.
+      affine: whether there are a scale and a shift to learn.
     """
 
     train: bool
     momentum: float = 0.9
     scale_init: Callable[..., Array] = nn.initializers.ones
+    affine: bool = True
 
     @nn.compact
     def __call__(self, x: Maps) -> Maps:
@@ -51,10 +53,12 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
-        scale, bias = (
-            self.param(name, init, channels).astype(jnp.float32)
-            for name, init in (("scale", self.scale_init), ("bias", nn.initializers.zeros))
-        )
+        scale, bias = jnp.ones(channels), jnp.zeros(channels)
+        if self.affine:
+            scale, bias = (
+                self.param(name, init, channels).astype(jnp.float32)
+                for name, init in (("scale", self.scale_init), ("bias", nn.initializers.zeros))
+            )
         if not self.train:
             return _scale(x, running_mean.value, _factor(scale, running_variance.value), bias)
         y, *statistics = _normalise(x, scale, bias)
@@ -71,6 +75,11 @@ class Bias(nn.Module):
     def __call__(self, x: Maps) -> Maps:
         """Shift n maps [n, h, w, c]."""
         return x + _spread(self.param("bias", nn.initializers.zeros, (x.shape[-1],)).astype(x.dtype), x.shape)
+
+
+def of_rows(layer: BatchNorm, rows: Float[Array, "n c"]) -> Float[Array, "n c"]:
+    """Normalise each channel of rows [n, c], as of maps with one pixel."""
+    return layer(rows[:, None, None])[:, 0, 0]
 
 
 def imprecise(statistics: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxembed import losses, model, objectives
 from jaxembed.core.bounds import Count, Fraction, Section, Widths
 from jaxembed.core.errors import InputError
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
+from jaxembed.types import Images, Objective, Scores, Seen, Task
 
 SMALLEST = dict(
     hidden=(8,), dropout=0.1, smoothing=0.0, mirrored=False, shifted=0, augmentation=dict(flip=dict(p=0.5))
@@ -64,9 +64,9 @@ def _variants(images: Images, *, mirrored: bool, shifted: int) -> list[Images]:
     ]
 
 
-def _score(outputs: Outputs, target: Batch, *, smoothing: float) -> Scores:
-    correct = jnp.argmax(outputs.prediction, axis=-1) == target.labels
+def _score(seen: Seen, *, smoothing: float) -> Scores:
+    correct = jnp.argmax(seen.outputs.prediction, axis=-1) == seen.target.labels
     return {
-        "loss": losses.cross_entropy(outputs.prediction, target.labels, smoothing=smoothing),
+        "loss": losses.cross_entropy(seen.outputs.prediction, seen.target.labels, smoothing=smoothing),
         "accuracy": correct.astype(jnp.float32),
     }

@@ -1,6 +1,6 @@
-"""All pairs of a batch are compared: two images in the same class are pulled together, two in different classes are
-pushed apart until they are a margin away from each other (Hadsell et al. 2006). Labels only say which images share
-a class; same-class and different-class pairs have equal weight in total.
+"""All pairs of a batch are compared: two images in the same class are pulled together, two in different classes
+are pushed apart until they are a margin away from each other (Hadsell et al. 2006). Labels only say which images
+share a class; same-class and different-class pairs have equal weight in total.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from jaxembed import losses, model, objectives
 from jaxembed.core.bounds import PositiveFloat, Section, Widths
 from jaxembed.losses import collapse
-from jaxembed.types import Batch, Objective, Outputs, Scores, Task
+from jaxembed.types import Objective, Scores, Seen, Task
 
 SMALLEST = dict(margin=1.0, projection=(), augmentation=dict(erase=dict(p=0.5, min_area=0.1, max_area=0.3)))
 
@@ -33,11 +33,11 @@ def make(
     """
     objectives.need_classes(task, name="margin")
     head = model.MLP(tuple(projection), dropout=0.0)
-    return Objective(head, objectives.single_view(augmentation), partial(_score, margin=margin), reports=())
+    return Objective(head, objectives.single_view(augmentation), partial(_score, margin=margin))
 
 
-def _score(outputs: Outputs, target: Batch, *, margin: float) -> Scores:
-    z, labels = outputs.prediction, target.labels
+def _score(seen: Seen, *, margin: float) -> Scores:
+    z, labels = seen.outputs.prediction, seen.target.labels
     equal = labels[:, None] == labels[None, :]
     itself = jnp.eye(len(z), dtype=bool)
     same, different = equal & ~itself, ~equal

@@ -7,12 +7,11 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from jaxembed import augment, losses, model, objectives
+from jaxembed import losses, model, objectives
 from jaxembed.core.bounds import Count, PositiveFloat, Section, Widths
-from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.losses import collapse
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
+from jaxembed.types import Objective, Scores, Seen, Task
 
 SMALLEST = dict(temperature=0.5, projection=(8, 4), augmentation=dict(crop=dict(min_area=0.5, max_area=1.0)))
 # Where `tile` is 0, the plain form may take this share of a device's memory for its copies of the [n, n] matrix:
@@ -39,24 +38,18 @@ def make(
       tile: rows and columns of similarities that are in memory at a time; 0 for all of them where they take less
         than a quarter of a device's memory, else 1,024. The loss is the same up to rounding.
     """
-    augmented = augment.compose(augmentation, what="config.objective.augmentation")
-
-    def views(key: Key, batch: Batch) -> tuple[Images, Batch]:
-        # Rows i and i + b are the two views of image i: the order that losses.ntxent expects.
-        twice = jnp.concatenate([batch.images, batch.images])
-        return objectives.view(augmented, key, twice), batch
-
     head = model.MLP(tuple(projection), dropout=0.0)
-    return Objective(head, views, partial(_score, temperature=temperature, tile=tile), reports=())
+    views, score = objectives.several_views(augmentation), partial(_score, temperature=temperature, tile=tile)
+    return Objective(head, views, score)
 
 
-def _score(outputs: Outputs, target: Batch, *, temperature: float, tile: int) -> Scores:
-    rows = outputs.prediction
+def _score(seen: Seen, *, temperature: float, tile: int) -> Scores:
+    rows = seen.outputs.prediction
     if tile := tile or _needed(len(rows)):
         loss = losses.ntxent_tiled(rows, temperature=temperature, tile=tile)
     else:
         loss = losses.ntxent(rows, temperature=temperature)
-    return {"loss": loss, "spread": collapse.spread(outputs.embedding)}
+    return {"loss": loss, "spread": collapse.spread(seen.outputs.embedding)}
 
 
 def _needed(n: int) -> int:

@@ -12,7 +12,7 @@ from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
 from jaxembed.kernels.fusion import once
 from jaxembed.losses import collapse
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores, Task
+from jaxembed.types import Batch, Images, Objective, Scores, Seen, Task
 
 SMALLEST = dict(augmentation=dict(), corruption=dict(noise=dict(deviation=0.1)))
 
@@ -54,8 +54,8 @@ def make(
     return Objective(task.encoder.decoder(task.image_shape), views, _score, reports=("l1",))
 
 
-def _score(outputs: Outputs, target: Batch) -> Scores:
-    error = losses.l1(outputs.prediction, target.images)
+def _score(seen: Seen) -> Scores:
+    error = losses.l1(seen.outputs.prediction, seen.target.images)
     # Where most pixels are 0, black is a stationary point of L1: a run that is stuck there has no spread.
-    images = jnp.mean(collapse.deviation(target.images))
-    return {"loss": error, "l1": error, "spread": collapse.spread(outputs.prediction, images)}
+    images = jnp.mean(collapse.deviation(seen.target.images))
+    return {"loss": error, "l1": error, "spread": collapse.spread(seen.outputs.prediction, images)}

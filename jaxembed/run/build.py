@@ -84,7 +84,7 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
     held = {"rows": (training.chunk or rows) // devices.size, "itemsize": jnp.dtype(training.dtype).itemsize}
     memory.check_memory(shapes, optimizer, **held, what="config.encoder")
     checks.check_probes(measured, dataset, shapes.outputs.embedding)
-    return Run(
+    run = Run(
         model=embedder,
         objective=objective,
         optimizer=optimizer,
@@ -96,6 +96,8 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
         total_steps=total_steps,
         resized=resized,
     )
+    checks.check_objective(run, shapes.outputs, image_shape)
+    return run
 
 
 def _network(config: Section, dataset: Dataset) -> tuple[model.Embedder, Objective]:

@@ -1,16 +1,22 @@
 """Checks of what only several parts of a run together can say."""
 
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxembed import model
 from jaxembed.core.errors import InputError
+from jaxembed.core.keys import Key
+from jaxembed.devices import mesh
 from jaxembed.metrics import probe
 from jaxembed.run import memory
 from jaxembed.run.protocol import Protocol
+from jaxembed.run.run import Run
 from jaxembed.run.training import Training
-from jaxembed.types import Dataset
+from jaxembed.types import Batch, Dataset, Outputs, Scores, Seen
 
 
 def resized(
@@ -48,11 +54,46 @@ def check_chunk(training: Training, views: int, devices: int, has_statistics: bo
         )
     if chunk and has_statistics and training.statistics == "batch":
         raise InputError(
-            "config.train.chunk changes the statistics of this encoder's BatchNorm, which become those of a chunk; "
-            "ask for that by config.train.statistics='chunk'"
+            "config.train.chunk changes the statistics of BatchNorm, in the encoder or the head, to those of a "
+            "chunk; ask for that by config.train.statistics='chunk'"
         )
     if not chunk and training.statistics == "chunk":
         raise InputError("config.train.statistics='chunk' needs config.train.chunk, got 0")
+
+
+def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) -> None:
+    """Raise an InputError unless what an objective scores and remembers of a batch has the shapes it should have.
+
+    Args:
+      run: the parts of the run.
+      outputs: the shapes of the model's outputs for one row.
+      image_shape: of an image.
+    """
+    size = run.training.batch_size
+    batch = Batch(jnp.zeros((size, *image_shape)), jnp.zeros(size, jnp.int32))
+    scores, first, remembered = jax.eval_shape(partial(_scored, run, outputs), jax.random.key(0), batch)
+    if "loss" not in scores:
+        raise InputError(f"the objective's score must have a 'loss', got {', '.join(scores) or 'nothing'}")
+    for name, values in scores.items():
+        if values.ndim > 1 or not jnp.issubdtype(values.dtype, jnp.floating):
+            raise InputError(
+                f"the objective's score {name!r} must be one float for each row, or one for the batch, got "
+                f"{values.dtype} {list(values.shape)}"
+            )
+    if lacking := [name for name in run.objective.reports if scores.get(name, jnp.zeros(())).ndim != 1]:
+        raise InputError(f"the objective reports {', '.join(lacking)}: its score must have one float for each row")
+    if first != remembered:
+        raise InputError(f"the objective must remember {first}, as before the first step, got {remembered}")
+
+
+def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Scores, Any, Any]:
+    """Score a batch, and remember it, with outputs that have the right shapes."""
+    views, target = run.objective.views(key, batch)
+    made = jax.tree.map(lambda leaf: jnp.zeros((len(views), *leaf.shape[1:]), leaf.dtype), outputs)
+    first = run.objective.memory(key)
+    seen = Seen(made, target, made if run.objective.teacher else None, first, key, jnp.zeros(()))
+    with mesh.around(run.mesh):
+        return run.score(seen), first, run.objective.remember(seen)
 
 
 def check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:

@@ -8,10 +8,11 @@ import optax
 from jax.sharding import Mesh
 
 from jaxembed import model
+from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.training import Training
-from jaxembed.types import Batch, Images, Objective, Outputs, Scores
+from jaxembed.types import Images, Objective, Outputs, Scores, Seen, State, Weights
 
 
 class Run(NamedTuple):
@@ -47,7 +48,17 @@ class Run(NamedTuple):
         with mesh.around(self.mesh):
             return self.model.apply({"params": params, "batch_stats": stats}, inputs.astype(dtype), **options)
 
-    def score(self, outputs: Outputs, target: Batch) -> Scores:
-        """Score outputs by the objective, over all devices."""
+    def learn(self, stats: Any, params: Any, views: Images, key: Key) -> tuple[Outputs, Any]:
+        """Apply the model as it learns, with dropout, and BatchNorm by the batch: (outputs, new statistics)."""
+        rngs = {"dropout": key}
+        outputs, updates = self.apply(params, stats, views, train=True, rngs=rngs, mutable=["batch_stats"])
+        return outputs, updates.get("batch_stats", {})
+
+    def score(self, seen: Seen) -> Scores:
+        """Score what was seen by the objective, over all devices."""
         with mesh.around(self.mesh):
-            return self.objective.score(outputs, target)
+            return self.objective.score(seen)
+
+    def weights(self, state: State) -> Weights:
+        """Return the weights that are evaluated: the teacher's, if the objective says so."""
+        return state.teacher if self.objective.evaluates_teacher else Weights(state.params, state.stats)

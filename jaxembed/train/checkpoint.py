@@ -78,7 +78,7 @@ class Checkpoints:
         """
         noted = {**notes, CHECKSUM: checksum(state, notes)}
         with self._writing():
-            self.manager.save(int(state.step), args=ocp.args.StandardSave(state), custom_metadata=noted)
+            self.manager.save(int(state.step), args=ocp.args.StandardSave(_fields(state)), custom_metadata=noted)
 
     def restore(self, like: State, *, step: int | None = None) -> Saved | None:
         """Restore the newest intact checkpoint, or the one at a given step; None if there are no checkpoints.
@@ -119,8 +119,8 @@ class Checkpoints:
         return saved
 
     def _read(self, step: int, like: State) -> Saved:
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        state = self.manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, _fields(like))
+        state = like._replace(**self.manager.restore(step, args=ocp.args.StandardRestore(abstract)))
         metadata = self.manager.metadata(step)
         if not metadata.commit_timestamp_nsecs:
             raise InputError("its metadata cannot be read")
@@ -154,6 +154,12 @@ def checksum(state: State, notes: Mapping[str, Any]) -> str:
         digest.update(f"{array.shape} {array.dtype}".encode())
         digest.update(np.ravel(array).view(np.uint8))
     return digest.hexdigest()
+
+
+def _fields(state: State) -> dict[str, Any]:
+    """Return the parts of a state that have arrays, and those that each has: older checkpoints have no others."""
+    always = ("step", "key", "params", "stats", "opt_state")
+    return {name: part for name, part in state._asdict().items() if name in always or jax.tree.leaves(part)}
 
 
 def hush() -> None:

@@ -45,8 +45,8 @@ def gradients(
     chunks = _divided(rows, size, devices)
     count = len(chunks)
     chunk_keys = jax.random.split(key, count)
-    _, outputs = lax.scan(lambda _, chunk: (None, forward(params, *chunk)[0]), None, (chunks, chunk_keys))
-    slopes, others = jax.grad(loss, has_aux=True)(jax.tree.map(partial(_joined, devices=devices), outputs))
+    joined, _ = outputs(forward, params, rows, key, size=size, devices=devices)
+    slopes, others = jax.grad(loss, has_aux=True)(joined)
     slopes = jax.tree.map(lambda slope: _divided(slope, size, devices), slopes)
 
     def add(total: Any, chunk: tuple[Images, Key, Outputs]) -> tuple[Any, None]:
@@ -58,6 +58,17 @@ def gradients(
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), (params, shapes))
     (gradient, stats), _ = lax.scan(add, zeros, (chunks, chunk_keys, slopes))
     return gradient, others, jax.tree.map(lambda total: total / count, stats)
+
+
+def outputs(
+    forward: Forward, params: Any, rows: Images, key: Key, *, size: int, devices: jax.sharding.Mesh
+) -> tuple[Outputs, Any]:
+    """Compute the outputs of all rows and the mean of the chunks' statistics; the arguments as in `gradients`."""
+    chunks = _divided(rows, size, devices)
+    chunk_keys = jax.random.split(key, len(chunks))
+    _, (made, stats) = lax.scan(lambda _, chunk: (None, forward(params, *chunk)), None, (chunks, chunk_keys))
+    joined = jax.tree.map(partial(_joined, devices=devices), made)
+    return joined, jax.tree.map(partial(jnp.mean, axis=0), stats)
 
 
 def _divided(rows: jax.Array, size: int, devices: jax.sharding.Mesh) -> jax.Array:

@@ -16,7 +16,7 @@ from jaxembed.devices import mesh
 from jaxembed.kernels import compiler
 from jaxembed.run.run import Run
 from jaxembed.train.checkpoint import Checkpoints, Saved
-from jaxembed.types import Dataset, State
+from jaxembed.types import Dataset, State, Weights
 
 # The note of a checkpoint that says which images it was trained on.
 DATA = "data"
@@ -64,12 +64,15 @@ def state_at_zero(run: Run, key: Key, images: UInt8[Array, "n h w c"]) -> State:
     """Make the state at step 0 from the run's key and some train images; only a whitened stem uses their pixels."""
     # XLA removes the forward pass, because no output depends on it; run eagerly, each operation would be compiled
     # separately.
-    variables = run.model.init(keys.divide(key).init, model.pixels(images), train=False)
-    params = variables["params"]
+    divided = keys.divide(key)
+    variables = run.model.init(divided.init, model.pixels(images), train=False)
+    weights = Weights(variables["params"], variables.get("batch_stats", {}))
     return State(
         step=jnp.zeros((), jnp.int32),
         key=key,
-        params=params,
-        stats=variables.get("batch_stats", {}),
-        opt_state=run.optimizer.init(params),
+        params=weights.params,
+        stats=weights.stats,
+        opt_state=run.optimizer.init(weights.params),
+        teacher=weights if run.objective.teacher else (),
+        memory=run.objective.memory(divided.memory),
     )

@@ -1,5 +1,6 @@
 """Steps: one for every objective, compiled with the loop that takes several in one call of the device."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,9 @@ from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.kernels import compiler, flops
 from jaxembed.run.run import Run
-from jaxembed.train import gradcache
+from jaxembed.train import gradcache, teacher
 from jaxembed.train.feed import Epoch, Fed
-from jaxembed.types import Batch, Images, Outputs, State
+from jaxembed.types import Batch, Images, Outputs, Seen, State
 
 
 @partial(compiler.compiled, static_argnums=0, donate_argnums=1)
@@ -63,10 +64,15 @@ def train_step(run: Run, state: State, fed: Fed) -> tuple[State, dict[str, Array
     views = mesh.split(run.mesh, views)
 
     with mesh.around(run.mesh):  # the backward pass as well
-        gradients, scores, stats = _gradients(run, state, views, target, step_keys.dropout)
+        taught, teacher_stats = teacher.outputs(run, state, views, step_keys.dropout)
+        known = dict(target=target, teacher=taught, memory=state.memory, key=step_keys.score)
+        seen = partial(Seen, **known, progress=state.step / run.total_steps)
+        gradients, (scores, outputs), stats = _gradients(run, state, views, seen, step_keys.dropout)
+        memory = _remember(run, seen(outputs), gradients)
     updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    state = state._replace(step=state.step + 1, params=params, stats=stats, opt_state=opt_state)
+    followed = teacher.follow(run, state, params, teacher_stats)
+    state = State(state.step + 1, state.key, params, stats, opt_state, followed, memory)
     return mesh.whole(run.mesh, (state, scores))
 
 
@@ -79,27 +85,36 @@ def _batch(run: Run, step: Int[Array, ""], fed: Fed) -> Batch:
     return jax.tree.map(partial(jax.lax.dynamic_index_in_dim, index=step - fed.first, keepdims=False), fed.batches)
 
 
-def _gradients(run: Run, state: State, views: Images, target: Batch, key: Key) -> tuple[Any, dict[str, Array], Any]:
-    """Return the gradients of the mean loss, the mean scores, and the new statistics of BatchNorm."""
+def _gradients(
+    run: Run, state: State, views: Images, seen: Callable[[Outputs], Seen], key: Key
+) -> tuple[Any, tuple[dict[str, Array], Outputs], Any]:
+    """Return the mean loss's gradients, the mean scores with the outputs, and BatchNorm's new statistics."""
+    forward = partial(run.learn, state.stats)
 
-    def forward(params: Any, views: Images, key: Key) -> tuple[Outputs, Any]:
-        rngs = {"dropout": key}
-        outputs, updates = run.apply(params, state.stats, views, train=True, rngs=rngs, mutable=["batch_stats"])
-        return outputs, updates.get("batch_stats", {})
+    def loss(outputs: Outputs) -> tuple[Array, tuple[dict[str, Array], Outputs]]:
+        scores = {name: jnp.mean(values) for name, values in run.score(seen(outputs)).items()}
+        return scores["loss"], (scores, outputs)
 
-    def loss(outputs: Outputs) -> tuple[Array, dict[str, Array]]:
-        scores = {name: jnp.mean(rows) for name, rows in run.score(outputs, target).items()}
-        return scores["loss"], scores
-
-    def whole(params: Any) -> tuple[Array, tuple[dict[str, Array], Any]]:
+    def whole(params: Any) -> tuple[Array, tuple[tuple[dict[str, Array], Outputs], Any]]:
         outputs, stats = forward(params, views, key)
-        value, scores = loss(outputs)
-        return value, (scores, stats)
+        value, others = loss(outputs)
+        return value, (others, stats)
 
     if size := run.training.chunk:
         return gradcache.gradients(forward, loss, state.params, views, key, size=size, devices=run.mesh)
-    gradients, (scores, stats) = jax.grad(whole, has_aux=True)(state.params)
-    return gradients, scores, stats
+    gradients, (others, stats) = jax.grad(whole, has_aux=True)(state.params)
+    return gradients, others, stats
+
+
+def _remember(run: Run, seen: Seen, gradients: Any) -> Any:
+    """Return the objective's memory after a step."""
+    if not jax.tree.leaves(seen.memory):
+        return ()
+    # Adding this 0 says that the gradients come first, which read the memory: XLA then writes it in place, where it
+    # would copy all of it twice.
+    zero = 0 * jnp.sum(jax.tree.leaves(gradients)[0])
+    outputs, taught = jax.tree.map(lambda rows: rows + zero, (seen.outputs, seen.teacher))
+    return run.objective.remember(seen._replace(outputs=outputs, teacher=taught))
 
 
 def operations(run: Run, state: State, fed: Fed) -> float | None:

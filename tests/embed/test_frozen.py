@@ -39,8 +39,8 @@ def made(config, tmp_path):
             )
         run = build.run(config, dataset)
         state = start.initial(run, dataset, seed=5)
-        plain = json.loads(config.to_json())
-        encoder = finish._encoder(name, plain, dataset, state, forward.fingerprint(state))
+        plain, weights = json.loads(config.to_json()), run.weights(state)
+        encoder = finish._encoder(name, plain, dataset, weights, forward.fingerprint(weights))
         encoder_file.write(encoder, tmp_path / encoder_file.FILE)
         images = dataset.test.images[:23]
         return forward.embed(run, state, images), images, tmp_path / encoder_file.FILE

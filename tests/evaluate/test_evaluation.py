@@ -162,13 +162,13 @@ def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, datase
 
 @pytest.mark.parametrize(
     ("objective", "own"),
-    [("reconstruct", {"l1"}), ("classify", {"accuracy"}), ("ntxent", set()), ("margin", set())],
+    [("reconstruct", {"l1"}), ("classify", {"accuracy"}), ("ntxent", set()), ("margin", set()), ("dino", set())],
 )
 def test_every_objective_is_measured_by_the_same_protocol(objective, own, config, dataset):
     config.objective = OBJECTIVES[objective]
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=0)
-    before = forward.fingerprint(state)
+    before = forward.fingerprint(run.weights(state))
     metrics, embeddings, predictions, sha256 = evaluation.evaluate(run, state, dataset)
     judged = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "map_at_r", "recall_at_1", "silhouette"} | own
     assert {f"test/{name}" for name in judged} <= set(metrics)
@@ -178,7 +178,7 @@ def test_every_objective_is_measured_by_the_same_protocol(objective, own, config
             assert np.mean(said == getattr(dataset, name).labels) == metrics[f"{name}/{judge}_accuracy"]
     assert {f"validation/{name}" for name in judged | {"loss"}} <= set(metrics)
     assert all(np.isfinite(value) for value in metrics.values())
-    assert forward.fingerprint(state) == before == sha256
+    assert forward.fingerprint(run.weights(state)) == before == sha256
 
 
 @pytest.fixture(params=[{"mirrored": True}, {"shifted": 2}, {"mirrored": True, "shifted": 1}], ids="-".join)
@@ -202,8 +202,9 @@ def test_reports_see_the_mean_over_an_images_variants_and_the_embedding_is_the_i
     np.testing.assert_allclose(forward.embed(seeing, state, images), own, atol=1e-6)
     scored = []
 
-    def score(outputs, target):
-        return {"accuracy": outputs.prediction[:, 0], "other": scored.append(outputs) or outputs.prediction[:, 1]}
+    def score(seen):
+        rows = seen.outputs.prediction
+        return {"accuracy": rows[:, 0], "other": scored.append(rows) or rows[:, 1]}
 
     spied = seeing._replace(objective=seeing.objective._replace(score=score))
     head = run.model.bind({"params": state.params}).head
@@ -250,7 +251,7 @@ def test_the_fingerprint_sees_a_changed_weight_and_a_changed_statistic(config, d
     state = start.initial(run, dataset, seed=0)
     other = state._replace(stats=jax.tree.map(lambda leaf: leaf + 1e-3, state.stats))
     third = state._replace(params=jax.tree.map(lambda leaf: leaf + 1e-3, state.params))
-    assert len({forward.fingerprint(each) for each in (state, other, third)}) == 3
+    assert len({forward.fingerprint(run.weights(each)) for each in (state, other, third)}) == 3
 
 
 def test_a_layer_whose_variance_was_rounded_away_is_named(run, dataset, monkeypatch, caplog):

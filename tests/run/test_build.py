@@ -32,7 +32,12 @@ def built(config: ConfigDict) -> Run:
     [
         ("encoder", "name", "vit", "config.encoder.name must be one of cnn, conv, fc, resnet; got 'vit'"),
         ("encoder", "latent", 0, "config.encoder.latent must be > 0, got 0"),
-        ("objective", "name", "byol", "must be one of classify, margin, ntxent, reconstruct; got 'byol'"),
+        (
+            "objective",
+            "name",
+            "swav",
+            "must be one of arcface, barlow, byol, ",
+        ),
         (
             "objective",
             "augmentation",

@@ -1,0 +1,49 @@
+"""The teacher: a network whose weights are a moving average of those that learn.
+
+Source: Tarvainen & Valpola 2017, arXiv:1703.01780, eq. (2); as in He et al. 2020 and Grill et al. 2020.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import optax
+
+from jaxembed.core.keys import Key
+from jaxembed.run.run import Run
+from jaxembed.train import gradcache
+from jaxembed.types import Images, Outputs, State, Weights
+
+
+def outputs(run: Run, state: State, views: Images, key: Key) -> tuple[Outputs | None, Any]:
+    """Compute what the teacher makes of views as it is trained, without a gradient, and its BatchNorm's statistics.
+
+    Args:
+      run: its objective says whether there is a teacher; without one, (None, ()).
+      state: the state that has its weights.
+      views: those that the network learns from.
+      key: the dropout's key.
+    """
+    if not run.objective.teacher:
+        return None, ()
+    forward = partial(run.learn, state.teacher.stats)
+    if size := run.training.chunk:
+        made = gradcache.outputs(forward, state.teacher.params, views, key, size=size, devices=run.mesh)
+    else:
+        made = forward(state.teacher.params, views, key)
+    return jax.lax.stop_gradient(made)
+
+
+def follow(run: Run, state: State, params: Any, stats: Any) -> Weights | tuple[()]:
+    """Move the teacher's parameters towards new ones of the network, by the decay of the next step.
+
+    Args:
+      run: its objective says whether there is a teacher, and the decay.
+      state: the state before the step.
+      params: the network's parameters after it.
+      stats: the statistics of the teacher's BatchNorm after it.
+    """
+    if not run.objective.teacher:
+        return ()
+    decay = run.objective.teacher((state.step + 1) / run.total_steps)
+    return Weights(optax.incremental_update(params, state.teacher.params, 1 - decay), stats)
