@@ -1,0 +1,21 @@
+"""MoCo v2 on CIFAR-10, with all of `simclr_cifar_small` but its objective (Chen et al. 2020, arXiv:2003.04297).
+
+Run: python launch.py --config=configs/moco_cifar.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import simclr_cifar_small
+
+
+def get_config() -> ConfigDict:
+    config = simclr_cifar_small.get_config()
+    config.objective = dict(
+        name="moco",
+        temperature=0.2,
+        projection=(256, 128),
+        decay=0.99,
+        queue=8192,
+        augmentation=config.objective.augmentation,
+    )
+    return config

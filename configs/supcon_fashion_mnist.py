@@ -1,0 +1,21 @@
+"""Supervised contrastive learning on Fashion-MNIST, with all of `simclr_fashion_mnist` but its objective (Khosla
+et al. 2020, arXiv:2004.11362).
+
+Run: python launch.py --config=configs/supcon_fashion_mnist.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import simclr_fashion_mnist
+
+
+def get_config() -> ConfigDict:
+    config = simclr_fashion_mnist.get_config()
+    config.objective = dict(
+        name="supcon",
+        temperature=0.1,
+        projection=(128, 64),
+        views=2,
+        augmentation=config.objective.augmentation,
+    )
+    return config

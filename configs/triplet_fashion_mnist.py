@@ -1,0 +1,19 @@
+"""The hardest triplets of each batch on Fashion-MNIST, with all of `margin_fashion_mnist` but its objective
+(Hermans et al. 2017, arXiv:1703.07737).
+
+Run: python launch.py --config=configs/triplet_fashion_mnist.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import margin_fashion_mnist
+
+
+def get_config() -> ConfigDict:
+    config = margin_fashion_mnist.get_config()
+    config.objective = dict(
+        name="triplet",
+        projection=(),
+        augmentation=config.objective.augmentation,
+    )
+    return config

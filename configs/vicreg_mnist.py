@@ -1,0 +1,22 @@
+"""VICReg on MNIST, with all of `simclr_mnist` but its objective (Bardes et al. 2022, arXiv:2105.04906).
+
+Run: python launch.py --config=configs/vicreg_mnist.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import simclr_mnist
+
+
+def get_config() -> ConfigDict:
+    config = simclr_mnist.get_config()
+    config.objective = dict(
+        name="vicreg",
+        invariance=25.0,
+        variance=25.0,
+        covariance=1.0,
+        projection=(512, 512, 512),
+        augmentation=config.objective.augmentation,
+        second=dict(),
+    )
+    return config
