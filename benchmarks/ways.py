@@ -2,8 +2,8 @@
 
   python -m benchmarks.ways fashion_mnist --output=docs/speed/ways.json
 
-The ways take turns of a few steps each, so that a host whose speed wavers slows all of them alike; the number is the
-median over the rounds of the ratio to SimCLR in the same round.
+The ways take turns of a few steps each, so that a host whose speed wavers slows all of them alike; the number is
+the median over the rounds of the ratio to SimCLR in the same round.
 """
 
 import argparse

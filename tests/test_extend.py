@@ -82,7 +82,7 @@ def test_an_objective_may_have_a_teacher_that_is_evaluated(add, config, dataset,
 
 
 def test_a_config_is_another_with_another_objective():
-    (found,) = (text for text in EXAMPLES if "Which way up?" in text)
+    (found,) = (text for text in EXAMPLES if "Which way up" in text)
     exec(compile(found, "extend.md", "exec"), made := {})
     assert made["get_config"]().objective.to_dict() == {"name": "rotation", "hidden": (64,)}
 
