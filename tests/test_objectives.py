@@ -261,3 +261,15 @@ def test_dino_is_its_teacher_and_its_centre_follows_the_teachers_mean():
     outputs = Outputs(rows, rows)
     centre = jax.jit(objective.remember)(Seen(Outputs(rows, -rows), None, outputs, jnp.ones(6)))
     assert_allclose(centre, 0.75 + 0.25 * rows.mean(axis=0), rtol=1e-5)
+
+
+def test_simsiam_holds_what_it_predicts_still():
+    _, objective = make("simsiam")
+    made = model.Predicted(*np.random.default_rng(3).normal(size=(2, 8, 4)).astype(np.float32))
+
+    def loss(made):
+        return objective.score(Seen(Outputs(made.prediction, made), None))["loss"].mean()
+
+    slopes = jax.jit(jax.grad(loss))(made)
+    assert_allclose(slopes.projection, 0)
+    assert np.abs(slopes.prediction).max() > 1e-3

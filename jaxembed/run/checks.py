@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxembed import model
+from jaxembed.core import bounds
 from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
@@ -72,8 +73,9 @@ def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) ->
     size = run.training.batch_size
     batch = Batch(jnp.zeros((size, *image_shape)), jnp.zeros(size, jnp.int32))
     scores, first, remembered = jax.eval_shape(partial(_scored, run, outputs), jax.random.key(0), batch)
-    if "loss" not in scores:
-        raise InputError(f"the objective's score must have a 'loss', got {', '.join(scores) or 'nothing'}")
+    if not isinstance(scores, dict) or "loss" not in scores:
+        got = ", ".join(scores) or "nothing" if isinstance(scores, dict) else bounds.shown(scores)
+        raise InputError(f"the objective's score must be a dict with a 'loss', got {got}")
     for name, values in scores.items():
         if values.ndim > 1 or not jnp.issubdtype(values.dtype, jnp.floating):
             raise InputError(
@@ -93,7 +95,7 @@ def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Scores,
     first = run.objective.memory(key)
     seen = Seen(made, target, made if run.objective.teacher else None, first, key, jnp.zeros(()))
     with mesh.around(run.mesh):
-        return run.score(seen), first, run.objective.remember(seen)
+        return run.objective.score(seen), first, run.objective.remember(seen)
 
 
 def check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:

@@ -204,7 +204,10 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"score": lambda seen: {"cost": seen.outputs.embedding[:, 0]}}, "must have a 'loss', got cost"),
+        ({"score": lambda seen: {"cost": seen.outputs.embedding[:, 0]}}, "must be a dict with a 'loss', got cost"),
+        ({"score": lambda seen: seen.outputs.embedding}, "must be a dict with a 'loss', got ShapeDtypeStruct"),
+        ({"views": lambda key, batch: batch.images}, "views must return a pair, .*; got ShapeDtypeStruct"),
+        ({"views": lambda key, batch: tuple(batch)}, r"views must return a pair, .*; got \(ShapeDtypeStruct"),
         (
             {"score": lambda seen: {"loss": seen.outputs.embedding}},
             r"score 'loss' must be one float for each row, or one for the batch, got float32 \[64, 16\]",
