@@ -17,7 +17,7 @@ from jaxembed.run import memory
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.run.training import Training
-from jaxembed.types import Batch, Dataset, Outputs, Scores, Seen
+from jaxembed.types import Batch, Dataset, Outputs, Seen
 
 
 def resized(
@@ -88,7 +88,7 @@ def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) ->
         raise InputError(f"the objective must remember {first}, as before the first step, got {remembered}")
 
 
-def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Scores, Any, Any]:
+def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Any, Any, Any]:
     """Score a batch, and remember it, with outputs that have the right shapes."""
     views, target = run.objective.views(key, batch)
     made = jax.tree.map(lambda leaf: jnp.zeros((len(views), *leaf.shape[1:]), leaf.dtype), outputs)
