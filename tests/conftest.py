@@ -1,5 +1,6 @@
 """Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
 
+import gc
 import hashlib
 import os
 import shutil
@@ -88,6 +89,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     places = {tests / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays, so that to look for garbage in it, again and again, finds nothing."""
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(scope="session")
