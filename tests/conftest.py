@@ -1,5 +1,6 @@
 """Catches classes of bugs in every test: wrong shapes, silent broadcasting, assumptions of one device."""
 
+import gc
 import hashlib
 import os
 import shutil
@@ -28,6 +29,19 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache entry:UserWarning"
 # Seconds after which an entry that no run has read is removed.
 MONTH = 30 * 24 * 3600
+# Files of half a minute and more, which are begun first: a worker that begins one last would end long after the others.
+LONGEST = (
+    "train/test_every_objective.py",
+    "train/test_loop.py",
+    "jobs/test_commands.py",
+    "measure/test_measure.py",
+    "test_launch.py",
+    "test_benchmarks.py",
+    "test_faults.py",
+    "report/test_report.py",
+    "devices/test_processes.py",
+    "report/test_paper.py",
+)
 
 import jax
 import numpy as np
@@ -68,6 +82,19 @@ def pytest_configure(config: pytest.Config) -> None:
         for entry in COMPILED.iterdir():
             if time.time() - max(entry.stat().st_atime, entry.stat().st_mtime) > MONTH:
                 entry.unlink(missing_ok=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    tests = Path(__file__).parent
+    places = {tests / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays, so that to look for garbage in it, again and again, finds nothing."""
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(scope="session")

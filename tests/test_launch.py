@@ -194,6 +194,7 @@ def refused(folder):
     code = f"""
 import os, sys
 import launch
+import sklearn.datasets
 from absl import app
 from jaxembed.cli import launch_flags
 from jaxembed.jobs import program
@@ -202,7 +203,12 @@ for number, words in enumerate({[list(words) for words in BAD]!r}):
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(f"{{number}}{{stream.name}}", os.O_WRONLY | os.O_CREAT), stream.fileno())
         sys.argv = ["launch.py", *words]
-        app.run(launch.main, flags_parser=launch_flags.parse)
+        try:
+            app.run(launch.main, flags_parser=launch_flags.parse)
+        except SystemExit as ended:
+            print(end="", flush=True)
+            print(end="", flush=True, file=sys.stderr)
+            os._exit(ended.code)  # the end of Python takes longer than the command
     open(f"{{number}}status", "w").write(str(os.waitstatus_to_exitcode(os.wait()[1])))
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -19,7 +19,7 @@ from jaxembed.jobs.job import Job, command_of
 from jaxembed.run import build
 from jaxembed.train import loop, session, start, steps
 
-pytestmark = [pytest.mark.usefixtures("blank_figures"), pytest.mark.xdist_group("commands")]
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 def short() -> ConfigDict:

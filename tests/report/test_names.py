@@ -14,8 +14,6 @@ from jaxembed.figures import fonts, names
 from jaxembed.report import __main__ as command
 from jaxembed.report import comparison, experiments, markdown, tables, typeset
 
-# One report serves them all.
-pytestmark = pytest.mark.xdist_group("names")
 LONG = "n" * 300
 pytestmark = pytest.mark.usefixtures("blank_figures")
 
