@@ -140,7 +140,7 @@ class Seen(NamedTuple):
       teacher: outputs of the averaged weights for the same views, without a gradient; None without a teacher.
       memory: the objective's own arrays, as they are before the step.
       key: for what is drawn in the score.
-      progress: the share of the steps that are done, in [0, 1).
+      progress: the share of the steps that are done, in [0, 1]: 1 only where a finished run is evaluated.
     """
 
     outputs: Outputs
@@ -162,7 +162,7 @@ class Task(NamedTuple):
     classes: int
 
 
-def forget(seen: Seen) -> Any:
+def keep(seen: Seen) -> Any:
     """Keep an objective's memory as it is."""
     return seen.memory
 
@@ -194,7 +194,7 @@ class Objective(NamedTuple):
     teacher: Callable[[Scalar], Scalar] | None = None
     evaluates_teacher: bool = False
     memory: Callable[[Key], Any] = lambda key: ()
-    remember: Callable[[Seen], Any] = forget
+    remember: Callable[[Seen], Any] = keep
 
 
 class State(NamedTuple):

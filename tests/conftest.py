@@ -29,7 +29,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ["PYTHONWARNINGS"] = "ignore:Error reading persistent compilation cache entry:UserWarning"
 # Seconds after which an entry that no run has read is removed.
 MONTH = 30 * 24 * 3600
-# Files of half a minute and more, which are begun first: a worker that begins one last would end long after the others.
+# Files of half a minute and more, which are begun first: begun last, one would keep a worker long after the others.
 LONGEST = (
     "train/test_every_objective.py",
     "train/test_loop.py",

@@ -71,6 +71,9 @@ def test_an_objective_may_have_a_teacher_that_is_evaluated(add, config, dataset,
     config.objective = {"name": "mean_teacher"} | module.SMALLEST
     run = build.run(config, dataset)
     state = loop.fit(run, dataset, tmp_path / "run", seed=0)
+    # What is reported of a whole split may go by the teacher as well.
+    reporting = run._replace(objective=run.objective._replace(reports=("loss",)))
+    assert np.isfinite(forward.reports(reporting, state, dataset.test, "test")["test/loss"])
     taught = state._replace(params=state.teacher.params, stats=state.teacher.stats)
     plain = run._replace(objective=run.objective._replace(evaluates_teacher=False))
     embedded, its = (

@@ -57,9 +57,9 @@ def step(root: Key, step: Int[ArrayLike, ""]) -> StepKeys:
     return StepKeys(*jax.random.split(own), of_score(own))
 
 
-def of_score(views: Key) -> Key:
+def of_score(key: Key) -> Key:
     """Return the key of what is drawn in a score, from one that is split for other things."""
-    return jax.random.fold_in(views, 2**32 - 1)
+    return jax.random.fold_in(key, 2**32 - 1)
 
 
 # The evaluation has fixed seeds, so that probes start from the same weights in every run. Its keys coincide with

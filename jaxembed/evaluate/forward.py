@@ -15,7 +15,7 @@ from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.kernels import chunked, compiler, space
 from jaxembed.run.run import Run
-from jaxembed.types import Batch, Dataset, OnDisk, Outputs, Scores, Seen, State, Weights
+from jaxembed.types import Batch, Dataset, Images, OnDisk, Outputs, Scores, Seen, State, Weights
 
 # Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
 CHUNK = 1000
@@ -44,7 +44,8 @@ def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]
     """Average the objective's reports over a whole split, with its test-time variants: `<name>/<score>` -> mean."""
     if not run.objective.reports:
         return {}
-    scores = chunked.apply(partial(_reports, run, run.weights(state)), split, size=chunk(run, len(split.labels)))
+    learned = state._replace(opt_state=())
+    scores = chunked.apply(partial(_reports, run, learned), split, size=chunk(run, len(split.labels)))
     return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
 
 
@@ -89,13 +90,15 @@ def _embed(run: Run, weights: Weights, given: tuple[jax.Array, Key | None]) -> F
 
 
 @partial(compiler.compiled, static_argnums=0)
-def _reports(run: Run, weights: Weights, batch: Batch) -> Scores:
+def _reports(run: Run, state: State, batch: Batch) -> Scores:
+    weights = run.weights(state)
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     shown = jnp.stack([batch.images, *run.objective.variants(batch.images)])
     # A loop, so that the network is compiled once instead of once for each variant.
     embeddings = jax.lax.map(partial(run.apply, *weights, method="embed"), shown)
     prediction = run.apply(*weights, jnp.mean(embeddings, axis=0), method="predict")
-    scores = run.score(Seen(Outputs(embeddings[0], prediction), batch))
+    key = keys.divide(state.key).validation
+    scores = _score(run, state, Outputs(embeddings[0], prediction), batch.images, batch, key)
     return mesh.whole(run.mesh, {name: scores[name] for name in run.objective.reports})
 
 
@@ -103,10 +106,13 @@ def _reports(run: Run, weights: Weights, batch: Batch) -> Scores:
 def _batch_scores(run: Run, state: State, key: Key, batch: Batch) -> dict[str, Array]:
     batch = mesh.split(run.mesh, batch._replace(images=model.pixels(batch.images)))
     images, target = run.objective.views(key, batch)
-    outputs, teacher = (
-        run.apply(*weights, images, train=False) if weights else None
-        for weights in (Weights(state.params, state.stats), state.teacher)
-    )
-    progress = state.step / run.total_steps
-    scores = run.score(Seen(outputs, target, teacher, state.memory, keys.of_score(key), progress))
+    outputs = run.apply(state.params, state.stats, images, train=False)
+    scores = _score(run, state, outputs, images, target, key)
     return {name: jnp.mean(values) for name, values in scores.items()}
+
+
+def _score(run: Run, state: State, outputs: Outputs, images: Images, target: Batch, key: Key) -> Scores:
+    """Score outputs for images as training does, by the teacher and the memory that it has left."""
+    teacher = run.apply(*state.teacher, images, train=False) if state.teacher else None
+    progress = state.step / run.total_steps
+    return run.score(Seen(outputs, target, teacher, state.memory, keys.of_score(key), progress))

@@ -34,8 +34,7 @@ def need_classes(task: Task, *, name: str) -> None:
     """Raise an InputError unless there are classes to tell apart; `name` is the objective's."""
     if task.classes < 2:
         raise InputError(
-            f"config.objective.name={name!r} needs images of at least 2 classes, got {task.classes or 'none'}; "
-            "'ntxent', 'byol' and 'reconstruct' are among those that need no labels"
+            f"config.objective.name={name!r} needs images of at least 2 classes, got {task.classes or 'none'}"
         )
 
 

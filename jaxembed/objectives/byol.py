@@ -38,7 +38,7 @@ def make(
       projection: widths of the projector, with BatchNorm between them.
       prediction: widths of the predictor's hidden layers.
       decay: of the teacher at first; it rises to 1 as half a cosine.
-      views: views of each image; each predicts all others (FastSiam's way, Pototzky et al. 2022).
+      views: views of each image; each predicts all others, and the loss is the mean over the pairs.
       augmentation: applied to each image for each view.
       second: operations in which every other view differs from that.
     """

@@ -27,7 +27,7 @@ def make(
       task: ignored, because SimSiam uses no labels.
       projection: widths of the projector, with BatchNorm after each of them.
       prediction: widths of the predictor's hidden layers; a quarter of the projection in the source.
-      views: views of each image; each predicts all others (FastSiam's way, Pototzky et al. 2022).
+      views: views of each image; each predicts all others, and the loss is the mean over the pairs.
       augmentation: applied to each image for each view.
     """
     head = model.Predictor(tuple(projection), tuple(prediction), normalised=True)

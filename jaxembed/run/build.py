@@ -83,7 +83,7 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
     held = {"rows": (training.chunk or rows) // devices.size, "itemsize": jnp.dtype(training.dtype).itemsize}
     memory.check_memory(shapes, optimizer, **held, what="config.encoder")
-    memory.check_objective(shapes, objective)
+    memory.check_kept(shapes, objective)
     checks.check_probes(measured, dataset, shapes.outputs.embedding)
     run = Run(
         model=embedder,

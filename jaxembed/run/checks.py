@@ -70,9 +70,15 @@ def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) ->
       outputs: the shapes of the model's outputs for one row.
       image_shape: of an image.
     """
-    size = run.training.batch_size
+    size, objective = run.training.batch_size, run.objective
+    if objective.evaluates_teacher and not objective.teacher:
+        raise InputError("the objective evaluates its teacher, but has none")
     batch = Batch(jnp.zeros((size, *image_shape)), jnp.zeros(size, jnp.int32))
-    scores, first, remembered = jax.eval_shape(partial(_scored, run, outputs), jax.random.key(0), batch)
+    try:
+        scored = jax.eval_shape(partial(_scored, run, outputs), jax.random.key(0), batch)
+    except ValueError as error:  # what a loss raises
+        raise InputError(f"config.objective cannot score a batch of {size} images: {error}") from error
+    rows, scores, *memories = scored
     if not isinstance(scores, dict) or "loss" not in scores:
         got = ", ".join(scores) or "nothing" if isinstance(scores, dict) else bounds.shown(scores)
         raise InputError(f"the objective's score must be a dict with a 'loss', got {got}")
@@ -80,22 +86,30 @@ def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) ->
         if values.ndim > 1 or not jnp.issubdtype(values.dtype, jnp.floating):
             raise InputError(
                 f"the objective's score {name!r} must be one float for each row, or one for the batch, got "
-                f"{values.dtype} {list(values.shape)}"
+                f"{_shown(values)}"
             )
-    if lacking := [name for name in run.objective.reports if scores.get(name, jnp.zeros(())).ndim != 1]:
-        raise InputError(f"the objective reports {', '.join(lacking)}: its score must have one float for each row")
-    if first != remembered:
-        raise InputError(f"the objective must remember {first}, as before the first step, got {remembered}")
+    for name in objective.reports:
+        if name not in scores or scores[name].shape != rows.shape:
+            got = _shown(scores[name]) if name in scores else "none"
+            raise InputError(f"the objective reports {name!r}, which must be a score of each row, got {got}")
+    first, then = (jax.tree.map(_shown, kept) for kept in memories)
+    drawn = any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(memories))
+    if first != then or drawn:
+        raise InputError(f"the objective must remember numbers as before the first step, {first}, got {then}")
 
 
-def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Any, Any, Any]:
-    """Score a batch, and remember it, with outputs that have the right shapes."""
+def _shown(array: jax.ShapeDtypeStruct) -> str:
+    return f"{array.dtype} {list(array.shape)}"
+
+
+def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Any, ...]:
+    """Score a batch with outputs of the right shapes: (a number a row, scores, memory before and after)."""
     views, target = run.objective.views(key, batch)
     made = jax.tree.map(lambda leaf: jnp.zeros((len(views), *leaf.shape[1:]), leaf.dtype), outputs)
     first = run.objective.memory(key)
     seen = Seen(made, target, made if run.objective.teacher else None, first, key, jnp.zeros(()))
     with mesh.around(run.mesh):
-        return run.objective.score(seen), first, run.objective.remember(seen)
+        return made.embedding[:, 0], run.objective.score(seen), first, run.objective.remember(seen)
 
 
 def check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:

@@ -61,7 +61,7 @@ def check_memory(
     _check(rows * shapes.largest * itemsize, f"{what} has a layer whose output for the {rows} images of a step")
 
 
-def check_objective(shapes: Shapes, objective: Objective) -> None:
+def check_kept(shapes: Shapes, objective: Objective) -> None:
     """Raise an OutOfMemory if what an objective keeps from step to step is certainly more than memory can hold."""
     kept = _bytes(jax.eval_shape(objective.memory, jax.random.key(0)))
     _check(kept + (_bytes(shapes.params) if objective.teacher else 0), "config.objective keeps arrays that")

@@ -1,5 +1,6 @@
 """A run's parts: built from a config, or refused in one line before anything starts."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 from conftest import OBJECTIVES
@@ -218,11 +219,17 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config):
         ),
         (
             {"score": lambda seen: {"loss": seen.outputs.embedding.sum()}, "reports": ("loss",)},
-            "reports loss: its score must have one float for each row",
+            "reports 'loss', which must be a score of each row, got float32 ",
         ),
         (
+            {"score": lambda seen: {"loss": seen.outputs.embedding[1:, 0]}, "reports": ("loss",)},
+            r"reports 'loss', which must be a score of each row, got float32 \[63\]",
+        ),
+        ({"evaluates_teacher": True}, "evaluates its teacher, but has none"),
+        ({"memory": lambda key: key}, "must remember numbers as before the first step, key"),
+        (
             {"memory": lambda key: jnp.zeros(3), "remember": lambda seen: seen.memory[:2]},
-            r"must remember .*\(3,\).*, as before the first step, got .*\(2,\)",
+            r"must remember numbers as before the first step, float32 \[3\], got float32 \[2\]",
         ),
     ],
 )
@@ -232,6 +239,14 @@ def test_an_objective_whose_score_or_memory_has_another_shape_is_refused(changed
     with pytest.raises(InputError, match=message) as error:
         built(config)
     assert "\n" not in str(error.value)
+
+
+def test_a_batch_that_has_no_loss_is_refused(config, monkeypatch):
+    one = mesh.make(jax.devices()[:1])
+    monkeypatch.setattr(mesh, "make", lambda *_: one)
+    config.objective, config.train.batch_size = OBJECTIVES["vicreg"], 1
+    with pytest.raises(InputError, match="cannot score a batch of 1 images: there must be at least 2 rows, got 1"):
+        built(config)
 
 
 def test_a_queue_that_a_batch_does_not_divide_is_refused(config):
