@@ -16,8 +16,6 @@ from jaxtyping import Float, UInt8
 from jaxembed import controls
 from jaxembed.core import options
 
-# What a run's objective is called in the config.json and result.json of a control, whose encoder is the control.
-OBJECTIVE = "control"
 Embed = Callable[[UInt8[np.ndarray, "n h w c"]], Float[np.ndarray, "n d"]]
 
 

@@ -26,8 +26,8 @@ def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, bins: Annotated[int,
 def counted(bins: int, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
     """Take the square root of each colour's share of the pixels: [n, bins**c].
 
-    The vectors have length 1, and their cosine is the Bhattacharyya coefficient of the histograms. All pixels of one
-    colour: a single 1; half in each of two: twice √½.
+    The vectors have length 1, and their cosine is the Bhattacharyya coefficient of the histograms. If all pixels
+    have one colour, there is a single 1; if half have each of two, √½ twice.
     """
     n, *_, channels = images.shape
     levels = images.reshape(n, -1, channels).astype(np.int64) * bins // 256

@@ -9,7 +9,6 @@ import warnings
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
@@ -96,9 +95,9 @@ def normalised(patches: Float[np.ndarray | Array, "m d"]) -> Float[np.ndarray | 
 def _drawn(images: UInt8[np.ndarray, "n h w c"], size: int, random: np.random.Generator) -> np.ndarray:
     """Draw patches at random, as many from each image as from any other."""
     n, height, width, _ = images.shape
-    rows = np.arange(DRAWN) % n
     tops, lefts = (random.integers(0, side - size + 1, DRAWN) for side in (height, width))
-    patches = [images[row, top : top + size, left : left + size] for row, top, left in zip(rows, tops, lefts, strict=True)]
+    corners = zip(np.arange(DRAWN) % n, tops, lefts, strict=True)
+    patches = [images[row, top : top + size, left : left + size] for row, top, left in corners]
     return np.stack(patches).reshape(DRAWN, -1).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""PCA: the directions in which the train images vary most, each with variance 1; all that is linear in the pixels."""
+"""PCA: the directions in which the train images vary most, each scaled to variance 1 (whitening)."""
 
 from functools import partial
 from typing import Any

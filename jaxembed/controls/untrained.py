@@ -39,6 +39,7 @@ def fit(
     with jax.default_device(mesh.host()):
         start = jax.jit(partial(embedder.init, train=False), compiler_options=compiler.unoptimised())
         variables = start(keys.divide(jax.random.key(seed)).init, model.pixels(images[rows]))
-    params, stats = (jax.device_get(variables.get(kind, {}).get("encoder", {})) for kind in ("params", "batch_stats"))
+    weights = [jax.device_get(variables.get(kind, {}).get("encoder", {})) for kind in ("params", "batch_stats")]
     config = {"encoder": encoder, "train": {"dtype": dtype}, "evaluate": {"distance": "cosine"}}
-    return FrozenEncoder(SavedEncoder("untrained", config, Shape(*images.shape[1:]), "", params, stats)).embed_pixels
+    saved = SavedEncoder("untrained", config, Shape(*images.shape[1:]), "", *weights)
+    return FrozenEncoder(saved).embed_pixels

@@ -10,8 +10,8 @@ the same of test or validation, and classes); a folder with one .npy for each; o
 jaxembed.embed. With --on it is a run, whose frozen encoder is measured on another dataset; its images are converted
 to the size and the channels that the encoder takes, as jaxembed.embed converts pictures.
 
-It can also be a control, which an embedding has to beat (for a folder of that name, write ./ before it): {controls}.
-Its own options follow the others, such as --centres=1600.
+It can also be a control, which an embedding has to beat: {controls}. Its own options can be given as well, such as
+--centres=1600. A folder of vectors with the name of a control is ./NAME.
 """
 
 import shlex
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the vectors, or a control; with --on, a run or a pretrained encoder",
     )
     parser.add_argument("--workdir", type=command.path, required=True, help="folder to write to")
-    parser.add_argument("--name", help="of the embedding in reports (default: the file's, the run's or the control's)")
+    parser.add_argument(
+        "--name", help="of the embedding in reports (default: the file's, the run's or the control's)"
+    )
     parser.add_argument(
         "--on", type=command.source, metavar="DATASET", help="dataset to measure the encoder of a run on"
     )

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from jaxembed import controls, datasets, model
-from jaxembed.artifacts import identity
+from jaxembed.artifacts import finished, identity
+from jaxembed.controls import Embed
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
@@ -60,7 +61,7 @@ def make(asked: Any, more: Sequence[str]) -> Embedded:
     config = {
         "data": data,
         "encoder": section,
-        "objective": {"name": controls.OBJECTIVE},
+        "objective": {"name": finished.CONTROL},
         "train": {},
         "evaluate": evaluate,
         "seed": seed,
@@ -113,7 +114,7 @@ def _data(asked: Any, like: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _embed(
-    control: controls.Embed, augmentation: Augment | None, images: UInt8[np.ndarray, "n h w c"], *, key: Key | None = None
+    control: Embed, augmentation: Augment | None, images: UInt8[np.ndarray, "n h w c"], *, key: Key | None = None
 ) -> Float[np.ndarray, "n d"]:
     """Embed images by a control or, with a key, a view of each, which has 8 bits a channel as they have."""
     if key is not None:
