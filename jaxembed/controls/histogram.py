@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from jaxembed.controls import Embed
 from jaxembed.core.bounds import within
 
-SMALLEST = dict(bins=2)
+SMALLEST = dict(bins=4)
 
 
 def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, bins: Annotated[int, within(2, 16)] = 8) -> Embed:

@@ -56,8 +56,8 @@ def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, centres: Width = 400
     n, height, width, _ = images.shape
     if size >= min(height, width):
         raise InputError(f"patches.size must be less than the images' {min(height, width)} pixels, got {size}")
-    if centres > (there := n * (height - size + 1) * (width - size + 1)):
-        raise InputError(f"patches.centres must be at most the {there} patches of the train images, got {centres}")
+    if centres > (most := min(DRAWN, n * (height - size + 1) * (width - size + 1))):
+        raise InputError(f"patches.centres must be at most {most}, the patches that are drawn, got {centres}")
     return partial(embed, learned(_drawn(images, size, np.random.default_rng(seed)), centres, seed), size)
 
 

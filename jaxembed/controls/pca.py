@@ -11,8 +11,9 @@ from jaxembed.core.bounds import Width
 from jaxembed.core.errors import InputError
 
 SMALLEST = dict(components=3)
-# Of the largest variance: a direction with less is rounding, and whitening would blow it up.
-LEAST = 1e-6
+# Of the largest variance, and of that of one grey level: a direction with less is rounding, and whitening would
+# blow it up.
+LEAST, LEVEL = 1e-6, 1 / 255**2
 
 
 def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, components: Width = 32) -> Embed:
@@ -42,6 +43,6 @@ def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, components: Width = 
 def embed(pca: Any, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
     """Project images on the components and divide by their deviations; 0 where the train images do not vary."""
     variances = pca.explained_variance_
-    varies = variances > LEAST * max(variances.max(), np.finfo(np.float32).tiny)
+    varies = variances > LEAST * max(variances.max(), LEVEL)
     scales = np.where(varies, np.sqrt(np.where(varies, variances, 1)), np.inf)
     return (pca.transform(pixels.flattened(images)) / scales).astype(np.float32)

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
@@ -38,7 +39,7 @@ def fit(
     rows = np.linspace(0, len(images) - 1, min(len(images), SEEN)).astype(int)
     with jax.default_device(mesh.host()):
         start = jax.jit(partial(embedder.init, train=False), compiler_options=compiler.unoptimised())
-        variables = start(keys.divide(jax.random.key(seed)).init, model.pixels(images[rows]))
+        variables = start(keys.divide(jax.random.key(seed)).init, model.pixels(jnp.asarray(images[rows])))
     weights = [jax.device_get(variables.get(kind, {}).get("encoder", {})) for kind in ("params", "batch_stats")]
     config = {"encoder": encoder, "train": {"dtype": dtype}, "evaluate": {"distance": "cosine"}}
     saved = SavedEncoder("untrained", config, Shape(*images.shape[1:]), "", *weights)

@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument(
         "--dataset",
+        type=command.source,
         help="for a control, the dataset or folder of pictures (default: that of --like); for vectors, the name of "
         "their dataset in reports (default: the file's)",
     )
@@ -71,9 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
     asked, more = parser.parse_known_args(arguments)
-    is_control = asked.vectors in names
-    if more and not is_control:
-        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    if not (is_control := asked.vectors in names):
+        asked = parser.parse_args(arguments)  # which refuses what only a control may know
     if asked.on and is_control:
         raise InputError(f"{asked.vectors} is a control: it takes --dataset={asked.on}, not --on")
     if asked.on and (asked.like or asked.dataset):
