@@ -101,4 +101,4 @@ def _measured(folder: Path, record: Mapping[str, Any], own: Sample) -> list[Cont
 def _values(record: Mapping[str, Any]) -> dict[str, float]:
     """Return the numbers that are compared, of the split that a result is about."""
     found = {metric: record["metrics"].get(f"{record.get('split', 'test')}/{metric}") for metric in MEASURES}
-    return {metric: value for metric, value in found.items() if value is not None}
+    return {metric: float(value) for metric, value in found.items() if value is not None}
