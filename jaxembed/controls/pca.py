@@ -16,7 +16,7 @@ SMALLEST = dict(components=3)
 LEAST, LEVEL = 1e-6, 1 / 255**2
 
 
-def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, components: Width = 32) -> Embed:
+def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, components: Width = 64) -> Embed:
     """Find the principal components of the train images' pixels.
 
     Args:
