@@ -26,6 +26,7 @@ from jaxembed.devices import mesh
 from jaxembed.doctor import duplicates, labels
 from jaxembed.embed import frozen
 from jaxembed.kernels import nearest, space
+from jaxembed.report import methods
 from jaxembed.types import Published
 
 COPIES, SHARE, DRAWS, NEIGHBOURS = 200, 0.05, 3, 10
@@ -36,7 +37,6 @@ SIMILAR = {
     "fashion_mnist": (6, 1, 4, 3, 2, 7, 0, 5, 8, 9),
     "cifar10": (0, 1, 0, 5, 7, 3, 6, 7, 8, 1),
 }
-UNLABELLED = ("ntxent", "reconstruct")
 Embed = Callable[[np.ndarray], np.ndarray]
 
 
@@ -124,7 +124,7 @@ def wrong_labels(
     dataset: str, published: Published, embed: Embed, kind: str | None, draw: int | None, name: str, distance: str
 ) -> dict[str, list[float]]:
     """Measure how well the labels with the least support are the wrong ones: kind -> average precision by draw."""
-    if kind is None and name not in (*UNLABELLED, "pixels"):
+    if kind is None and name != "pixels" and not methods.is_unlabelled(name):
         return {}
     points = space.of(embed(published.train.images), distance=distance)
     found, _ = nearest.others(points, neighbours=NEIGHBOURS)

@@ -9,6 +9,8 @@ import statistics
 import sys
 from pathlib import Path
 
+import ways
+
 RESULTS = Path(__file__).parent / "results"
 PAGES = {
     "README.md": Path(__file__).parents[1] / "README.md",
@@ -16,6 +18,7 @@ PAGES = {
     "docs/errors.md": Path(__file__).parent / "errors.md",
     "docs/transfer.md": Path(__file__).parent / "transfer.md",
     "docs/performance.md": Path(__file__).parent / "performance.md",
+    "docs/ways.md": Path(__file__).parent / "ways.md",
 }
 SPEEDS = Path(__file__).parent / "speed"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
@@ -53,7 +56,7 @@ def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
     for (name, page), table in zip(
-        PAGES.items(), (overview(), details(), errors(), transfer(), speeds()), strict=True
+        PAGES.items(), (overview(), details(), errors(), transfer(), speeds(), ways.table()), strict=True
     ):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)

@@ -29,6 +29,7 @@ OPTIONS = dict(
     mask=dict(fraction=0.5, patch=2),
     translate=dict(pixels=2),
     elastic=dict(displacement=2.0, smoothness=1.5),
+    solarise=dict(p=1, threshold=0.5),
 )
 CHANCES = dict(
     flip=dict(p=0),
@@ -36,6 +37,7 @@ CHANCES = dict(
     greyscale=dict(p=0),
     erase=dict(p=0, min_area=0.1, max_area=0.3),
     mask=dict(fraction=0, patch=2),
+    solarise=dict(p=0, threshold=0.5),
 )
 STILL = dict(
     crop=dict(min_area=1, max_area=1),
@@ -278,6 +280,15 @@ def test_greyscale_repeats_the_grey():
     np.testing.assert_allclose(once(colour.greyscale, image, p=1.0), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 3 / 7, 0.5, 1.0])
+def test_solarise_inverts_from_the_threshold_on_as_torchvision_does(threshold):
+    image = picture()
+    expected = np.where(image >= np.float32(threshold), 1 - image, image)
+    np.testing.assert_array_equal(
+        once(colour.solarise, image, p=1.0, threshold=float(np.float32(threshold))), expected
+    )
+
+
 @pytest.mark.parametrize(
     ("shape", "area"), [((24, 31), (0.02, 0.33)), ((6, 20), (0.3, 0.9))], ids=["usual", "tight"]
 )
@@ -395,7 +406,9 @@ def test_amount_and_probability_1_change_every_image(name):
     assert np.all(np.any(always(name)(picture(12, 14)) != picture(12, 14), axis=(1, 2, 3)))
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIONS if name not in ("flip", "greyscale", "translate")])
+@pytest.mark.parametrize(
+    "name", [name for name in OPTIONS if name not in ("flip", "greyscale", "translate", "solarise")]
+)
 def test_every_key_gives_another_image(name):
     distinct = np.unique(always(name)(picture(12, 14)).reshape(256, -1), axis=0)
     assert len(distinct) > 200

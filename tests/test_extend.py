@@ -66,6 +66,27 @@ def test_an_objective_is_one_file(add, config, dataset, tmp_path):
     assert target.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+def test_an_objective_may_have_a_teacher_that_is_evaluated(add, config, dataset, tmp_path):
+    module = add(objectives, "mean_teacher", "Tarvainen")
+    config.objective = {"name": "mean_teacher"} | module.SMALLEST
+    run = build.run(config, dataset)
+    state = loop.fit(run, dataset, tmp_path / "run", seed=0)
+    taught = state._replace(params=state.teacher.params, stats=state.teacher.stats)
+    plain = run._replace(objective=run.objective._replace(evaluates_teacher=False))
+    embedded, its = (
+        forward.embed(run, state, dataset.test.images),
+        forward.embed(plain, taught, dataset.test.images),
+    )
+    np.testing.assert_array_equal(embedded, its)
+    assert np.abs(embedded - forward.embed(plain, state, dataset.test.images)).max() > 1e-3
+
+
+def test_a_config_is_another_with_another_objective():
+    (found,) = (text for text in EXAMPLES if "Which way up" in text)
+    exec(compile(found, "extend.md", "exec"), made := {})
+    assert made["get_config"]().objective.to_dict() == {"name": "rotation", "hidden": (64,)}
+
+
 def test_a_measure_is_one_file_with_its_column_in_the_report(add, run, dataset):
     add(metrics, "norms", "length_variation")
     state = start.initial(run, dataset, seed=0)

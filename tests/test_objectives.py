@@ -194,9 +194,82 @@ def test_margin_takes_no_shift_for_a_collapse(batch):
         ("classify", {"shifted": 7}, "config.objective.shifted must be less than the image's 7, got 7"),
         ("classify", {"augmentation": {"flop": 0.5}}, "did you mean 'flip'"),
         ("reconstruct", {"corruption": {"noise": {"deviation": -1.0}}}, "config.objective.corruption"),
+        ("byol", {"views": 1}, "config.objective.views must be >= 2, got 1"),
+        ("byol", {"decay": 1.01}, r"config.objective.decay must be in \[0, 1\], got 1.01"),
+        ("byol", {"projection": ()}, "config.objective.projection must not be empty"),
+        ("byol", {"second": {"solarize": {"p": 0.2}}}, "an operation of config.objective.second must be one of"),
+        ("moco", {"queue": 0}, "config.objective.queue must be > 0, got 0"),
+        ("dino", {"teacher_temperature": 0.0}, "config.objective.teacher_temperature must be > 0, got 0.0"),
+        ("sigreg", {"regularisation": 2.0}, r"config.objective.regularisation must be in \[0, 1\], got 2.0"),
+        ("arcface", {"margin": 1.6}, r"config.objective.margin must be in \[0, 1.5708\], got 1.6"),
     ],
 )
 def test_an_objective_that_makes_no_sense_is_refused_in_one_line(name, options, message):
     with pytest.raises(InputError, match=message) as error:
         make(name, **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+@pytest.mark.parametrize("name", ["arcface", "classify", "margin", "supcon", "triplet"])
+def test_a_way_that_goes_by_classes_needs_two(name, classes):
+    task = Task(encoders.make(ENCODERS["fc"]), SHAPE, classes)
+    with pytest.raises(InputError, match=f"'{name}' needs images of at least 2 classes, got {classes or 'none'}"):
+        objectives.make(OBJECTIVES[name], task)
+
+
+def test_every_other_view_may_differ_and_labels_go_with_their_rows(batch):
+    # The mirror image first, its negative second.
+    made = objectives.several_views({"flip": {"p": 1.0}}, {"solarise": {"p": 1.0, "threshold": 0.0}}, count=3)
+    images, target = jax.device_get(jax.jit(made)(jax.random.key(1), batch))
+    mirrored = batch.images[:, :, ::-1]
+    assert_allclose(images, np.concatenate([mirrored, 1 - mirrored, mirrored]), atol=1e-6)
+    assert target.labels.tolist() == [*batch.labels] * 3
+
+
+def test_rows_are_compared_with_all_other_views_of_their_image():
+    rows, targets = np.random.default_rng(2).normal(size=(2, 12, 4)).astype(np.float32)
+    across = jax.jit(partial(objectives.across_views, losses.negative_cosine, count=3))(rows, targets)
+    one, other = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (rows, targets))
+    for row in range(12):
+        others = [column for column in range(12) if column % 4 == row % 4 and column != row]
+        assert_allclose(across[row], np.mean([-one[row] @ other[column] for column in others]), rtol=1e-5)
+
+
+def test_a_decay_rises_from_its_value_to_1():
+    rising = jax.jit(partial(objectives.rising, 0.9))
+    assert_allclose([rising(share) for share in (0.0, 0.5, 1.0)], [0.9, 0.95, 1.0], rtol=1e-6)
+
+
+def test_moco_forgets_the_oldest_first():
+    _, objective = make("moco", queue=12)
+    memory, made = objective.memory(jax.random.key(0)), np.random.default_rng(4).normal(size=(4, 4, 4))
+    assert_allclose(np.linalg.norm(memory.keys, axis=1), 1, rtol=1e-5)
+    remember = jax.jit(objective.remember)
+    for rows in made.astype(np.float32):
+        outputs = Outputs(rows, rows)
+        memory = remember(Seen(outputs, None, outputs, memory))
+    unit = made / np.linalg.norm(made, axis=2, keepdims=True)
+    assert_allclose(memory.keys, np.concatenate([unit[3], unit[1], unit[2]]), rtol=1e-5)
+    assert int(memory.next) == 4
+
+
+def test_dino_is_its_teacher_and_its_centre_follows_the_teachers_mean():
+    _, objective = make("dino", centre_decay=0.75)
+    assert objective.evaluates_teacher
+    rows = np.random.default_rng(4).normal(size=(8, 6)).astype(np.float32)
+    outputs = Outputs(rows, rows)
+    centre = jax.jit(objective.remember)(Seen(Outputs(rows, -rows), None, outputs, jnp.ones(6)))
+    assert_allclose(centre, 0.75 + 0.25 * rows.mean(axis=0), rtol=1e-5)
+
+
+def test_simsiam_holds_what_it_predicts_still():
+    _, objective = make("simsiam")
+    made = model.Predicted(*np.random.default_rng(3).normal(size=(2, 8, 4)).astype(np.float32))
+
+    def loss(made):
+        return objective.score(Seen(Outputs(made.prediction, made), None))["loss"].mean()
+
+    slopes = jax.jit(jax.grad(loss))(made)
+    assert_allclose(slopes.projection, 0)
+    assert np.abs(slopes.prediction).max() > 1e-3

@@ -56,7 +56,7 @@ def test_examples_print_what_the_page_shows(names):
 
 
 def test_every_question_has_an_example_that_prints_and_no_example_is_hidden():
-    assert len(QUESTIONS) == 11
+    assert len(QUESTIONS) == 14
     for number, question in enumerate(QUESTIONS, start=1):
         assert question.startswith(f"{number}. ")
         assert any(example.want for example in doctest.DocTestParser().get_examples(question)), question[:80]

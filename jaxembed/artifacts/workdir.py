@@ -15,6 +15,8 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 CONFIG, METRICS, RESULT, CHECKPOINT = "config.json", "metrics.jsonl", "result.json", "checkpoint"
+# What --tune measured, on validation.
+TUNED = "tuned.json"
 _SECTIONS = ("data", "encoder", "objective", "optimizer", "train", "evaluate")
 # Where the files of an evaluation are until all of them are written.
 _NEW = ".new"

@@ -90,7 +90,7 @@ def complete(job: Job) -> None:
 
 
 def tune(job: Job) -> None:
-    """Train a run and print its measurements on the validation split.
+    """Train a run, and print its measurements on the validation split and write them to its folder.
 
     The test split is not used, and the run remains unfinished.
 
@@ -107,7 +107,9 @@ def tune(job: Job) -> None:
         if dataset.validation is None:
             raise InputError("--tune measures on the validation split; config.data.validation must not be 0 then")
         state = _trained(job, parts, dataset)
-        summary.table(evaluation.evaluate(parts, state, dataset, splits=("validation",)).metrics)
+        evaluated = evaluation.evaluate(parts, state, dataset, splits=("validation",))
+        if processes.is_first():
+            finish.note(job, parts, dataset, state, evaluated)
         print("On the validation split only; run the same command without --tune to finish the run")
 
 

@@ -63,7 +63,7 @@ def supcon(embeddings: Float[Array, "n d"], labels: Int[Array, " n"], *, tempera
 
     With P_i the other rows that have the label of row i, row i costs the mean over p in P_i of -log
     softmax_j(cos(i, j) / temperature) at p, j ≠ i. With one such row each it is `ntxent`. A row that is alone in
-    its class costs 0.
+    its class costs 0, and the others as much more as makes the mean over all rows that over the others.
 
     Args:
       embeddings: [n, d] float, of any scale: only their directions matter.
@@ -83,7 +83,7 @@ def supcon(embeddings: Float[Array, "n d"], labels: Int[Array, " n"], *, tempera
     log_sum = jax.nn.logsumexp(jnp.where(itself, -jnp.inf, similarities), axis=1)
     count = jnp.sum(same, axis=1)
     nearness = jnp.sum(jnp.where(same, similarities, 0), axis=1) / jnp.maximum(count, 1)
-    return jnp.where(count > 0, log_sum - nearness, 0)
+    return numerics.mean_over(log_sum - nearness, count > 0)
 
 
 def infonce(

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 
 def normalise(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -13,6 +13,11 @@ def normalise(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
     rows = rows / jnp.where(largest > 1e15, largest, 1)
     norms = safe_sqrt(jnp.sum(jnp.square(rows), axis=-1, keepdims=True))
     return rows / jnp.maximum(norms, 1e-12)
+
+
+def mean_over(values: Float[Array, " n"], counted: Bool[Array, " n"]) -> Float[Array, " n"]:
+    """Scale the counted values so that the mean of all n is theirs; the others become 0."""
+    return jnp.where(counted, values, 0) * (len(values) / jnp.maximum(jnp.sum(counted), 1))
 
 
 def safe_sqrt(squares: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -56,17 +56,18 @@ def triplet(embeddings: Float[Array, "n d"], labels: Int[Array, " n"]) -> Float[
     """Make each row's farthest row of its class nearer than its nearest row of another, by a soft margin.
 
     Row i costs log(1 + exp(a - b)), where a is its largest Euclidean distance to a row of its class and b its
-    smallest to one of another. A row without the one or the other costs 0. Distances are those of `margin_pairs`.
+    smallest to one of another. A row without the one or the other costs 0, and the rest as much more as makes the
+    mean over all rows that over the rest. Distances are those of `margin_pairs`.
 
     Args:
       embeddings: [n, d] float.
       labels: [n] int.
     Returns:
-      [n] float, >= 0; log 2 where the two distances are equal, which is also where all rows are; infinite, with a
-      finite gradient, where a² overflows.
+      [n] float32, >= 0; log 2 where the two distances are equal, which is also where all rows are; infinite, with
+      a finite gradient, where a² overflows.
     Source: Hermans et al. 2017, eq. (5) with the soft margin of section 3.1, arXiv:1703.07737.
     """
-    squared = _squared_distances(embeddings)
+    squared = _squared_distances(embeddings.astype(jnp.float32))
     equal = labels[:, None] == labels[None, :]
     same = equal & ~jnp.eye(len(labels), dtype=bool)
     farthest = jnp.max(jnp.where(same, squared, 0), axis=1)
@@ -74,8 +75,8 @@ def triplet(embeddings: Float[Array, "n d"], labels: Int[Array, " n"]) -> Float[
     there = jnp.any(same, axis=1) & ~jnp.all(equal, axis=1)
     finite = there & jnp.isfinite(farthest) & jnp.isfinite(nearest)
     near, far = (numerics.safe_sqrt(jnp.where(finite, each, 0)) for each in (nearest, farthest))
-    beyond = jnp.where(there & jnp.isinf(farthest), jnp.inf, 0)
-    return jnp.where(finite, jax.nn.softplus(far - near), beyond)
+    beyond = jnp.where(jnp.isinf(farthest), jnp.inf, 0)
+    return numerics.mean_over(jnp.where(finite, jax.nn.softplus(far - near), beyond), there)
 
 
 def _squared_distances(embeddings: Float[Array, "n d"]) -> Float[Array, "n n"]:

@@ -35,7 +35,7 @@ def need_classes(task: Task, *, name: str) -> None:
     if task.classes < 2:
         raise InputError(
             f"config.objective.name={name!r} needs images of at least 2 classes, got {task.classes or 'none'}; "
-            "'ntxent' and 'reconstruct' need no labels"
+            "'ntxent', 'byol' and 'reconstruct' are among those that need no labels"
         )
 
 

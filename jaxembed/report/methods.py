@@ -14,3 +14,8 @@ def describe(name: str, *, room: str = "objectives") -> str:
     if file is None:
         return f"Not in this version of jaxembed ({room}/{name}.py)."
     return " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())
+
+
+def is_unlabelled(objective: str) -> bool:
+    """Say whether an objective's description promises to read no labels; a test holds each to it."""
+    return "no labels are used" in describe(objective).lower()

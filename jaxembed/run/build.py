@@ -83,6 +83,7 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
     held = {"rows": (training.chunk or rows) // devices.size, "itemsize": jnp.dtype(training.dtype).itemsize}
     memory.check_memory(shapes, optimizer, **held, what="config.encoder")
+    memory.check_objective(shapes, objective)
     checks.check_probes(measured, dataset, shapes.outputs.embedding)
     run = Run(
         model=embedder,
@@ -111,4 +112,10 @@ def _network(config: Section, dataset: Dataset) -> tuple[model.Embedder, Objecti
 def _views_of_an_image(objective: Objective, image_shape: tuple[int, ...]) -> int:
     """Return how many views an objective makes of an image."""
     batch = Batch(jnp.zeros((1, *image_shape)), jnp.zeros(1, jnp.int32))
-    return len(jax.eval_shape(objective.views, jax.random.key(0), batch)[0])
+    viewed = jax.eval_shape(objective.views, jax.random.key(0), batch)
+    if not (isinstance(viewed, tuple) and len(viewed) == 2 and isinstance(viewed[1], Batch)):
+        raise InputError(
+            "the objective's views must return a pair, the images that the network sees and the Batch they are "
+            f"scored against; got {bounds.shown(viewed)}"
+        )
+    return len(viewed[0])

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxembed import model
+from jaxembed.core import bounds
 from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
@@ -16,7 +17,7 @@ from jaxembed.run import memory
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.run.training import Training
-from jaxembed.types import Batch, Dataset, Outputs, Scores, Seen
+from jaxembed.types import Batch, Dataset, Outputs, Seen
 
 
 def resized(
@@ -72,8 +73,9 @@ def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) ->
     size = run.training.batch_size
     batch = Batch(jnp.zeros((size, *image_shape)), jnp.zeros(size, jnp.int32))
     scores, first, remembered = jax.eval_shape(partial(_scored, run, outputs), jax.random.key(0), batch)
-    if "loss" not in scores:
-        raise InputError(f"the objective's score must have a 'loss', got {', '.join(scores) or 'nothing'}")
+    if not isinstance(scores, dict) or "loss" not in scores:
+        got = ", ".join(scores) or "nothing" if isinstance(scores, dict) else bounds.shown(scores)
+        raise InputError(f"the objective's score must be a dict with a 'loss', got {got}")
     for name, values in scores.items():
         if values.ndim > 1 or not jnp.issubdtype(values.dtype, jnp.floating):
             raise InputError(
@@ -86,14 +88,14 @@ def check_objective(run: Run, outputs: Outputs, image_shape: tuple[int, ...]) ->
         raise InputError(f"the objective must remember {first}, as before the first step, got {remembered}")
 
 
-def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Scores, Any, Any]:
+def _scored(run: Run, outputs: Outputs, key: Key, batch: Batch) -> tuple[Any, Any, Any]:
     """Score a batch, and remember it, with outputs that have the right shapes."""
     views, target = run.objective.views(key, batch)
     made = jax.tree.map(lambda leaf: jnp.zeros((len(views), *leaf.shape[1:]), leaf.dtype), outputs)
     first = run.objective.memory(key)
     seen = Seen(made, target, made if run.objective.teacher else None, first, key, jnp.zeros(()))
     with mesh.around(run.mesh):
-        return run.score(seen), first, run.objective.remember(seen)
+        return run.objective.score(seen), first, run.objective.remember(seen)
 
 
 def check_probes(protocol: Protocol, dataset: Dataset, embedding: jax.ShapeDtypeStruct) -> None:

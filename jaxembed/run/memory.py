@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.devices import mesh
+from jaxembed.types import Objective
 
 MOST_STEPS = 2**31 - 1
 
@@ -58,6 +59,12 @@ def check_memory(
     trained = 2 * _bytes(shapes.params) + _bytes(jax.eval_shape(optimizer.init, shapes.params))
     _check(trained, f"{what} has parameters that, with their gradients and the optimizer's state,")
     _check(rows * shapes.largest * itemsize, f"{what} has a layer whose output for the {rows} images of a step")
+
+
+def check_objective(shapes: Shapes, objective: Objective) -> None:
+    """Raise an OutOfMemory if what an objective keeps from step to step is certainly more than memory can hold."""
+    kept = _bytes(jax.eval_shape(objective.memory, jax.random.key(0)))
+    _check(kept + (_bytes(shapes.params) if objective.teacher else 0), "config.objective keeps arrays that")
 
 
 def check_rows(count: int, width: int, *, what: str) -> None:

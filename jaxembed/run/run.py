@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
+from jaxtyping import Array, Float
 
 from jaxembed import model
 from jaxembed.core.keys import Key
@@ -40,6 +41,13 @@ class Run(NamedTuple):
     def at(self, step: int) -> "Run":
         """Return this run as it is at a step: after the early ones, views are not resized."""
         return self if step < self.early_steps else self._replace(resized=None)
+
+    def resize(self, views: Images) -> Float[Array, "n _ _ c"]:
+        """Make views as small as those of early steps, if it is one of them."""
+        if not self.resized:
+            return views
+        n, _, _, channels = views.shape
+        return jax.image.resize(views, (n, *self.resized, channels), "bilinear")
 
     def apply(self, params: Any, stats: Any, inputs: Images | jax.Array, **options: Any) -> Any:
         """Apply the model in the run's compute type; parameters and statistics remain float32 at rest."""

@@ -58,10 +58,7 @@ def train_step(run: Run, state: State, fed: Fed) -> tuple[State, dict[str, Array
     raw = _batch(run, state.step, fed)
     batch = Batch(model.pixels(raw.images), raw.labels)
     views, target = run.objective.views(step_keys.views, mesh.split(run.mesh, batch))
-    if run.resized:
-        n, _, _, channels = views.shape
-        views = jax.image.resize(views, (n, *run.resized, channels), "bilinear")
-    views = mesh.split(run.mesh, views)
+    views = mesh.split(run.mesh, run.resize(views))
 
     with mesh.around(run.mesh):  # the backward pass as well
         taught, teacher_stats = teacher.outputs(run, state, views, step_keys.dropout)

@@ -6,7 +6,6 @@ Source: Tarvainen & Valpola 2017, arXiv:1703.01780, eq. (2); as in He et al. 202
 from functools import partial
 from typing import Any
 
-import jax
 import optax
 
 from jaxembed.core.keys import Key
@@ -16,7 +15,9 @@ from jaxembed.types import Images, Outputs, State, Weights
 
 
 def outputs(run: Run, state: State, views: Images, key: Key) -> tuple[Outputs | None, Any]:
-    """Compute what the teacher makes of views as it is trained, without a gradient, and its BatchNorm's statistics.
+    """Compute what the teacher makes of the views that are learnt from, and its BatchNorm's new statistics.
+
+    The gradients are those by the network's own parameters, so none goes through the teacher.
 
     Args:
       run: its objective says whether there is a teacher; without one, (None, ()).
@@ -28,10 +29,8 @@ def outputs(run: Run, state: State, views: Images, key: Key) -> tuple[Outputs | 
         return None, ()
     forward = partial(run.learn, state.teacher.stats)
     if size := run.training.chunk:
-        made = gradcache.outputs(forward, state.teacher.params, views, key, size=size, devices=run.mesh)
-    else:
-        made = forward(state.teacher.params, views, key)
-    return jax.lax.stop_gradient(made)
+        return gradcache.outputs(forward, state.teacher.params, views, key, size=size, devices=run.mesh)
+    return forward(state.teacher.params, views, key)
 
 
 def follow(run: Run, state: State, params: Any, stats: Any) -> Weights | tuple[()]:

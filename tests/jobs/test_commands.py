@@ -245,6 +245,7 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
         patch.setattr(build, "load", lambda *_, **__: unseen)
         commands.tune(make(config, tmp_path))
     shown = capsys.readouterr().out
+    written = json.loads((tmp_path / "tuned.json").read_text())
     tuned = dict(re.findall(r"^  (\w+) +([\d.-]+)$", shown, re.MULTILINE))
     assert " test" not in shown.replace("360 test images", "")
     assert tuned.keys() >= {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "silhouette", "l1"}
@@ -252,6 +253,9 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
     commands.train(make(config, tmp_path))
     metrics = record(tmp_path)["metrics"]
     assert tuned == {name: f"{metrics[f'validation/{name}']:.4f}" for name in tuned}
+    assert written["split"] == "validation"
+    assert {name.partition("/")[0] for name in written["metrics"]} == {"validation"}
+    assert all(written["metrics"][name] == metrics[name] for name in written["metrics"])
 
 
 def test_a_dataset_that_cannot_be_examined_costs_neither_the_result_nor_the_figures(config, folder, monkeypatch):

@@ -1,5 +1,6 @@
 """A run's parts: built from a config, or refused in one line before anything starts."""
 
+import jax.numpy as jnp
 import pytest
 from conftest import OBJECTIVES
 from ml_collections import ConfigDict
@@ -197,4 +198,50 @@ def test_more_blocks_than_the_image_can_be_halved_is_refused(config):
     }
     config.objective = OBJECTIVES["classify"] | {"hidden": (), "dropout": 0.0, "augmentation": {}}
     with pytest.raises(InputError, match=r"config.encoder.widths has more blocks than the image can be halved"):
+        built(config)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"score": lambda seen: {"cost": seen.outputs.embedding[:, 0]}}, "must be a dict with a 'loss', got cost"),
+        ({"score": lambda seen: seen.outputs.embedding}, "must be a dict with a 'loss', got ShapeDtypeStruct"),
+        ({"views": lambda key, batch: batch.images}, "views must return a pair, .*; got ShapeDtypeStruct"),
+        ({"views": lambda key, batch: tuple(batch)}, r"views must return a pair, .*; got \(ShapeDtypeStruct"),
+        (
+            {"score": lambda seen: {"loss": seen.outputs.embedding}},
+            r"score 'loss' must be one float for each row, or one for the batch, got float32 \[64, 16\]",
+        ),
+        (
+            {"score": lambda seen: {"loss": seen.outputs.embedding.sum(), "right": seen.target.labels > 0}},
+            r"score 'right' must be one float for each row, or one for the batch, got bool \[64\]",
+        ),
+        (
+            {"score": lambda seen: {"loss": seen.outputs.embedding.sum()}, "reports": ("loss",)},
+            "reports loss: its score must have one float for each row",
+        ),
+        (
+            {"memory": lambda key: jnp.zeros(3), "remember": lambda seen: seen.memory[:2]},
+            r"must remember .*\(3,\).*, as before the first step, got .*\(2,\)",
+        ),
+    ],
+)
+def test_an_objective_whose_score_or_memory_has_another_shape_is_refused(changed, message, config, monkeypatch):
+    make = build.objectives.make
+    monkeypatch.setattr(build.objectives, "make", lambda *given: make(*given)._replace(**changed))
+    with pytest.raises(InputError, match=message) as error:
+        built(config)
+    assert "\n" not in str(error.value)
+
+
+def test_a_queue_that_a_batch_does_not_divide_is_refused(config):
+    config.objective = OBJECTIVES["moco"] | {"queue": 100}
+    with pytest.raises(InputError, match="queue must be a multiple of the 128 views of a batch, got 100"):
+        built(config)
+
+
+def test_a_teacher_or_a_queue_that_memory_cannot_hold_is_refused(config, monkeypatch):
+    monkeypatch.setattr(mesh, "memory", lambda: 16e9)
+    config.objective = OBJECTIVES["moco"] | {"queue": 2**31 - 128}
+    with pytest.raises(OutOfMemory, match=r"config.objective keeps arrays that need 34.4 GB of memory"):
         built(config)

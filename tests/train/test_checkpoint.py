@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
 from jaxembed.train import checkpoint, start
 from jaxembed.train.checkpoint import Checkpoints
+from jaxembed.types import Weights
 from tests.faults.kills import READS
 
 NOTES = {"lines": 3}
@@ -222,3 +224,31 @@ def test_what_a_kill_left_behind_is_removed(tmp_path, state):
     (tmp_path / "other" / "4.orbax-checkpoint-tmp").mkdir()  # killed while it was saved
     assert int(restore(tmp_path / "other", state).step) == 3
     assert sorted(folder.name for folder in (tmp_path / "other").iterdir()) == ["2", "3"]
+
+
+class Before(NamedTuple):
+    """A state as it was saved before there were teachers."""
+
+    step: Any
+    key: Any
+    params: Any
+    stats: Any
+    opt_state: Any
+
+
+def test_a_checkpoint_from_before_there_were_teachers_is_restored(tmp_path, state, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_fields", lambda state: Before(*state[:5]))
+        save(tmp_path, at(state, 2))
+    restored = restore(tmp_path, state)
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    assert checkpoint.checksum(restored, {}) == checkpoint.checksum(at(state, 2), {})
+
+
+def test_a_checkpoint_without_the_teacher_is_refused_in_one_line(tmp_path, state):
+    save(tmp_path, at(state, 2))
+    taught = state._replace(teacher=Weights(state.params, state.stats))
+    with pytest.raises(InputError, match=r"no checkpoint in .* can be restored \(2: .*\); train again") as error:
+        restore(tmp_path, taught)
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "2").is_dir()

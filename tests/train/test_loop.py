@@ -403,18 +403,23 @@ def test_every_step_of_an_epoch_has_its_own_rows_and_its_own_draws(run, dataset)
             "loss": seen.outputs.prediction.sum(axis=1),
             "row": seen.target.labels.astype(float),
             "draw": draw,
+            "drawn": jax.random.uniform(seen.key),
+            "progress": seen.progress,
         }
 
     run = run._replace(objective=run.objective._replace(views=views, score=score))
     numbered = mesh.replicate(run.mesh, dataset.train._replace(labels=np.arange(75, dtype=np.int32)))
     state, order = start.initial(run, dataset, seed=3), feed.permute(jax.random.key(3), 0, 75)
-    rows, draws = [], []
+    rows, draws, drawn, progress = [], [], [], []
     for _ in range(run.steps_per_epoch):
         state, scores = steps.advance(run, state, feed.Epoch(numbered, order), 1)
         rows.append(scores["row"])
         draws.append(float(scores["draw"]))
+        drawn.append(float(scores["drawn"]))
+        progress.append(float(scores["progress"]))
     assert_allclose(rows, np.asarray(order)[:64].reshape(4, 16).mean(axis=1), rtol=1e-6)
-    assert len(set(draws)) == 4
+    assert len({*draws, *drawn}) == 8
+    assert_allclose(progress, np.arange(4) / run.total_steps, rtol=1e-6)
 
 
 def test_a_golden_step_of_plain_sgd_by_hand(config, dataset):
