@@ -19,6 +19,7 @@ PAGES = {
     "docs/transfer.md": Path(__file__).parent / "transfer.md",
     "docs/performance.md": Path(__file__).parent / "performance.md",
     "docs/ways.md": Path(__file__).parent / "ways.md",
+    "docs/controls.md": Path(__file__).parent / "controls.md",
 }
 SPEEDS = Path(__file__).parent / "speed"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
@@ -56,7 +57,7 @@ def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
     for (name, page), table in zip(
-        PAGES.items(), (overview(), details(), errors(), transfer(), speeds(), ways.table()), strict=True
+        PAGES.items(), (overview(), details(), errors(), transfer(), speeds(), ways.table(), controls()), strict=True
     ):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
@@ -144,6 +145,22 @@ def transfer() -> str:
                 f"{100 * on[name]['metrics'][f'test/{metric}']:.2f}" for name in names for metric in shown.values()
             )
             lines.append(_row(words, DATASETS[own], *cells))
+    return "\n".join(lines) + "\n"
+
+
+def controls() -> str:
+    """Write what the controls got on each dataset, and below them the experiments on it."""
+    metrics = {"kNN": "knn_accuracy", "linear": "linear_accuracy", "MLP": "mlp_accuracy"}
+    lines = [_row("dataset", "control or experiment", *metrics), "|---|---|" + "---:|" * len(metrics)]
+    for dataset, words in DATASETS.items():
+        folder = RESULTS / "controls" / dataset
+        for file in sorted(folder.glob("*/result.json")):
+            measured = json.loads(file.read_text(encoding="utf-8"))["metrics"]
+            cells = (f"{100 * measured[f'test/{metric}']:.2f}" for metric in metrics.values())
+            lines.append(_row(words, f"`{file.parent.name}`", *cells))
+        for way in WAYS if folder.exists() else ():
+            name = f"{way}_{dataset}"
+            lines.append(_row(words, name, *(show(name, metric) for metric in metrics.values())))
     return "\n".join(lines) + "\n"
 
 

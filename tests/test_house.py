@@ -18,6 +18,7 @@ FLOORS = (
     ("augment", "losses", "model"),
     ("encoders", "metrics"),
     ("embed", "figures", "objectives"),
+    ("controls",),
     ("doctor", "explore", "export", "report", "run", "search"),
     ("evaluate",),
     ("measure", "train"),

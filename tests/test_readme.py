@@ -16,6 +16,7 @@ PAGES = {
         "README.md",
         ".github/CONTRIBUTING.md",
         "docs/commands.md",
+        "docs/controls.md",
         "docs/design.md",
         "docs/extend.md",
         "docs/student_projects.md",

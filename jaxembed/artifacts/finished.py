@@ -40,6 +40,8 @@ RECORD = {
 }
 TRAINED = ("steps", "epochs", "parameters", "parameters.encoder", "train_seconds", "images_per_second")
 OPTIONAL = ("split", "evaluate", "together", "share_of_peak", "trained_on")
+# The objective of a control: what an embedding has to beat, which the encoder's name says.
+CONTROL = "control"
 # What only an evaluation can make.
 EVALUATED = (samples.FILE, encoder_file.FILE, diagnosis.FILE)
 # And of a config.json.
@@ -90,6 +92,11 @@ class Finished(NamedTuple):
         return "epochs" in self.record
 
     @property
+    def is_control(self) -> bool:
+        """Whether it is a control, which embeddings are compared with."""
+        return is_control(self.record)
+
+    @property
     def trained_on(self) -> str | None:
         """Name the dataset that its encoder was trained on; None if that is not known."""
         return self.record["dataset"] if self.is_trained else self.record.get("trained_on")
@@ -134,6 +141,11 @@ def of(folder: Path, config: Mapping[str, Any], record: dict[str, Any]) -> Finis
     if trained and not any("train/loss" in line for line in lines):
         raise InputError(f"{folder} has no training in its {workdir.METRICS}")
     return Finished(folder, config, record, lines, samples.read(folder), diagnosis.read(folder))
+
+
+def is_control(record: Mapping[str, Any]) -> bool:
+    """Return whether a result is that of a control, which was measured but not trained."""
+    return record.get("objective") == CONTROL and "epochs" not in record
 
 
 def lacking(folder: Path, record: Mapping[str, Any]) -> list[str]:

@@ -68,12 +68,8 @@ def open_source(source: str, *, data_dir: str | None = None) -> Originals:
     Raises:
       InputError: if there is no such folder or dataset, or the folder has no pictures.
     """
-    path = files.expanded(source)
-    if path.is_dir():
+    if path := _folder(source):
         return Folder(path)
-    if path.exists() or len(path.parts) > 2 or path.is_absolute():
-        problem = "is a file" if path.exists() else "does not exist"
-        raise InputError(f"{source} {problem}; expected a folder of pictures or a dataset name")
     try:
         return Named(source, data_dir)
     except InputError as error:
@@ -105,10 +101,24 @@ def section(source: str, shape: Shape) -> dict[str, Any]:
     Args:
       source: path of the folder, or the dataset name.
       shape: the shape to decode a folder's pictures to; a dataset's images have their own.
+
+    Raises:
+      InputError: if it is neither a folder nor a name.
     """
-    if (path := files.expanded(source)).is_dir():
+    if path := _folder(source):
         return {"name": "folder", "path": str(path), "size": shape.height, "channels": shape.channels}
     return {"name": source}
+
+
+def _folder(source: str) -> Path | None:
+    """Return the path of a folder, None for a name; InputError for any other path."""
+    path = files.expanded(source)
+    if path.is_dir():
+        return path
+    if path.exists() or len(path.parts) > 2 or path.is_absolute():
+        problem = "is a file" if path.exists() else "does not exist"
+        raise InputError(f"{source} {problem}; expected a folder of pictures or a dataset name")
+    return None
 
 
 class Pictures:

@@ -1,6 +1,7 @@
 """Evaluation: a frozen encoder's embedding, measured by everything in metrics/."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from jaxembed.metrics import Rows, knn, rank
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset, State
+
+# (images, key=None) -> [n, d]; with a key, of a view of each image.
+Embed = Callable[..., Float[np.ndarray, "n d"]]
 
 
 class Evaluation(NamedTuple):
@@ -78,32 +82,37 @@ class Embeddings:
         return None
 
 
-class Frozen(Embeddings):
-    """The embeddings of a run, whose views are embedded when they are asked for."""
+class Viewed(Embeddings):
+    """The embeddings by a function of images, whose views are embedded when they are asked for."""
 
-    def __init__(self, run: Run, state: State, dataset: Dataset, splits: Sequence[str]) -> None:
-        """Embed train and some splits with the frozen encoder."""
-        self.run, self.state, self.dataset = run, state, dataset
+    def __init__(self, embed: Embed, protocol: Protocol, dataset: Dataset, splits: Sequence[str]) -> None:
+        """Embed train and some splits; with a key, the function embeds the views that the protocol makes."""
+        self.embed, self.protocol, self.dataset = embed, protocol, dataset
         names = dict.fromkeys(("train", *splits))
-        super().__init__({name: forward.embed(run, state, getattr(dataset, name).images) for name in names})
+        super().__init__({name: embed(getattr(dataset, name).images) for name in names})
 
     def augmented(self) -> Float[np.ndarray, "m d"] | None:
         """Embed train and the views that the protocol asks for; None if it has no views, or there are no labels."""
-        if not self.run.protocol.views or not self.dataset.is_labelled:
+        if not self.protocol.views or not self.dataset.is_labelled:
             return None
         images = self.dataset.train.images
-        views = [
-            forward.embed(self.run, self.state, images, key=key)
-            for key in keys.probe_views(self.run.protocol.views)
-        ]
+        views = [self.embed(images, key=key) for key in keys.probe_views(self.protocol.views)]
         return np.concatenate([self.by_split["train"], *views])
 
     def pair(self, split: str) -> tuple[Float[np.ndarray, "n d"], ...] | None:
         """Embed two augmented views of each image of a split; None if the protocol has no augmentation."""
-        if self.run.protocol.augmentation is None:
+        if self.protocol.augmentation is None:
             return None
         images = getattr(self.dataset, split).images
-        return tuple(forward.embed(self.run, self.state, images, key=key) for key in keys.pair_views())
+        return tuple(self.embed(images, key=key) for key in keys.pair_views())
+
+
+class Frozen(Viewed):
+    """The embeddings of a run."""
+
+    def __init__(self, run: Run, state: State, dataset: Dataset, splits: Sequence[str]) -> None:
+        """Embed train and some splits with the frozen encoder."""
+        super().__init__(partial(forward.embed, run, state), run.protocol, dataset, splits)
 
 
 def of_embeddings(dataset: Dataset, embeddings: Embeddings, protocol: Protocol) -> Evaluation:

@@ -250,7 +250,7 @@ def _file_name(dataset: str) -> str:
 
 def _wrapped(experiment: Experiment, width: int) -> str:
     """Write an experiment's name in at most four lines of a width."""
-    return names.wrapped(names.drawn(experiment.name, 3 * width), width)
+    return names.wrapped(names.drawn(experiment.title, 3 * width), width)
 
 
 def _lines(texts: Sequence[str]) -> int:

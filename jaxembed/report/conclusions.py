@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from jaxembed import metrics
 from jaxembed.figures import names
 from jaxembed.metrics import Column
-from jaxembed.report import significance, tables
-from jaxembed.report.experiments import Experiment
+from jaxembed.report import controls, significance, tables
+from jaxembed.report.controls import Control
+from jaxembed.report.experiments import Experiment, apart
 
 # Experiments that a sentence names, and the columns of a name in it.
 NAMED, COLUMNS = 4, 80
@@ -19,7 +20,11 @@ GEOMETRY = {
 
 
 def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
-    """Say which experiment is best on a dataset by each kind of measure, and whether that is significant."""
+    """Say which experiment is best on a dataset by each kind of measure, and whether that is significant.
+
+    Controls are no rivals: the last sentences say which experiments are no better than one.
+    """
+    experiments, measured = apart(experiments)
     columns = {column.name: column for column in metrics.columns()}
     found = []
     for name, words in RANKED.items():
@@ -31,7 +36,34 @@ def sentences(dataset: str, experiments: Sequence[Experiment]) -> list[str]:
             found.append(_least(columns[name], words, best, len(experiments)))
     if collapsed := [each for each in experiments if any(run.record["collapsed"] for run in each.runs)]:
         found.append(f"Collapsed, with nearly identical outputs for different images: {_listed(collapsed)}.")
+    return found + _against(experiments, measured)
+
+
+def _against(experiments: Sequence[Experiment], measured: Sequence[Experiment]) -> list[str]:
+    """Say which experiments are no better than a control that was measured on the same images, and which are."""
+    found, better, measures = [], [], {}
+    for each in experiments:
+        rivals = [Control(names.written(one.name, COLUMNS), _values(one)) for one in measured if _alike(each, one)]
+        verdicts = controls.verdicts(_values(each), rivals)
+        if worse := [verdict.text for verdict in verdicts if not verdict.is_better]:
+            found.append(f"{names.written(each.name, COLUMNS)}: {'; '.join(worse)}.")
+        elif verdicts:
+            better.append(each)
+            measures |= dict.fromkeys(verdict.measure for verdict in verdicts)
+    if better:
+        found.append(f"Better than every control, by {' and '.join(measures)}: {_listed(better)}.")
     return found
+
+
+def _values(experiment: Experiment) -> dict[str, float]:
+    return {metric: experiment.value(metric).mean for metric in controls.MEASURES}
+
+
+def _alike(one: Experiment, other: Experiment) -> bool:
+    """Return whether all runs of two experiments were evaluated on the same images."""
+    first = one.runs[0]
+    runs = (*one.runs, *other.runs)
+    return all(run.split == first.split and controls.show_images_alike(run.sample, first.sample) for run in runs)
 
 
 def _least(column: Column, words: str, best: Sequence[Experiment], of: int) -> str:

@@ -30,6 +30,16 @@ class Experiment(NamedTuple):
     name: str
     runs: tuple[Finished, ...]
 
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a control: what the others have to beat."""
+        return self.runs[0].is_control
+
+    @property
+    def title(self) -> str:
+        """Name it where it is shown next to others: a control says that it is one."""
+        return f"{self.name} (control)" if self.is_control else self.name
+
     def value(self, metric: str) -> Value:
         """Average a metric over the seeds; the mean is NaN where a run lacks it or it has no finite value.
 
@@ -41,7 +51,7 @@ class Experiment(NamedTuple):
 
 
 def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
-    """Group runs into experiments, by dataset: dataset -> its experiments, in the order of the runs.
+    """Group runs into experiments, by dataset: dataset -> its experiments, in the order of the runs, controls last.
 
     A dataset's name with different classes counts as different datasets; each has its own name here.
     """
@@ -50,8 +60,16 @@ def group(runs: Iterable[Finished]) -> dict[str, tuple[Experiment, ...]]:
         options = {key: str(value) for key, value in options_of(run).items() if key != "config.seed"}
         alike = datasets.setdefault((run.record["dataset"], tuple(run.sample.classes.tolist())), {})
         alike.setdefault((_name(run), *sorted(options.items())), []).append(run)
-    experiments = [tuple(_experiments(list(alike.values()))) for alike in datasets.values()]
+    grouped = [_experiments(list(alike.values())) for alike in datasets.values()]
+    experiments = [tuple(sorted(each, key=lambda experiment: experiment.is_control)) for each in grouped]
     return dict(zip(_labels(list(datasets)), experiments, strict=True))
+
+
+def apart(experiments: Iterable[Experiment]) -> tuple[list[Experiment], list[Experiment]]:
+    """Divide experiments into those that are compared with each other, and the controls."""
+    experiments = list(experiments)
+    compared, controls = ([each for each in experiments if each.is_control is kind] for kind in (False, True))
+    return compared, controls
 
 
 def splits(experiments: Iterable[Experiment]) -> str:

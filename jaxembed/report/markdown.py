@@ -63,9 +63,16 @@ def _lines(
 def _table(table: Table) -> Iterator[str]:
     yield _row(["experiment", "seeds", *(_escape(tables.head(column)) for column in table.columns)])
     yield _row(["---", *["---:"] * (len(table.columns) + 1)])
-    for each, cells in table.rows:
-        values = (f"**{text}**" if best else text for text, best in cells)
-        yield _row([_escape(each.name), str(len(each.runs)), *values])
+    yield from map(_experiment, table.rows)
+    if table.controls:
+        yield _row([f"*{tables.CONTROLS}*", *[""] * (len(table.columns) + 1)])
+        yield from map(_experiment, table.controls)
+
+
+def _experiment(row: tables.Row) -> str:
+    experiment, cells = row
+    values = (f"**{text}**" if best else text for text, best in cells)
+    return _row([_escape(experiment.name), str(len(experiment.runs)), *values])
 
 
 def _suspects(group: Group) -> Iterator[str]:

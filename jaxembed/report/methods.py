@@ -1,18 +1,18 @@
-"""Methods: what an objective is, in the words of its file, which is read as text: importing it would load jax."""
+"""Methods: what an objective or a control is, in the words of its file, read as text: importing would load jax."""
 
 import ast
 from pathlib import Path
 
 import jaxembed
 
-OBJECTIVES = Path(jaxembed.__file__).parent / "objectives"
+PACKAGE = Path(jaxembed.__file__).parent
 
 
-def describe(objective: str) -> str:
-    """Return the docstring of an objective's file as one paragraph, or say that there is no such file."""
-    file = {file.stem: file for file in OBJECTIVES.glob("*.py")}.get(objective)
+def describe(name: str, *, room: str = "objectives") -> str:
+    """Return the docstring of a file in a room as one paragraph, or say that there is no such file."""
+    file = {file.stem: file for file in (PACKAGE / room).glob("*.py")}.get(name)
     if file is None:
-        return f"Not in this version of jaxembed (objectives/{objective}.py)."
+        return f"Not in this version of jaxembed ({room}/{name}.py)."
     return " ".join((ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split())
 
 

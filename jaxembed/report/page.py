@@ -14,7 +14,7 @@ from jaxembed.core import files
 from jaxembed.figures import drawings, gallery, names
 from jaxembed.report import conclusions, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
-from jaxembed.report.experiments import Experiment, differing, options_of, splits
+from jaxembed.report.experiments import Experiment, apart, differing, options_of, splits
 
 FILE = "report.html"
 # Of a WebP: the text in a figure stays sharp, at a third of the PNG's size.
@@ -40,15 +40,18 @@ def write(
     )
     views = {}
     for dataset, experiments in datasets.items():
-        layout = interactive.view([(each.name, each.runs[0]) for each in experiments])
+        layout = interactive.view([(each.title, each.runs[0]) for each in experiments])
         views[dataset] = interactive.embed(layout, f"view{len(views)}")
     everything = [each for experiments in datasets.values() for each in experiments]
+    ways, controls = apart(everything)
     file = folder / FILE
     page = environment.get_template("page.html").render(
         datasets=datasets,
-        experiments=len(everything),
+        experiments=len(ways),
+        controls=len(controls),
+        group=tables.CONTROLS,
         split=splits(everything),
-        runs=sum(len(each.runs) for each in everything),
+        runs=sum(len(each.runs) for each in ways),
         pictures=compared,
         suspects={dataset: suspects.listed(experiments) for dataset, experiments in datasets.items()},
         transfer=transfer.matrices(datasets),
@@ -75,6 +78,8 @@ def write(
 def facts(run: Finished) -> list[str]:
     """List what a reader wants to know about a run first."""
     record = run.record
+    if run.is_control:
+        return [record["dataset"], f"control: {record['encoder']}", f"measured on {record['device']}"]
     if not run.is_trained:
         made = "embedding made elsewhere" if run.trained_on is None else f"encoder trained on {run.trained_on}"
         return [record["dataset"], made, f"measured on {record['device']}"]

@@ -11,7 +11,7 @@ from jaxembed.artifacts.finished import Finished
 from jaxembed.figures import drawings, gallery, names
 from jaxembed.report import conclusions, methods, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
-from jaxembed.report.experiments import Experiment, differing, options_of, splits
+from jaxembed.report.experiments import Experiment, apart, differing, options_of, splits
 from jaxembed.report.typeset import MONO, Story, markup
 
 FILE = "report.pdf"
@@ -48,7 +48,7 @@ def write(
 
 
 def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
-    experiments = [each for group in datasets.values() for each in group]
+    experiments, controls = apart(each for group in datasets.values() for each in group)
     runs = [run for each in experiments for run in each.runs]
     facts = (
         f"{_count(experiments, 'experiment')}, {_count(runs, 'run')}",
@@ -67,8 +67,13 @@ def _summary(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
         "number is the mean over the seeds of an experiment, ± their standard deviation "
         "where there are several."
     )
+    if controls:
+        story.text(
+            f"{_count(controls, 'control')}, measured in the same way, say what an embedding has to beat: "
+            f"{markup(names.listed(_unique(each.name for each in controls), NAMED))}."
+        )
     for dataset, group in datasets.items():
-        nothing = f"{names.written(group[0].name, COLUMNS)} is the only experiment: nothing is compared."
+        nothing = f"{names.written(group[0].title, COLUMNS)} is the only experiment: nothing is compared."
         found = conclusions.sentences(dataset, group) or [nothing]
         story.text(f"<b>{markup(dataset, COLUMNS)}.</b> {markup(' '.join(found))}")
 
@@ -85,6 +90,11 @@ def _method(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None:
         story.heading("Ways of learning", 1)
     for objective in _unique(run.record["objective"] for run in trained):
         story.text(f"<b>{markup(objective, COLUMNS)}.</b> {markup(methods.describe(objective))}")
+    controls = [each.runs[0].record["encoder"] for group in datasets.values() for each in apart(group)[1]]
+    if controls:
+        story.heading("Controls", 1)
+    for control in _unique(controls):
+        story.text(f"<b>{markup(control, COLUMNS)}.</b> {markup(methods.describe(control, room='controls'))}")
     story.heading("Evaluation", 1)
     story.text(EVALUATION.format(split=splits(each for group in datasets.values() for each in group)))
     head = ["dataset", "experiments", "k", "distance", "views", "linear probe", "MLP probe"]
@@ -101,6 +111,7 @@ def _trained(experiment: Experiment) -> list[str]:
     if not experiment.runs[0].is_trained:
         made = experiment.runs[0].trained_on
         how = "made elsewhere" if made is None else f"trained on {made}"
+        how = "control" if experiment.is_control else how
         return [*map(markup, (experiment.name, how, records[0]["encoder"])), *["–"] * 7]
     cells = (
         experiment.name,
@@ -157,10 +168,10 @@ def _results(
             for start in range(0, columns, size):
                 part = slice(start, start + size)
                 head = ["experiment", *(markup(tables.head(column), LABEL) for column in table.columns[part])]
-                rows = [
-                    [markup(each.name, COLUMNS), *(_number(*cell) for cell in cells[part])]
-                    for each, cells in table.rows
-                ]
+                rows = [_measured(row, part) for row in table.rows]
+                if table.controls:
+                    rows.append([f"<i>{tables.CONTROLS}</i>", *[""] * (len(head) - 1)])
+                    rows += [_measured(row, part) for row in table.controls]
                 story.table(caption, head, rows, texts=1)
         for picture in pictures[dataset]:
             story.figure(picture)
@@ -183,6 +194,11 @@ def _results(
         story.table(caption, head, rows, texts=2)
 
 
+def _measured(row: tables.Row, part: slice) -> list[str]:
+    experiment, cells = row
+    return [markup(experiment.name, COLUMNS), *(_number(*cell) for cell in cells[part])]
+
+
 def _number(text: str, best: bool) -> str:
     """Write the deviation below the mean, so that the page is wide enough for all columns."""
     mean, _, deviation = text.partition(" ± ")
@@ -195,7 +211,7 @@ def _details(story: Story, datasets: Mapping[str, Sequence[Experiment]]) -> None
         different = differing(options_of(each.runs[0]) for each in group)
         for experiment in group:
             run, name = experiment.runs[0], names.written(_named(experiment)[0], COLUMNS)
-            title = (names.written(experiment.name, HEADING), names.written(dataset, HEADING))
+            title = (names.written(experiment.title, HEADING), names.written(dataset, HEADING))
             story.heading(" on ".join(title), 1)
             for pictures in _drawn(run, name):
                 story.figure(*pictures)

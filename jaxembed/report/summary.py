@@ -6,16 +6,19 @@ from typing import Any
 
 from jaxembed.artifacts import finished
 from jaxembed.core import files
+from jaxembed.report import controls
 
 
 def show(record: dict[str, Any], folder: Path) -> None:
-    """Print the result of a run, and where its files are."""
+    """Print the result of a run, how it does against the controls in the folders next to its own, and its files."""
     if "steps" in record:
         rate = f", {record['images_per_second']:,.0f} images/s" if record["images_per_second"] else ""
         print(f"{record['steps']} steps in {record['train_seconds']:.1f} s{finished.together(record)}{rate}")
     table(record["metrics"])
     if record["collapsed"]:
         print("Warning: the embedding has collapsed: different images get nearly identical outputs.")
+    if against := controls.beside(record, folder):
+        print("; ".join(verdict.text for verdict in against))
     print(f"Files: {files.printable(folder)}/")
 
 

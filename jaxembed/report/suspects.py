@@ -50,8 +50,9 @@ class Group(NamedTuple):
 
 
 def listed(experiments: Sequence[Experiment]) -> list[Group]:
-    """List the suspects of each kind, by the first seed of each experiment; kinds that have none are left out."""
-    found = [run.diagnosis for each in experiments for run in each.runs[:1] if run.diagnosis is not None]
+    """List the suspects of each kind, by the first seeds, controls aside; kinds that have none are left out."""
+    runs = [each.runs[0] for each in experiments if not each.is_control]
+    found = [run.diagnosis for run in runs if run.diagnosis is not None]
     groups = (Group(kind.title, list(_ranked(found, name))[:SHOWN]) for name, kind in KINDS.items())
     return [group for group in groups if group.suspects]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jaxembed import metrics
 from jaxembed.metrics import Column
-from jaxembed.report.experiments import Experiment, Value
+from jaxembed.report.experiments import Experiment, Value, apart
 
 # The tables of a report, in order: a column says which one it is in.
 CAPTIONS = {
@@ -18,31 +18,33 @@ CAPTIONS = {
 # Scores of every objective, for training only: they measure no embedding.
 TRAINING = {"loss", "spread"}
 ARROWS = {1: " ↑", -1: " ↓", 0: ""}
+# Above the controls in a table.
+CONTROLS = "controls: what an embedding has to beat"
+Row = tuple[Experiment, list[tuple[str, bool]]]
 
 
 class Table(NamedTuple):
     """Measurements of experiments: what they are, the columns, and a row of cells for each experiment.
 
-    A cell is (its text, whether it is the best in its column).
+    A cell is (its text, whether it is the best in its column). Controls have rows of their own, and are never it.
     """
 
     caption: str
     columns: list[Column]
-    rows: list[tuple[Experiment, list[tuple[str, bool]]]]
+    rows: list[Row]
+    controls: list[Row]
 
 
 def make(experiments: Sequence[Experiment]) -> list[Table]:
     """Make the tables of what was measured on the test split, or the one that takes its place."""
+    compared, controls = apart(experiments)
     made = []
     for name, caption in CAPTIONS.items():
         columns = [column for column in shown(experiments) if column.table == name]
-        winners = [best(column, experiments) for column in columns]
-        rows = []
-        for index, each in enumerate(experiments):
-            texts = [show(column, each.value(column.name)) for column in columns]
-            rows.append((each, [(text, index in won) for text, won in zip(texts, winners, strict=True)]))
+        winners = [best(column, compared) for column in columns]
+        rows, others = _rows(columns, compared, winners), _rows(columns, controls, [set() for _ in columns])
         if columns:
-            made.append(Table(caption, columns, rows))
+            made.append(Table(caption, columns, rows, others))
     return made
 
 
@@ -94,3 +96,11 @@ def best(column: Column, experiments: Sequence[Experiment]) -> set[int]:
     if not column.better or len(means) < 2:
         return set()
     return {index for index, mean in means.items() if mean == max(means.values())}
+
+
+def _rows(columns: Sequence[Column], experiments: Sequence[Experiment], winners: Sequence[set[int]]) -> list[Row]:
+    rows = []
+    for index, each in enumerate(experiments):
+        texts = [show(column, each.value(column.name)) for column in columns]
+        rows.append((each, [(text, index in won) for text, won in zip(texts, winners, strict=True)]))
+    return rows

@@ -20,7 +20,10 @@ PROGRAMS = {
     "embed": (embed, ("~/run", "~/in", "--output=~/out", "--data_dir=~/data")),
     "explore": (explore, ("~/run", "~/in", "--data_dir=~/data")),
     "export": (export, ("~/run", "--format=onnx", "--output=~/out")),
-    "measure": (measure, ("~/in", "--workdir=~/out", "--on=~/on", "--like=~/run", "--data_dir=~/data")),
+    "measure": (
+        measure,
+        ("~/in", "--workdir=~/out", "--on=~/on", "--like=~/run", "--dataset=~/a", "--data_dir=~/data"),
+    ),
     "report": (report, ("~/run", "~/in", "--output=~/out")),
     "search": (search, ("~/run", "~/in", "~/image", "--output=~/out", "--data_dir=~/data")),
 }
