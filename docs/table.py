@@ -56,9 +56,8 @@ AIMS = {
 def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
-    for (name, page), table in zip(
-        PAGES.items(), (overview(), details(), errors(), transfer(), speeds(), ways.table(), controls()), strict=True
-    ):
+    tables = overview(), details(), errors(), transfer(), speeds(), ways.table(), controls()
+    for (name, page), table in zip(PAGES.items(), tables, strict=True):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
         _, end, after = rest.partition(END)
