@@ -56,7 +56,8 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
 
 def note(job: Job, parts: Run, dataset: Dataset, state: State, evaluated: Evaluation) -> None:
     """Show what was measured on the validation split only, and write it as a trial of the run's settings."""
-    record = _record(job, parts, dataset, state, evaluated) | {"split": "validation"}
+    record = _record(job, parts, dataset, state, evaluated)
+    record |= {"split": "validation", "command": f"{record['command']} --tune"}
     files.write_json(job.folder / workdir.TUNED, record)
     summary.show(record, job.folder)
 

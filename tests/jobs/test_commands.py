@@ -253,7 +253,7 @@ def test_tuning_uses_no_test_image_and_the_run_can_be_finished_afterwards(config
     commands.train(make(config, tmp_path))
     metrics = record(tmp_path)["metrics"]
     assert tuned == {name: f"{metrics[f'validation/{name}']:.4f}" for name in tuned}
-    assert written["split"] == "validation"
+    assert (written["split"], written["command"]) == ("validation", "python launch.py --tune")
     assert {name.partition("/")[0] for name in written["metrics"]} == {"validation"}
     assert all(written["metrics"][name] == metrics[name] for name in written["metrics"])
 
