@@ -37,7 +37,6 @@ LONGEST = (
     "measure/test_measure.py",
     "test_launch.py",
     "test_benchmarks.py",
-    "test_faults.py",
     "report/test_report.py",
     "devices/test_processes.py",
     "report/test_paper.py",

@@ -1,12 +1,6 @@
-"""Faults, in their short form: docs/reliability.md has the counts of the long one."""
+"""Faults, in their short form (a kill is in test_launch.py): docs/reliability.md has the counts of the long one."""
 
-from tests.faults import damage, interrupts, kills
-
-
-def test_killed_and_resumed_run_equals_uninterrupted_run(tmp_path):
-    result = kills.inject(tmp_path, count=1, networks=("fc",))
-    assert sum(result["kills"]["fc"].values()) >= 1
-    assert result["runs that ended like one that was never killed"] >= 1
+from tests.faults import damage, interrupts
 
 
 def test_flipped_bits_are_never_restored_as_other_numbers(tmp_path):

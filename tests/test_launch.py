@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from jaxembed.core import errors
 from jaxembed.devices import mesh
 from jaxembed.jobs import program
 from jaxembed.train import checkpoint
-from tests.faults.kills import READS
+from tests.faults import kills, runs
 
 ROOT = Path(launch.__file__).parent
 QUICKSTART = ROOT / "configs" / "quickstart.py"
@@ -30,17 +31,26 @@ SHORT = [
 ]
 
 
-def command(*words, cwd):
-    done = subprocess.run(
-        [sys.executable, ROOT / "launch.py", *words], capture_output=True, text=True, cwd=cwd, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+class Complete(NamedTuple):
+    """What a command that nothing happened to has left: its folder, how it ended, and the seconds it took."""
+
+    folder: Path
+    ended: subprocess.CompletedProcess
+    seconds: float
 
 
-def test_command_writes_a_complete_folder_and_prints_its_path(tmp_path):
-    status, out, err = command(f"--config={QUICKSTART}", *SHORT, "--seed=5", cwd=tmp_path)
-    folder = tmp_path / "checkpoints" / "quickstart-seed5"
-    assert (status, err) == (0, "")
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    words = [sys.executable, ROOT / "launch.py", f"--config={QUICKSTART}", *runs.SHORT, "--seed=5"]
+    cwd, started = tmp_path_factory.mktemp("complete"), time.perf_counter()
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=cwd, check=False)
+    return Complete(cwd / "checkpoints" / "quickstart-seed5", ended, time.perf_counter() - started)
+
+
+def test_command_writes_a_complete_folder_and_prints_its_path(complete):
+    folder, ended, _ = complete
+    out = ended.stdout
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert out.startswith("quickstart: digits × fc × reconstruct, on ")
     assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
     assert re.search(r" images/s \(\d+% of peak\), 0 s left\n", out)
@@ -61,10 +71,11 @@ def test_command_writes_a_complete_folder_and_prints_its_path(tmp_path):
     assert {file.name for file in (folder / "figures").iterdir()} == {f"{name}.png" for name in drawn}
     assert json.loads((folder / "config.json").read_text())["seed"] == 5
     result = json.loads((folder / "result.json").read_text())
-    steps = 2 * ((1797 - 360 - 200) // 64)
     identity = {"experiment": "quickstart", "dataset": "digits", "encoder": "fc", "objective": "reconstruct"}
-    assert result.items() >= (identity | {"seed": 5, "epochs": 2, "steps": steps}).items()
-    assert result["command"] == " ".join(["python launch.py", f"--config={QUICKSTART}", *sorted(SHORT), "--seed=5"])
+    assert result.items() >= (identity | {"seed": 5, "epochs": 10, "steps": runs.STEPS}).items()
+    assert result["command"] == " ".join(
+        ["python launch.py", f"--config={QUICKSTART}", *sorted(runs.SHORT), "--seed=5"]
+    )
     assert result["parameters"] == {"encoder": 17616, "head": 17664}
     assert result["versions"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
     assert result["train_seconds"] > 0
@@ -79,6 +90,13 @@ def test_command_writes_a_complete_folder_and_prints_its_path(tmp_path):
     # The images are the same ones in every run on the dataset, so that runs can be compared.
     assert run.sample.rows.tolist() == np.random.default_rng(0).permutation(360).tolist()
     assert run.measured("test/knn_accuracy") == result["metrics"]["test/knn_accuracy"]
+
+
+def test_killed_and_resumed_run_equals_uninterrupted_run(complete, tmp_path):
+    (tmp_path / "fc").symlink_to(complete.folder)
+    result = kills.inject(tmp_path, count=1, networks=("fc",), more=("--seed=5",), wholes={"fc": complete.seconds})
+    assert sum(result["kills"]["fc"].values()) >= 1
+    assert result["runs that ended like one that was never killed"] >= 1
 
 
 def test_run_stopped_by_a_signal_can_be_resumed(tmp_path):
@@ -102,7 +120,7 @@ def test_full_disk_at_a_checkpoint_is_reported_in_one_line(tmp_path):
     # A file may grow to 60 KB, and a checkpoint has a larger one.
     limit = ["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", sys.executable, ROOT / "launch.py"]
     words = [*limit, f"--config={QUICKSTART}", *SHORT, "--workdir=run"]
-    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": os.environ | READS}
+    options = {"capture_output": True, "text": True, "cwd": tmp_path, "env": os.environ | kills.READS}
     done = subprocess.run(words, check=False, **options)
     folder = tmp_path / "run" / "checkpoint"
     assert (done.returncode, done.stderr) == (1, f"launch.py: [Errno 27] File too large: '{folder}'\n")

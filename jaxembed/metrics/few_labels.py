@@ -104,9 +104,12 @@ def _linear(
     """Train scikit-learn's logistic regression with its own settings, on standardised points."""
     # Imported here: scikit-learn takes a second, and reports do without it.
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     mean, scale = moments
-    classifier = LogisticRegression(max_iter=1000).fit((points - mean) / scale, labels)
+    # One thread: the matrices are so small that several mostly wait for each other by spinning.
+    with threadpool_limits(1, user_api="blas"):
+        classifier = LogisticRegression(max_iter=1000).fit((points - mean) / scale, labels)
     return lambda rows: classifier.predict((rows - mean) / scale)
 
 

@@ -7,7 +7,9 @@ import random
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.faults import runs
@@ -22,23 +24,37 @@ ODD = {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONIOENCOD
 
 
 def inject(
-    folder: Path, *, count: int = 200, networks: tuple[str, ...] = tuple(runs.NETWORKS), seed: int = 0
+    folder: Path,
+    *,
+    count: int = 200,
+    networks: tuple[str, ...] = tuple(runs.NETWORKS),
+    seed: int = 0,
+    more: tuple[str, ...] = (),
+    wholes: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Kill runs at least `count` times in all, and compare each that ends with one that was never killed.
+
+    Args:
+      folder: where they run.
+      count: how many kills, at least.
+      networks: the names of those that train.
+      seed: the seed of the moments.
+      more: what the command says besides.
+      wholes: the networks whose runs are in the folder already, never killed, and how long they took, in seconds.
 
     Returns:
       the kills, by network and phase, and the runs that ended like one that was never killed.
     """
     chosen, kills, same = random.Random(seed), {network: Counter() for network in networks}, 0
-    seconds = {network: _whole(network, folder) for network in networks}
+    seconds = {network: wholes.get(network) or _whole(network, folder, more) for network in networks}
     targets = itertools.cycle(PHASES)
     while sum(counts.total() for counts in kills.values()) < count:
         for network, counts in kills.items():
             run = folder / f"{network}{same}"
             for _ in range(min(IN_A_ROW, count)):
-                if killed := _kill(network, run, next(targets), seconds[network] * chosen.random()):
+                if killed := _kill(network, run, next(targets), seconds[network] * chosen.random(), more):
                     counts[killed] += 1
-            ended = runs.end(runs.start(network, run, shell="exec >&-;", **ODD))
+            ended = runs.end(runs.start(network, run, *more, shell="exec >&-;", **ODD))
             assert (ended.status, ended.err) == (0, "")
             runs.check_same(run, folder / network)
             same += 1
@@ -48,15 +64,15 @@ def inject(
     }
 
 
-def _whole(network: str, folder: Path) -> float:
+def _whole(network: str, folder: Path, more: tuple[str, ...]) -> float:
     """Run a network's run without a fault, and return how long that takes, in seconds."""
     started = time.perf_counter()
-    ended = runs.finish(network, folder / network)
+    ended = runs.finish(network, folder / network, *more)
     assert ended.status == 0, ended
     return time.perf_counter() - started
 
 
-def _kill(network: str, folder: Path, phase: str, delay: float) -> str | None:
+def _kill(network: str, folder: Path, phase: str, delay: float, more: tuple[str, ...]) -> str | None:
     """Start a run and kill it once it is in a phase; return the phase that it was in, or None if it had ended.
 
     Args:
@@ -64,9 +80,10 @@ def _kill(network: str, folder: Path, phase: str, delay: float) -> str | None:
       folder: of the run.
       phase: to wait for; in those that have come before, a run that is resumed may be no longer.
       delay: seconds; of the start, all of it, and a share of it later.
+      more: what the command says besides.
     """
     files = _files(folder)
-    process = runs.start(network, folder, **READS)
+    process = runs.start(network, folder, *more, **READS)
     if phase != "start":
         order = PHASES.index(phase)
         runs.wait_until(lambda: PHASES.index(_phase(folder, files)) >= order, process)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from jaxembed.metrics import Rows, few_labels
 
@@ -70,3 +72,16 @@ def test_deviation_is_taken_over_the_draws(monkeypatch):
     numbers = measured(RANDOM.normal(size=(20, 2)), labels, RANDOM.normal(size=(10, 2)), np.zeros(10))
     assert numbers["knn_accuracy_1_label"] == pytest.approx(0.7)
     assert numbers["knn_accuracy_1_label_sd"] == pytest.approx(0.158113883)
+
+
+def test_linear_classifiers_are_trained_in_one_thread(monkeypatch):
+    threads, fit = set(), LogisticRegression.fit
+
+    def watched(self, *arguments):
+        threads.update(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    with threadpool_limits(2, user_api="blas"):  # also on one core
+        measured(np.eye(2).repeat(9, axis=0), np.repeat([0, 1], 9), np.eye(2), np.arange(2))
+    assert threads == {1}
