@@ -57,7 +57,9 @@ def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
     for (name, page), table in zip(
-        PAGES.items(), (overview(), details(), errors(), transfer(), speeds(), ways.table(), controls()), strict=True
+        PAGES.items(),
+        (overview(), details(), errors(), transfer(), speeds(), ways.table(), controls()),
+        strict=True,
     ):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)
