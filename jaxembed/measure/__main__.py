@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxembed import controls
-from jaxembed.artifacts import diagnosis, identity, samples, workdir
+from jaxembed.artifacts import diagnosis, finished, identity, samples, workdir
 from jaxembed.artifacts.finished import Finished
 from jaxembed.cli import command
 from jaxembed.core import files
@@ -117,18 +117,21 @@ def _measure(embedded: "Embedded", line: str, folder: Path) -> None:
         raise InputError(f"there must be at least {k} train rows, for as many nearest neighbours, got {n}")
     evaluated = evaluation.of_embeddings(dataset, embedded.embeddings, measured)
     taken, sampled = sampling.of_embedding(dataset, evaluated, distance=measured.distance)
-    examined = examination.examine(dataset, evaluated.embeddings, distance=measured.distance)
     numbers = {"measured": evaluated.metrics | sampled}
     origin = {"sha256": embedded.sha256, "trained_on": embedded.trained_on}
     record = result.of_embedding(Described(config["name"], line, config), dataset, **numbers, **origin)
+    # Of a control nobody asks what is wrong with the images, which takes as long as all the rest.
+    examined = None
+    if not finished.is_control(record):
+        examined = examination.examine(dataset, evaluated.embeddings, distance=measured.distance)
     with workdir.renewed(folder, stale=gallery.stale(folder)) as new:
         samples.write(taken, new)
-        diagnosis.write(examined, new)
+        if examined:
+            diagnosis.write(examined, new)
         files.write_json(new / workdir.CONFIG, config)
         files.write_json(new / workdir.RESULT, record)
     summary.show(record, folder)
-    finished = Finished(folder, config, record, [], taken, examined)
-    gallery.require(finished, advice="the result is written")
+    gallery.require(Finished(folder, config, record, [], taken, examined), advice="the result is written")
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -16,7 +16,7 @@ from jaxembed import controls, datasets, model
 from jaxembed.artifacts import finished, identity
 from jaxembed.controls import Embed
 from jaxembed.core import files
-from jaxembed.core.errors import InputError
+from jaxembed.core.errors import InputError, OutOfMemory
 from jaxembed.core.keys import Key
 from jaxembed.embed import sources
 from jaxembed.evaluate.evaluation import Viewed
@@ -24,8 +24,9 @@ from jaxembed.kernels import chunked, compiler
 from jaxembed.measure import embedded, reference
 from jaxembed.measure.embedded import Embedded
 from jaxembed.pictures import Shape
-from jaxembed.run import checks, protocol
-from jaxembed.types import Augment
+from jaxembed.run import checks, memory, protocol
+from jaxembed.run.protocol import Protocol
+from jaxembed.types import Augment, Dataset
 
 # The height and width that pictures of a folder get, in colour, where --like is no run on a folder: as in
 # configs/*_folder.py.
@@ -43,6 +44,7 @@ def make(asked: Any, more: Sequence[str]) -> Embedded:
 
     Raises:
       InputError: if the control cannot have the options, there is no such dataset, or its images do not fit.
+      OutOfMemory: if there is not enough memory for the vectors.
     """
     name, like = asked.vectors, reference.config(asked.like)
     section = controls.section(name, _of_run(name, like) | parsed(more))
@@ -51,10 +53,7 @@ def make(asked: Any, more: Sequence[str]) -> Embedded:
     evaluate = embedded.with_distance(like.get("evaluate", embedded.PROTOCOL), asked.distance)
     measured = protocol.make(identity.with_tuples(evaluate))
     dataset = datasets.load(data, data_dir=asked.data_dir, seed=seed)
-    fitted = controls.fit(section, dataset.train.images, seed=seed)
-    row = jax.ShapeDtypeStruct(fitted(dataset.train.images[:1]).shape, np.float32)
-    checks.check_probes(measured, dataset, row)
-    vectors = Viewed(partial(_embed, fitted, measured.augmentation), measured, dataset, dataset.held_out)
+    vectors = _vectors(section, dataset, measured, seed)
     digest = hashlib.sha256()
     for points in vectors.by_split.values():
         digest.update(points)
@@ -84,6 +83,19 @@ def parsed(more: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             given[key.replace("-", "_")] = text
     return given
+
+
+def _vectors(section: Mapping[str, Any], dataset: Dataset, measured: Protocol, seed: int) -> Viewed:
+    """Fit a control and embed all splits; OutOfMemory if that, or the probes, need more memory than there is."""
+    images = dataset.train.images
+    try:
+        fitted = controls.fit(section, images, seed=seed)
+        row = jax.ShapeDtypeStruct(fitted(images[:1]).shape, np.float32)
+        memory.check_rows(len(images), row.shape[1], what=section["name"])
+        checks.check_probes(measured, dataset, row)
+        return Viewed(partial(_embed, fitted, measured.augmentation), measured, dataset, dataset.held_out)
+    except MemoryError as error:
+        raise OutOfMemory(f"out of memory for {section['name']}: {files.line(str(error))}") from error
 
 
 def _of_run(name: str, like: Mapping[str, Any]) -> dict[str, Any]:

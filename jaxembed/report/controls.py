@@ -76,14 +76,14 @@ def beside(record: Mapping[str, Any], folder: Path) -> list[Verdict]:
       record: the run's result.json; that of a control is compared with none.
       folder: the run's folder, with its sample.npz. What cannot be read, there or next to it, is no control.
     """
-    try:
-        own = samples.read(folder)
-        near = sorted(file.parent for file in folder.absolute().parent.glob(f"*/{workdir.RESULT}"))
-    except (InputError, OSError):
-        return []
     if finished.is_control(record):
         return []
-    return verdicts(_values(record), [each for there in near for each in _measured(there, record, own)])
+    try:
+        near = {file.parent for file in folder.absolute().parent.glob(f"*/{workdir.RESULT}")} - {folder.absolute()}
+        own = samples.read(folder) if near else None
+    except (InputError, OSError):
+        return []
+    return verdicts(_values(record), [each for there in sorted(near) for each in _measured(there, record, own)])
 
 
 def _measured(folder: Path, record: Mapping[str, Any], own: Sample) -> list[Control]:

@@ -11,14 +11,15 @@ def data(key) -> tuple[int, ...]:
 
 
 def test_division_of_the_root_key_is_unchanged():
-    # A split into three, then 3 and 4 folded in: what runs before the module existed were trained with.
+    # A split into three, then numbers folded in: what runs before the module existed were trained with.
     root = jax.random.key(7)
     init, order, steps = jax.random.split(root, 3)
-    expected = (init, order, steps, jax.random.fold_in(root, 3), jax.random.fold_in(root, 4))
+    expected = (init, order, steps, *(jax.random.fold_in(root, number) for number in (3, 4, 5)))
     assert [data(key) for key in keys.divide(root)] == [data(key) for key in expected]
     assert data(keys.epoch(root, 2)) == data(jax.random.fold_in(order, 2))
-    views, dropout = jax.random.split(jax.random.fold_in(steps, 5))
-    assert [data(key) for key in keys.step(root, 5)] == [data(views), data(dropout)]
+    own = jax.random.fold_in(steps, 5)
+    expected = (*jax.random.split(own), jax.random.fold_in(own, 2**32 - 1))
+    assert [data(key) for key in keys.step(root, 5)] == [data(key) for key in expected]
 
 
 def test_no_key_is_used_twice():

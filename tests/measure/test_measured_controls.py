@@ -7,6 +7,7 @@ from PIL import Image
 from jaxembed import augment
 from jaxembed.artifacts import finished
 from jaxembed.cli import command
+from jaxembed.devices import mesh
 from jaxembed.evaluate import sampling
 from jaxembed.measure import __main__ as measure
 from jaxembed.measure import control
@@ -125,6 +126,13 @@ def test_views_of_images_are_images_of_the_same_kind():
         lambda each: each.reshape(len(each), -1).astype(np.float32), flip, images, key=jax.random.key(0)
     )
     np.testing.assert_array_equal(seen.reshape(images.shape), images[:, :, ::-1])
+
+
+def test_vectors_larger_than_memory_are_refused_before_they_are_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(mesh, "memory", lambda: 100_000.0)
+    assert run("pixels", "--dataset=digits", "--workdir", tmp_path / "out") == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "pixels makes 1437 embeddings that need 0.0 GB of memory" in line
 
 
 @pytest.mark.parametrize(
