@@ -22,8 +22,8 @@ _LENGTH_1 = nn.initializers.lecun_normal(in_axis=-1, out_axis=0)
 SMALLEST = dict(
     projection=(8, 4),
     prototypes=6,
-    student_temperature=0.1,
-    teacher_temperature=0.04,
+    student_temperature=0.5,
+    teacher_temperature=0.2,
     decay=0.9,
     centre_decay=0.9,
     views=2,

@@ -23,11 +23,12 @@ from jaxembed.types import Batch, Weights
 with np.load(Path(__file__).parents[1] / "losses" / "oracles" / "steps.npz") as file:
     FROZEN = dict(file)
 STEPS, BATCH = 3, 6
+TEMPERATURES = {"student_temperature": 0.1, "teacher_temperature": 0.04}
 # As the oracle has them: heads of one layer.
 WAYS = {
     "byol": OBJECTIVES["byol"] | {"projection": (4,), "prediction": (), "decay": 0.9, "second": {}},
     "moco": OBJECTIVES["moco"] | {"projection": (4,), "decay": 0.9, "queue": 48, "temperature": 0.2},
-    "dino": OBJECTIVES["dino"] | {"projection": (4,), "prototypes": 4, "decay": 0.9},
+    "dino": OBJECTIVES["dino"] | {"projection": (4,), "prototypes": 4, "decay": 0.9, **TEMPERATURES},
 }
 LAYERS = {
     "byol": {"projector": ("head", "projector", "Dense_0"), "predictor": ("head", "predictor", "Dense_0")},
