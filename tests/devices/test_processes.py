@@ -26,7 +26,7 @@ from jaxembed.train import checkpoint, feed, start, steps
 SLOW = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "configs" / "quickstart.py"
-SGD = {"name": "sgd", "learning_rate": 0.1, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
+SGD = {"name": "sgd", "learning_rate": 0.02, "warmup_epochs": 0.0, "momentum": 0.9, "weight_decay": 0.0}
 # Every objective, and BatchNorm: both use the whole batch, over all processes.
 RUNS = {name: ("cnn" if name in ("ntxent", "moco") else "fc", options) for name, options in OBJECTIVES.items()}
 RUNS["tiled"] = ("fc", OBJECTIVES["ntxent"] | {"tile": 3})
