@@ -1,4 +1,4 @@
-"""DINO on a folder of pictures, with all of `simclr_folder` but its objective (Caron et al. 2021,
+"""DINO on a folder of pictures, with all of `simclr_folder` but the objective of `dino_cifar` (Caron et al. 2021,
 arXiv:2104.14294).
 
 Run: python launch.py --config=configs/dino_folder.py --config.data.path=PHOTOS
@@ -6,21 +6,10 @@ Run: python launch.py --config=configs/dino_folder.py --config.data.path=PHOTOS
 
 from ml_collections import ConfigDict
 
-from configs import simclr_folder
+from configs import dino_cifar, simclr_folder
 
 
 def get_config() -> ConfigDict:
     config = simclr_folder.get_config()
-    config.objective = dict(
-        name="dino",
-        projection=(1024, 256),
-        prototypes=1024,
-        student_temperature=0.1,
-        teacher_temperature=0.04,
-        decay=0.99,
-        centre_decay=0.9,
-        views=2,
-        augmentation=config.objective.augmentation,
-        second=dict(solarise=dict(p=0.2, threshold=0.5)),
-    )
+    config.objective = dino_cifar.get_config().objective
     return config
