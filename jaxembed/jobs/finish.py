@@ -34,9 +34,9 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
     taken, sampled = sampling.take(parts, state, dataset, evaluated)
     if not processes.is_first():
         return
-    evaluated = evaluated._replace(metrics=evaluated.metrics | sampled)
     config, lines = json.loads(job.config.to_json()), history.read(job.folder / workdir.METRICS)
-    record = _record(job, parts, dataset, state, evaluated)
+    measured = {"measured": evaluated.metrics | sampled, "sha256": evaluated.sha256, "lines": lines}
+    record = result.make(Described(job.name, job.command, config), parts, dataset, state, **measured)
     examined, failure = _examined(job, dataset, evaluated, distance=parts.protocol.distance)
     from jaxembed.figures import gallery  # here, because matplotlib takes a second, and a stopped run does without
 
@@ -56,8 +56,10 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
 
 def note(job: Job, parts: Run, dataset: Dataset, state: State, evaluated: Evaluation) -> None:
     """Show what was measured on the validation split only, and write it as a trial of the run's settings."""
-    record = _record(job, parts, dataset, state, evaluated)
-    record |= {"split": "validation", "command": f"{record['command']} --tune"}
+    config, lines = json.loads(job.config.to_json()), history.read(job.folder / workdir.METRICS)
+    measured = {"measured": evaluated.metrics, "sha256": evaluated.sha256, "lines": lines}
+    described = Described(job.name, f"{job.command} --tune", config)
+    record = result.make(described, parts, dataset, state, **measured) | {"split": "validation"}
     files.write_json(job.folder / workdir.TUNED, record)
     summary.show(record, job.folder)
 
@@ -75,14 +77,6 @@ def complete(run: Finished) -> None:
     if run.diagnosis and not all((tables / f"{name}.csv").exists() for name in run.diagnosis.tables):
         diagnosis.write_csv(run.diagnosis, tables)
     gallery.require(run, advice="the result is written; run the same command again to draw them")
-
-
-def _record(job: Job, parts: Run, dataset: Dataset, state: State, evaluated: Evaluation) -> dict[str, Any]:
-    """Gather the result of a run, or of a trial."""
-    described = Described(job.name, job.command, json.loads(job.config.to_json()))
-    lines = history.read(job.folder / workdir.METRICS)
-    measured = {"measured": evaluated.metrics, "sha256": evaluated.sha256, "lines": lines}
-    return result.make(described, parts, dataset, state, **measured)
 
 
 def _examined(
