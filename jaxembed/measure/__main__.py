@@ -14,6 +14,7 @@ It can also be a control, which an embedding has to beat: {controls}. Its own op
 --centres=1600. A folder of vectors with the name of a control is ./NAME.
 """
 
+import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,31 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.measure`."""
     names = controls.names()
+    parser = _parser(names)
+    asked, more = parser.parse_known_args(arguments)
+    if not (is_control := asked.vectors in names):
+        asked = parser.parse_args(arguments)  # which refuses what only a control may know
+    if asked.on and is_control:
+        raise InputError(f"{asked.vectors} is a control: it takes --dataset={asked.on}, not --on")
+    if asked.on and (asked.like or asked.dataset):
+        raise InputError(
+            "--on takes the protocol and the name from the run and the dataset: no --like, no --dataset"
+        )
+    _check_folder(asked.workdir, overwrite=asked.overwrite)
+
+    from jaxembed.devices import mesh  # here, because it imports jax
+
+    mesh.check_devices()
+    embedded = _embedded(asked, more if is_control else None)
+    if asked.name:
+        embedded.config["name"] = asked.name
+    line = shlex.join(["python", "-m", "jaxembed.measure", *(arguments or sys.argv[1:])])
+    with workdir.opened(asked.workdir):
+        _measure(embedded, line, asked.workdir)
+
+
+def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser of the arguments; `names` are those of the controls."""
     parser = command.parser("measure", (__doc__ or "").format(controls=", ".join(names)))
     parser.add_argument(
         "vectors",
@@ -71,26 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
-    asked, more = parser.parse_known_args(arguments)
-    if not (is_control := asked.vectors in names):
-        asked = parser.parse_args(arguments)  # which refuses what only a control may know
-    if asked.on and is_control:
-        raise InputError(f"{asked.vectors} is a control: it takes --dataset={asked.on}, not --on")
-    if asked.on and (asked.like or asked.dataset):
-        raise InputError(
-            "--on takes the protocol and the name from the run and the dataset: no --like, no --dataset"
-        )
-    _check_folder(asked.workdir, overwrite=asked.overwrite)
-
-    from jaxembed.devices import mesh  # here, because it imports jax
-
-    mesh.check_devices()
-    embedded = _embedded(asked, more if is_control else None)
-    if asked.name:
-        embedded.config["name"] = asked.name
-    line = shlex.join(["python", "-m", "jaxembed.measure", *(arguments or sys.argv[1:])])
-    with workdir.opened(asked.workdir):
-        _measure(embedded, line, asked.workdir)
+    return parser
 
 
 def _embedded(asked: Any, more: Sequence[str] | None) -> "Embedded":
