@@ -12,6 +12,9 @@ from jaxembed.kernels import convolution, norm
 from jaxembed.kernels.norm import Maps
 from jaxembed.types import Images, Outputs
 
+# Initialises directions that rows are compared with: about 1 long, as a step turns longer ones more slowly.
+directions = nn.initializers.lecun_normal(in_axis=-1, out_axis=0)
+
 
 def pixels(images: UInt8[Array, "n h w c"]) -> Images:
     """Turn uint8 images [n, h, w, c] into the model's input: float32 in [0, 1]."""

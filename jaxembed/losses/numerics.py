@@ -15,6 +15,12 @@ def normalise(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
     return rows / jnp.maximum(norms, 1e-12)
 
 
+def cosines(rows: Float[Array, "n d"], others: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """Compute the cosine of each row with each of others, in float32: near 1, bfloat16 tells few apart."""
+    rows, others = (normalise(each.astype(jnp.float32)) for each in (rows, others))
+    return rows @ others.T
+
+
 def mean_over(values: Float[Array, " n"], counted: Bool[Array, " n"]) -> Float[Array, " n"]:
     """Scale the counted values so that the mean of all n is theirs; the others become 0."""
     return jnp.where(counted, values, 0) * (len(values) / jnp.maximum(jnp.sum(counted), 1))

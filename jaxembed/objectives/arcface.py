@@ -11,15 +11,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxembed import losses, objectives
+from jaxembed import losses, model, objectives
 from jaxembed.core import bounds
 from jaxembed.core.bounds import PositiveFloat, Section
 from jaxembed.losses import collapse, numerics
 from jaxembed.types import Objective, Scores, Seen, Task
 
 Angle = Annotated[float, bounds.within(0, math.pi / 2)]
-# Directions of about length 1: the longer they are, the more slowly a step turns them.
-_LENGTH_1 = nn.initializers.lecun_normal(in_axis=-1, out_axis=0)
 SMALLEST = dict(margin=0.5, scale=16.0, augmentation=dict(erase=dict(p=0.5, min_area=0.1, max_area=0.3)))
 
 
@@ -45,10 +43,8 @@ class Directions(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n d"], *, train: bool) -> Float[Array, "n classes"]:
         """Compare n rows with all classes."""
-        directions = self.param("directions", _LENGTH_1, (self.classes, x.shape[-1]))
-        # In float32 whatever the compute type: near 1, bfloat16 tells few cosines apart.
-        x, directions = (numerics.normalise(rows.astype(jnp.float32)) for rows in (x, directions))
-        return x @ directions.T
+        directions = self.param("directions", model.directions, (self.classes, x.shape[-1]))
+        return numerics.cosines(x, directions)
 
 
 def _score(seen: Seen, *, margin: float, scale: float) -> Scores:

@@ -17,8 +17,6 @@ from jaxembed.losses import collapse, numerics
 from jaxembed.objectives import Views
 from jaxembed.types import Objective, Scores, Seen, Task
 
-# Directions of about length 1: the longer they are, the more slowly a step turns them.
-_LENGTH_1 = nn.initializers.lecun_normal(in_axis=-1, out_axis=0)
 SMALLEST = dict(
     projection=(8, 4),
     prototypes=6,
@@ -81,10 +79,8 @@ class Prototypes(nn.Module):
     def __call__(self, x: Float[Array, "n d"], *, train: bool) -> Float[Array, "n p"]:
         """Compare n rows with p prototypes."""
         x = model.Projector(self.projection)(x, train=train)
-        directions = self.param("prototypes", _LENGTH_1, (self.prototypes, x.shape[-1]))
-        # In float32 whatever the compute type: near 1, bfloat16 tells few cosines apart.
-        x, directions = (numerics.normalise(rows.astype(jnp.float32)) for rows in (x, directions))
-        return x @ directions.T
+        directions = self.param("prototypes", model.directions, (self.prototypes, x.shape[-1]))
+        return numerics.cosines(x, directions)
 
 
 def _score(seen: Seen, *, views: int, **temperatures: float) -> Scores:
