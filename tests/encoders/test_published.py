@@ -1,6 +1,6 @@
 """Published encoders equal the publishers' own classes; files that are not right are refused in one line.
 
-The publishers' numbers are in oracles/features.npz and pixels.npz, with the script that made them. Weights are drawn
+The publishers' numbers are in oracles, with the script that made them. Weights are drawn
 from the arrays' names, but for EfficientNet-Lite0, whose true weights are in a package.
 """
 
