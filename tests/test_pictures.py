@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import zlib
 
 import numpy as np
@@ -261,3 +262,29 @@ def test_a_picture_of_the_caller_stays_as_it_is(opened, tmp_path):
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(again))
         if opened:  # the same as for its file, which is decoded at a reduced size
             np.testing.assert_array_equal(pixels, pictures.read(tmp_path / "a.jpg", shape))
+
+
+def test_pictures_are_decoded_ahead_in_order_and_no_thread_outlives_the_reading(tmp_path, monkeypatch):
+    files = [tmp_path / f"{number}.png" for number in range(40)]
+    for number, file in enumerate(files):
+        Image.new("L", (2, 2), number).save(file)
+    read, started = pictures._read, []
+    monkeypatch.setattr(pictures, "_read", lambda *given: started.append(given) or read(*given))
+    monkeypatch.setattr(pictures, "_AHEAD", 5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    asked = iter(files)
+    results = pictures.stream(asked, Shape(2, 2, 1))
+    taken = [next(results) for _ in range(3)]
+    assert [(file, converted.pixels[0, 0, 0]) for file, converted in taken] == list(
+        zip(files, range(3), strict=False)
+    )
+    assert len(list(asked)) == 40 - 3 - 5
+    results.close()
+    assert len(started) <= 3 + 5
+    assert not [each for each in threading.enumerate() if each.name.startswith("decode")]
+
+
+def test_an_upright_picture_is_not_copied_and_a_turned_one_is_turned():
+    upright, turned = Image.fromarray(COLOUR), Image.open(io.BytesIO(rotated()))
+    assert pictures._upright(upright, None, "RGB") is upright
+    np.testing.assert_array_equal(np.asarray(pictures._upright(turned, None, "RGB")), np.rot90(COLOUR, -1))

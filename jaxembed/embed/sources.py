@@ -1,5 +1,6 @@
 """Sources: where pictures to embed come from, a folder or a dataset."""
 
+import contextlib
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,8 @@ from jaxembed.datasets import folder
 from jaxembed.embed.vectors import About
 from jaxembed.pictures import Converted, Shape, Unreadable
 
-# Pictures held in memory at a time, at the encoder's shape.
-CHUNK = 512
+# Pictures in a chunk.
+CHUNK = 256
 
 
 class Chunk(NamedTuple):
@@ -150,16 +151,12 @@ class Folder(Pictures):
 
     def stream(self, shape: Shape) -> Iterator[Chunk]:
         """Read all pictures at a shape, in chunks, in order; at the end, those that are nearly black are named."""
-        paths, dark = (self.listing.root / name for name in self.listing.names), []
-        results = enumerate(pictures.stream(paths, shape))
-        while read := list(itertools.islice(results, CHUNK)):
-            rows = [(row, result) for row, (_, result) in read]
-            dark += [
-                (self.listing.names[row], each.dark)
-                for row, each in rows
-                if isinstance(each, Converted) and each.dark
-            ]
-            yield self._chunk(rows, shape)
+        names, dark = self.listing.names, []
+        with contextlib.closing(pictures.stream((self.listing.root / name for name in names), shape)) as results:
+            numbered = enumerate(result for _, result in results)
+            while rows := list(itertools.islice(numbered, CHUNK)):
+                dark += [(names[row], each.dark) for row, each in rows if isinstance(each, Converted) and each.dark]
+                yield self._chunk(rows, shape)
         if dark:
             tqdm.tqdm.write(pictures.dark_line(dark), file=sys.stderr)
 

@@ -99,7 +99,7 @@ def test_a_changed_file_is_decoded_again(photos, user_cache):
 
 
 def test_more_files_than_are_read_at_once_keep_their_labels(photos, monkeypatch):
-    monkeypatch.setattr(pictures, "_AT_ONCE", 5)
+    monkeypatch.setattr(pictures, "_AHEAD", 5)
     assert brightness(load(photos, validation=0).train) == [0, 200, 40, 80, 120, 160, 20, 220, 60, 100, 140, 180]
 
 
