@@ -80,7 +80,7 @@ class FrozenEncoder:
         return np.concatenate(embedded) if embedded else np.zeros((0, self.dimension), np.float32)
 
     def embed_pixels(self, images: UInt8[np.ndarray, "n h w c"], *, of: int = 0) -> Float[np.ndarray, "n d"]:
-        """Embed n >= 1 images that already have the encoder's shape, and are some `of` a number, if that is known."""
+        """Embed n >= 1 images that already have the encoder's shape, some `of` a number if that is known."""
         # Powers of two, so that only a few batch sizes are ever compiled.
         size = min(CHUNK, 1 << (max(of, len(images)) - 1).bit_length())
         size = -(-size // self.devices.size) * self.devices.size
