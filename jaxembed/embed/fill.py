@@ -28,7 +28,7 @@ def check(count: int, file: Path) -> None:
 def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors:
     """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
     bar = tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None)
-    with bar, contextlib.closing(source.stream(encoder.shape)) as chunks:
+    with bar, contextlib.closing(source.stream(encoder.preparation)) as chunks:
         for chunk in chunks:
             for unreadable in chunk.unreadable:
                 bar.write(str(unreadable), file=sys.stderr)

@@ -21,7 +21,7 @@ from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 from jaxembed.core.npz import Arrays
 from jaxembed.datasets.storage import cache
-from jaxembed.pictures import Pixels, Shape, Unreadable
+from jaxembed.pictures import Pixels, Preparation, Shape, Unreadable
 
 _FORMAT = 3  # of the cache; increase it when decoding changes
 # Images that are copied at a time.
@@ -167,7 +167,7 @@ class _Reading:
         self.rows, self.unreadable, self.dark = [], [], []
         black = np.zeros(self.shape, np.uint8)
         bar = tqdm.tqdm(total=len(self.names), desc="decoding", unit=" images", disable=None)
-        results = pictures.stream((self.root / name for name in self.names), self.shape)
+        results = pictures.stream((self.root / name for name in self.names), Preparation(self.shape))
         with bar, contextlib.closing(results):
             for row, (_, result) in enumerate(results):
                 if isinstance(result, Unreadable):
