@@ -33,7 +33,7 @@ def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors
             for unreadable in chunk.unreadable:
                 bar.write(str(unreadable), file=sys.stderr)
             if chunk.names:
-                spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels, of=source.count))
+                spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
             bar.update(len(chunk.names) + len(chunk.unreadable))
     if not spool.names:
         raise InputError(f"none of the {source.count} pictures in {source.name} can be read")

@@ -80,10 +80,10 @@ class FrozenEncoder:
         embedded = [self.embed_pixels(chunk) for chunk in self._pixels(images)]
         return np.concatenate(embedded) if embedded else np.zeros((0, self.dimension), np.float32)
 
-    def embed_pixels(self, images: UInt8[np.ndarray, "n h w c"], *, of: int = 0) -> Float[np.ndarray, "n d"]:
-        """Embed n >= 1 images that already have the encoder's shape, some `of` a number if that is known."""
+    def embed_pixels(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
+        """Embed n >= 1 images that already have the encoder's shape."""
         # Powers of two, so that only a few batch sizes are ever compiled.
-        size = min(self.chunk, 1 << (max(of, len(images)) - 1).bit_length())
+        size = min(self.chunk, 1 << (len(images) - 1).bit_length())
         size = -(-size // self.devices.size) * self.devices.size
         embeddings = chunked.apply(partial(_embed, *self._parts), images, size=size)
         if not space.is_usable(embeddings).all():

@@ -19,7 +19,7 @@ from jaxembed.datasets import folder
 from jaxembed.embed.vectors import About
 from jaxembed.pictures import Converted, Preparation, Shape, Unreadable
 
-# Pictures in a chunk.
+# Pictures in a chunk, at most.
 CHUNK = 256
 
 
@@ -152,11 +152,11 @@ class Folder(Pictures):
     def stream(self, preparation: Preparation) -> Iterator[Chunk]:
         """Read all pictures as pixels, in chunks, in order; at the end, those that are nearly black are named."""
         names, dark = self.listing.names, []
-        with contextlib.closing(
-            pictures.stream((self.listing.root / name for name in names), preparation)
-        ) as results:
+        results = pictures.stream((self.listing.root / name for name in names), preparation)
+        with contextlib.closing(results):
             numbered = enumerate(result for _, result in results)
-            while rows := list(itertools.islice(numbered, CHUNK)):
+            for size in _shares(len(names)):
+                rows = list(itertools.islice(numbered, size))
                 dark += [(names[row], each.dark) for row, each in rows if isinstance(each, Converted) and each.dark]
                 yield self._chunk(rows, preparation.shape)
         if dark:
@@ -174,6 +174,12 @@ class Folder(Pictures):
             np.stack([result.pixels for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
         )
         return Chunk(names, labels, pixels, unreadable)
+
+
+def _shares(count: int) -> list[int]:
+    """Divide pictures into chunks of equal size: for a last one of only a few, the encoder would compile again."""
+    chunks = -(-count // CHUNK)
+    return [(count + chunk) // chunks for chunk in range(chunks)]
 
 
 class Named:

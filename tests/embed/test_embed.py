@@ -79,16 +79,9 @@ def test_no_thread_outlives_embedding_that_fails(error, photos, encoder, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_one_program_embeds_all_chunks_of_a_source(photos, encoder, tmp_path, monkeypatch):
-    sizes, apply = [], frozen.chunked.apply
-    monkeypatch.setattr(
-        frozen.chunked, "apply", lambda *given, size: sizes.append(size) or apply(*given, size=size)
-    )
-    monkeypatch.setattr(sources, "CHUNK", 9)
-    monkeypatch.setattr(frozen, "CHUNK", 16)
-    with Spool(tmp_path, encoder.dimension) as spool:
-        fill.fill(spool, encoder, sources.open_source(str(photos)))
-    assert sizes == [16, 16, 16]
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (256, [256]), (257, [128, 129]), (600, [200] * 3)])
+def test_chunks_of_a_folder_have_equal_sizes(count, sizes):
+    assert sources._shares(count) == sizes
 
 
 def test_npz_is_readable_by_numpy_and_parquet_has_map_and_neighbours(outputs):
