@@ -290,3 +290,18 @@ def test_an_upright_picture_is_not_copied_and_a_turned_one_is_turned():
     upright, turned = Image.fromarray(COLOUR), Image.open(io.BytesIO(rotated()))
     assert pictures._upright(upright, None, "RGB") is upright
     np.testing.assert_array_equal(np.asarray(pictures._upright(turned, None, "RGB")), np.rot90(COLOUR, -1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((96, 60), (96, 60)), ((224, 224), (96, 96)), ((100, 300), (32, 96)), ((97, 1), (96, 1))]
+)
+def test_thumbnails_have_at_most_96_pixels_and_show_the_whole_image(size, expected, channels):
+    images = np.zeros((2, 3, *size, channels), np.uint8)
+    images[1, 2, size[0] // 2 :] = 240
+    small = pictures.thumbnails(images)
+    assert small.shape == (2, 3, *expected, channels)
+    assert (small is images) == (max(size) <= 96)
+    assert not small[0].any()
+    halves = small[1, 2, : expected[0] // 4], small[1, 2, -(expected[0] // 4) :]
+    assert [half.mean() for half in halves] == [0, 240]

@@ -30,6 +30,8 @@ _DRAFT_SCALE = 4
 _TURNED = range(2, 9)
 # Pictures that are decoded before they are asked for, at most, and the bytes of their pixels.
 _AHEAD, _AHEAD_BYTES = 2048, 2**27
+# Pixels of the longer side of a thumbnail.
+THUMBNAIL = 96
 # Dark pictures that are named.
 _SHOWN = 5
 
@@ -154,6 +156,17 @@ def stream(paths: Iterable[Path], preparation: Preparation) -> Iterator[tuple[Pa
 def from_array(image: np.ndarray) -> Image.Image:
     """Convert uint8 pixels [h, w, c], with 1, 3 or 4 channels, to a picture."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def thumbnails(images: UInt8[np.ndarray, "... h w c"]) -> UInt8[np.ndarray, "... H W c"]:
+    """Reduce images, with 1 or 3 channels, to at most 96 pixels along the longer side; smaller ones stay."""
+    *several, height, width, channels = images.shape
+    if max(height, width) <= THUMBNAIL:
+        return images
+    size = [max(1, round(side * THUMBNAIL / max(height, width))) for side in (width, height)]
+    flat = images.reshape(-1, height, width, channels)
+    small = [np.asarray(from_array(image).resize(size, Image.Resampling.BICUBIC)) for image in flat]
+    return np.array(small, np.uint8).reshape(*several, size[1], size[0], channels)
 
 
 def dark_line(dark: Sequence[tuple[str, str]]) -> str:
