@@ -4,7 +4,7 @@ import io
 import math
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
@@ -40,21 +40,55 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read(file: Path) -> Arrays:
+def read(file: Path, *, mapped: Sequence[str] = ()) -> Arrays:
     """Read all arrays of an .npz, in this machine's byte order; their CRC is checked.
+
+    Args:
+      file: the .npz.
+      mapped: the names of those that `memory_mapped` reads.
 
     Raises:
       Exception: nearly any, if the file is damaged; ValueError for an array of objects, or one that would inflate
         to fill the memory.
     """
     with zipfile.ZipFile(files.regular(file)) as archive:
-        arrays = {}
-        for name in names(archive):
-            entry = entry_of(archive, name)
-            refuse_bomb(name, entry.file_size, entry.compress_size)
-            with archive.open(entry) as stream:
-                arrays[name] = array(stream, entry.file_size)
-        return arrays
+        return {
+            name: memory_mapped(archive, name, file) if name in mapped else _read(archive, name)
+            for name in names(archive)
+        }
+
+
+def memory_mapped(archive: zipfile.ZipFile, name: str, file: Path) -> np.ndarray:
+    """Map an array of an .npz if it is stored uncompressed in this machine's byte order, else read it.
+
+    Raises:
+      Exception: as `read`.
+    """
+    entry = entry_of(archive, name)
+    with archive.open(entry) as stream:
+        found = header(stream, entry.file_size)
+        if entry.compress_type != zipfile.ZIP_STORED or not found.dtype.isnative or not found.size:
+            return _read(archive, name)
+        # To the end, where its CRC is checked.
+        if (read := sum(map(len, blocks(stream, found.dtype)))) * found.dtype.itemsize < found.size:
+            raise ValueError(f"{name} is cut after {read:,} numbers")
+    with file.open("rb") as stream:
+        stream.seek(entry.header_offset + 26)
+        length, extra = np.frombuffer(stream.read(4), "<u2").tolist()
+        stream.seek(length + extra, 1)
+        start = stream.tell() + entry.file_size - found.size
+    return np.memmap(file, found.dtype, "r", start, found.shape, "F" if found.is_fortran else "C")
+
+
+def write(
+    archive: zipfile.ZipFile, name: str, dtype: np.dtype, shape: tuple[int, ...], blocks: Iterable[np.ndarray]
+) -> None:
+    """Write an array of an .npz, uncompressed, from blocks of its values in order, which need not fit in memory."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(entry, described)
+        for block in blocks:
+            entry.write(np.ascontiguousarray(block).data.cast("B") if block.size else b"")
 
 
 def refuse_bomb(name: str, size: int, stored: int) -> None:
@@ -170,3 +204,10 @@ def require(arrays: Mapping[str, np.ndarray], **kinds: tuple[str, Sequence[int |
         sides = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
         if got != kind or not sides:
             raise ValueError(f"{name} must be {kind} of shape {tuple(shape)}, got {got} of shape {array.shape}")
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    entry = entry_of(archive, name)
+    refuse_bomb(name, entry.file_size, entry.compress_size)
+    with archive.open(entry) as stream:
+        return array(stream, entry.file_size)

@@ -1,5 +1,6 @@
 """Sources: where pictures to embed come from, a folder or a dataset."""
 
+import contextlib
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,8 @@ from jaxembed.datasets import folder
 from jaxembed.embed.vectors import About
 from jaxembed.pictures import Converted, Preparation, Shape, Unreadable
 
-# Pictures held in memory at a time, at the encoder's shape.
-CHUNK = 512
+# Pictures in a chunk, at most.
+CHUNK = 256
 
 
 class Chunk(NamedTuple):
@@ -150,16 +151,14 @@ class Folder(Pictures):
 
     def stream(self, preparation: Preparation) -> Iterator[Chunk]:
         """Read all pictures as pixels, in chunks, in order; at the end, those that are nearly black are named."""
-        paths, dark = (self.listing.root / name for name in self.listing.names), []
-        results = enumerate(pictures.stream(paths, preparation))
-        while read := list(itertools.islice(results, CHUNK)):
-            rows = [(row, result) for row, (_, result) in read]
-            dark += [
-                (self.listing.names[row], each.dark)
-                for row, each in rows
-                if isinstance(each, Converted) and each.dark
-            ]
-            yield self._chunk(rows, preparation.shape)
+        names, dark = self.listing.names, []
+        results = pictures.stream((self.listing.root / name for name in names), preparation)
+        with contextlib.closing(results):
+            numbered = enumerate(result for _, result in results)
+            for size in _shares(len(names)):
+                rows = list(itertools.islice(numbered, size))
+                dark += [(names[row], each.dark) for row, each in rows if isinstance(each, Converted) and each.dark]
+                yield self._chunk(rows, preparation.shape)
         if dark:
             tqdm.tqdm.write(pictures.dark_line(dark), file=sys.stderr)
 
@@ -175,6 +174,12 @@ class Folder(Pictures):
             np.stack([result.pixels for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
         )
         return Chunk(names, labels, pixels, unreadable)
+
+
+def _shares(count: int) -> list[int]:
+    """Divide pictures into chunks of equal size: for a last one of only a few, the encoder would compile again."""
+    chunks = -(-count // CHUNK)
+    return [(count + chunk) // chunks for chunk in range(chunks)]
 
 
 class Named:

@@ -103,11 +103,9 @@ def write_npz(vectors: Vectors, file: Path) -> None:
     """Write an .npz atomically: `embeddings`, `names`, `labels` (if there are any) and `about`."""
     embeddings = vectors.embeddings
     with files.replacing(file) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open("embeddings.npy", "w", force_zip64=True) as entry:
-            header = {"descr": "<f4", "fortran_order": False, "shape": embeddings.shape}
-            np.lib.format.write_array_header_1_0(entry, header)
-            for start in range(0, len(embeddings), _CHUNK):
-                entry.write(np.asarray(embeddings[start : start + _CHUNK], "<f4").tobytes())
+        starts = range(0, len(embeddings), _CHUNK)
+        blocks = (np.asarray(embeddings[start : start + _CHUNK], "<f4") for start in starts)
+        npz.write(archive, "embeddings", np.dtype("<f4"), embeddings.shape, blocks)
         _write_texts(archive, "names", vectors.names)
         if any(vectors.labels):
             _write_texts(archive, "labels", vectors.labels)
@@ -192,28 +190,8 @@ def _read_npz(file: Path) -> dict[str, Any]:
                 with archive.open(entry) as stream:
                     texts[name] = npz.texts(stream, npz.header(stream, entry.file_size))
         (about,) = texts["about"]
-        return (
-            {"labels": [""] * len(texts["names"])} | texts | {"about": about, "embeddings": _mapped(archive, file)}
-        )
-
-
-def _mapped(archive: zipfile.ZipFile, file: Path) -> np.ndarray:
-    """Memory-map the embeddings of an .npz as they are stored, uncompressed; else read them."""
-    entry = npz.entry_of(archive, "embeddings")
-    with archive.open(entry) as stream:
-        header = npz.header(stream, entry.file_size)
-        if entry.compress_type != zipfile.ZIP_STORED or header.dtype != np.dtype("<f4"):
-            npz.refuse_bomb("embeddings", header.size, entry.compress_size)
-            return npz.values(stream, header)
-        # To the end, where its CRC is checked.
-        if (read := sum(map(len, npz.blocks(stream, header.dtype)))) * header.dtype.itemsize < header.size:
-            raise ValueError(f"embeddings are cut after {read:,} numbers")
-    with file.open("rb") as stream:
-        stream.seek(entry.header_offset + 26)
-        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
-        stream.seek(name + extra, 1)
-        start = stream.tell() + entry.file_size - header.size
-    return np.memmap(file, header.dtype, "r", start, header.shape, "F" if header.is_fortran else "C")
+        arrays = {"about": about, "embeddings": npz.memory_mapped(archive, "embeddings", file)}
+        return {"labels": [""] * len(texts["names"])} | texts | arrays
 
 
 def _checked(content: Mapping[str, Any]) -> Vectors:
