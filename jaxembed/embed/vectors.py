@@ -180,14 +180,18 @@ def without_run(asked: Any) -> Any:
     """Take the first of a command's arguments `run` and `source` for the source if it is a file of vectors.
 
     Raises:
-      InputError: if there is none, or two sources.
+      InputError: if neither is given, a file of vectors comes first, or an option needs one and there is none.
     """
     if asked.run and is_file(asked.run):
         if asked.source:
             raise InputError(f"{asked.run} is a file of vectors, not a run; it cannot come before {asked.source}")
         asked.run, asked.source = None, asked.run
-    elif not asked.run:
+    if not (asked.run or asked.source):
         raise InputError("there must be RUN, or a file of vectors; --help shows the arguments")
+    if not (asked.source and is_file(asked.source)):
+        for option in ("images", *Columns._fields):
+            if getattr(asked, option):
+                raise InputError(f"--{option} is for a file of vectors; {asked.source or asked.run} is none")
     return asked
 
 

@@ -71,8 +71,6 @@ def _load_source(encoder: "FrozenEncoder | None", asked: Any) -> "tuple[Vectors,
     if vectors.is_file(name):
         embedded = stored.read(files.expanded(name), asked, encoder)
         album = _opened(embedded, images=asked.images, data_dir=asked.data_dir)
-    elif asked.images is not None:
-        raise InputError(f"--images is for a file of vectors; {name} has its own pictures")
     else:
         album = sources.open_source(name, data_dir=asked.data_dir)
         index.check(album.count)
