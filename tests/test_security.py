@@ -67,11 +67,12 @@ def plain(file: Path, trace: Path) -> None:
     [
         (samples.FILE, lambda file: samples.read(file.parent)),
         ("vectors.npz", vectors.read),
+        ("vectors.npy", vectors.read),
         ("vectors.parquet", vectors.read),
         (encoder_file.FILE, encoder_file.read),
         (encoder_file.FILE, lambda file: frozen.load(file.parent)),
     ],
-    ids=["sample", "vectors.npz", "vectors.parquet", "encoder", "run"],
+    ids=["sample", "vectors.npz", "vectors.npy", "vectors.parquet", "encoder", "run"],
 )
 def test_no_reader_unpickles(name, read, write, trace, tmp_path):
     write(tmp_path / name, trace)

@@ -1,6 +1,8 @@
 """Tables that anybody may have made: the columns of a .parquet, checked as they are read."""
 
 import base64
+import io
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 # The key of `about` in the metadata of what jaxembed.embed writes.
 ABOUT = b"jaxembed"
+# A part of what is written there.
+_WRITTEN = re.compile(rb'"sha256": "[0-9a-f]{64}", "distance": "')
 # Rows that are read at a time, and bytes of all texts of a column.
 _CHUNK, _TEXTS = 8192, 2**28
 
@@ -35,8 +39,11 @@ class Table:
 
         self.file, self.metadata = file, parquet.read_metadata(file)
         there = parquet.read_schema(file)
-        _check_schema(self.metadata.metadata or {}, there)
-        about = (there.metadata or {}).get(ABOUT)
+        stated = self.metadata.metadata or {}
+        _check_schema(stated, there)
+        about = stated.get(ABOUT)
+        if about is None and _WRITTEN.search(_footer(file)):  # what says that keys follow is damaged
+            raise ValueError(f"it has no {ABOUT.decode()} in its metadata")
         self.about = None if about is None else about.decode()
         if len(names := there.names) > len(set(names)):
             raise ValueError(f"each column must have its own name, got {', '.join(names)}")
@@ -147,7 +154,7 @@ def _check_schema(metadata: Mapping[bytes, bytes], there: "pyarrow.Schema") -> N
         wanted = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(stored)))
         if there.names != wanted.names:
             raise ValueError(f"its columns must be {', '.join(wanted.names)}, got {', '.join(there.names)}")
-        if ABOUT in (wanted.metadata or {}) and ABOUT not in metadata:
+        if (ABOUT in (wanted.metadata or {})) != (ABOUT in metadata):
             raise ValueError(f"it has no {ABOUT.decode()} in its metadata")
 
 
@@ -159,6 +166,15 @@ def _as_texts(column: Any) -> Any:
         return column.cast(pyarrow.dictionary(pyarrow.int32(), pyarrow.string()))
     plain = column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
     return plain.cast(pyarrow.string()).dictionary_encode()
+
+
+def _footer(file: Path) -> bytes:
+    """Read the bytes that describe a table, whose length is before the last four."""
+    with file.open("rb") as stream:
+        stream.seek(-8, io.SEEK_END)
+        length = int.from_bytes(stream.read(4), "little")
+        stream.seek(-8 - length, io.SEEK_END)
+        return stream.read(length)
 
 
 def _lengths(column: Any) -> np.ndarray:

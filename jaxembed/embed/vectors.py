@@ -209,10 +209,11 @@ def read(file: Path, columns: Columns = foreign.ANY) -> Vectors:
         raise InputError(f"{file} must end in {', '.join(READ[:-1])} or {READ[-1]}")
     if not file.is_file():
         raise InputError(f"{file} {'is not a file' if file.exists() else 'does not exist'}")
-    told = "was not written by jaxembed.embed, or is damaged"
+    told = "is damaged"
     try:
         found = tables.Table(file) if file.suffix == ".parquet" else arrays.find(file)
-        if is_own := (found.about is not None if isinstance(found, tables.Table) else "about" in found):
+        if is_own := (found.about is not None if isinstance(found, Table) else "about" in found):
+            told = "was not written by jaxembed.embed, or is damaged"
             about, content = _own(found)
         else:
             told = "cannot be used"

@@ -78,8 +78,9 @@ def _load_source(encoder: "FrozenEncoder | None", asked: Any) -> "tuple[Vectors,
             embedded = fill.fill(spool, encoder, album)
         embedded = stored.compared(embedded, asked.distance)
     if embedded.positions is None:
-        print(f"computing the map of {len(embedded.names):,} images")
-        positions = projection.project(embedded.embeddings, distance=embedded.about.distance)
+        distance = embedded.about.distance
+        print(f"computing the map of {len(embedded.names):,} images by {space.NAMES[distance]}")
+        positions = projection.project(embedded.embeddings, distance=distance)
         embedded = embedded._replace(positions=positions)
     return embedded, album
 
