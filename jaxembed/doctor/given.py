@@ -13,7 +13,7 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.embed import naming
 from jaxembed.embed.vectors import Vectors
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 from jaxembed.types import Batch, Dataset
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Thumbnails:
     def _read(self, row: int) -> UInt8[np.ndarray, "h w c"]:
         if (name := self.names[row]) not in self.unreadable:
             try:
-                return pictures.to_pixels(self.album.picture(name), SHAPE)
+                return pictures.to_pixels(self.album.picture(name), Preparation(SHAPE))
             except (OSError, ValueError, InputError) as error:
                 self.unreadable[name] = files.line(str(error))
         return np.random.default_rng(row).integers(0, 256, SHAPE, np.uint8)
