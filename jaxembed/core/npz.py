@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,8 @@ _LONGEST_TEXT, _LETTERS = 2**16, 2**27
 _LONGEST_HEADER = 2**16
 # Pixels of a side of a picture: more cannot be shown as WebP.
 _LONGEST_SIDE = 16_000
+# The end of an archive without a comment: its mark, four numbers of which the last counts its entries, and more.
+_END = struct.Struct("<4s4H2LH")
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -72,12 +75,16 @@ def memory_mapped(archive: zipfile.ZipFile, name: str, file: Path) -> np.ndarray
         # To the end, where its CRC is checked.
         if (read := sum(map(len, blocks(stream, found.dtype)))) * found.dtype.itemsize < found.size:
             raise ValueError(f"{name} is cut after {read:,} numbers")
+    values = start(file, entry) + entry.file_size - found.size
+    return np.memmap(file, found.dtype, "r", values, found.shape, "F" if found.is_fortran else "C")
+
+
+def start(file: Path, entry: zipfile.ZipInfo) -> int:
+    """Return where the content of an archive's uncompressed entry starts in its file."""
     with file.open("rb") as stream:
         stream.seek(entry.header_offset + 26)
-        length, extra = np.frombuffer(stream.read(4), "<u2").tolist()
-        stream.seek(length + extra, 1)
-        start = stream.tell() + entry.file_size - found.size
-    return np.memmap(file, found.dtype, "r", start, found.shape, "F" if found.is_fortran else "C")
+        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
+        return stream.seek(name + extra, 1)
 
 
 def write(
@@ -98,7 +105,13 @@ def refuse_bomb(name: str, size: int, stored: int) -> None:
 
 
 def names(archive: zipfile.ZipFile) -> list[str]:
-    """List the arrays of an .npz; BadZipFile if one has two names, or none, because a bit of one has flipped."""
+    """List the arrays of an .npz; BadZipFile if one has two names, or none, because a bit of one has flipped, or if
+    the archive lists fewer than it counts.
+    """
+    archive.fp.seek(-_END.size, io.SEEK_END)
+    mark, _, _, _, count, *_ = _END.unpack(archive.fp.read(_END.size))
+    if mark == b"PK\5\6" and count not in (len(archive.namelist()), 2**16 - 1):  # which stands for more
+        raise zipfile.BadZipFile(f"it lists {len(archive.namelist())} of {count} arrays")
     for name in archive.namelist():
         archive.open(name).close()
     return [name.removesuffix(".npy") for name in archive.namelist()]

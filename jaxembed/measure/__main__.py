@@ -6,9 +6,10 @@
   python -m jaxembed.measure patches --dataset=cifar10 --like=RUN --workdir=checkpoints/patches
 
 VECTORS is an .npz with the arrays train, train_labels, test and test_labels (and perhaps train_images, train_names,
-the same of test or validation, and classes); a folder with one .npy for each; or a dataset's file from
-jaxembed.embed. With --on it is a run, whose frozen encoder is measured on another dataset; its images are converted
-to the size and the channels that the encoder takes, as jaxembed.embed converts pictures.
+the same of test or validation, and classes); a folder with one .npy for each; or a file of vectors from
+jaxembed.embed or elsewhere, whose names begin with their splits, as test/0. With --on it is a run, whose frozen
+encoder is measured on another dataset; its images are converted to the size and the channels that the encoder
+takes, as jaxembed.embed converts pictures.
 
 It can also be a control, which an embedding has to beat: {controls}. Its own options can be given as well, such as
 --centres=1600. A folder of vectors with the name of a control is ./NAME.
@@ -100,6 +101,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--train", type=int, metavar="N", help="with --on, keep N random train images (default: all of them)"
     )
+    command.add_columns(parser)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
     return parser

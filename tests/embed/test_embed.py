@@ -1,5 +1,6 @@
 """Embed, search and explore: from a folder to embeddings, to the nearest images, to a page."""
 
+import argparse
 import importlib.util
 import os
 import shutil
@@ -308,11 +309,17 @@ def test_vectors_without_their_pictures_have_a_map(outputs, encoder, tmp_path, c
     written = vectors.read(outputs[".npz"])
     gone = written._replace(about=written.about._replace(source=str(tmp_path / "gone")))
     vectors.write_npz(gone, tmp_path / "v.npz")
-    _, album = explore._load_source(encoder, str(tmp_path / "v.npz"), images=None, data_dir=None)
+    _, album = explore._load_source(encoder, asked(tmp_path / "v.npz"))
     assert album is None
     assert "the map has no pictures: the folder of the pictures" in capsys.readouterr().err
     with pytest.raises(InputError, match="use --images=FOLDER"):
-        explore._load_source(encoder, str(tmp_path / "v.npz"), images=str(tmp_path / "gone"), data_dir=None)
+        explore._load_source(encoder, asked(tmp_path / "v.npz", images=str(tmp_path / "gone")))
+
+
+def asked(source, images=None) -> argparse.Namespace:
+    """The options of explore."""
+    columns = dict(embeddings="", names="", labels="")
+    return argparse.Namespace(source=str(source), images=images, distance=None, data_dir=None, **columns)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +344,7 @@ def test_a_map_keeps_neighbourhoods_and_a_new_point_is_interpolated(monkeypatch)
 
 
 def test_names_outside_the_folder_are_refused(photos, encoder, outputs):
-    _, originals = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
+    _, originals = explore._load_source(encoder, asked(outputs[".npz"]))
     for name in ("../secret.png", "/etc/passwd", "cat/../../secret.png"):
         with pytest.raises(InputError, match="is not inside"):
             originals.picture(name)
