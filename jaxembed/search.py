@@ -1,7 +1,8 @@
-"""Find the images whose embeddings are nearest to those of the query images.
+"""Find the images whose embeddings are nearest to those of query images, or of texts.
 
   python -m jaxembed.search checkpoints/simclr_cifar photos.npz holiday.jpg
   python -m jaxembed.search simclr_mnist mnist.npz seven.png --count=20 --output=sevens.png
+  python -m jaxembed.search clip_vit_b32 photos.npz --text "a dog on a beach"
 
 Prints the nearest images and their distances, and saves a contact sheet. Up to a million embeddings are searched
 exactly; beyond that, an approximate usearch index (pip install 'jaxembed[search]') is built, saved next to the
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from jaxembed import pictures
@@ -39,15 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command.parser("search", __doc__)
     parser.add_argument("run", type=command.source, help=command.RUN)
     parser.add_argument("vectors", type=command.path, help="file written by jaxembed.embed with the same encoder")
-    parser.add_argument("images", nargs="+", type=command.path, metavar="IMAGE", help="query image")
-    parser.add_argument("--count", type=int, default=10, help="results per query image (default: 10)")
+    parser.add_argument("images", nargs="*", type=command.path, metavar="IMAGE", help="query image")
+    parser.add_argument("--text", action="append", default=[], help="query text (repeatable; not of all encoders)")
+    parser.add_argument("--count", type=int, default=10, help="results per query (default: 10)")
     parser.add_argument(
         "--output", type=command.path, help="contact sheet to write (default: search.png, overwritten if it exists)"
     )
     parser.add_argument("--images", type=command.source, dest="folder", metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    if not options.images and not options.text:
+        raise InputError("there is nothing to search for; give images, or --text")
     output = options.output or Path("search.png")
     command.check_output(output, overwrite=options.overwrite or options.output is None)
     if options.count < 1:
@@ -55,26 +60,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_format(output, Image.new("RGB", (1, 1)))
 
     from jaxembed.embed import frozen, index, sources  # here, because they import jax
+    from jaxembed.figures import caption  # and this matplotlib
 
     encoder, embedded = frozen.load(options.run), vectors.read(options.vectors)
     vectors.check_encoder(embedded, encoder, options.vectors)
     count = min(options.count, len(embedded.names))
-    check_format(output, Image.new("RGB", size_of(len(options.images), count)))
+    check_format(output, Image.new("RGB", size_of(len(options.images) + len(options.text), count)))
     queries = encoder.embed(options.images)
+    if options.text:
+        queries = np.concatenate([queries, encoder.embed_text(options.text)])
     index_file = options.vectors.with_name(f"{options.vectors.name}.usearch")
     search_index = index.make(embedded.embeddings, distance=encoder.distance, file=index_file)
     neighbours = search_index.search(queries, count)
     if isinstance(search_index, index.Approximate):
         estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
         print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
-    _show(options.images, neighbours, embedded, measure=space.NAMES[encoder.distance])
+    shown = [*map(str, options.images), *(f'"{text}"' for text in options.text)]
+    _show(shown, neighbours, embedded, measure=space.NAMES[encoder.distance])
     try:
         album = sources.of_vectors(embedded.about, images=options.folder, data_dir=options.data_dir)
     except InputError as error:
         print(f"search: no contact sheet: {files.line(str(error))}", file=sys.stderr)
         return
     found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
-    sheet = contact_sheet(*_opened(options.images, found, album))
+    opened, rows = _opened(options.images, found, album)
+    sheet = contact_sheet([*opened, *(caption.draw(text, SIDE) for text in options.text)], rows)
     with files.replacing(output) as stream:
         sheet.save(stream, format_of(output))
     print(f"Contact sheet: {files.printable(output)} (queries in the first column)")
@@ -103,10 +113,10 @@ def check_format(file: Path, sheet: Image.Image) -> None:
         ) from error
 
 
-def _show(images: Sequence[Path], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
+def _show(queries: Sequence[str], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
     """Print the nearest images of each query, their distances by the measure, and their labels."""
-    for image, rows, distances in zip(images, *neighbours, strict=True):
-        print(f"{files.printable(image)}, nearest first by {measure}:")
+    for query, rows, distances in zip(queries, *neighbours, strict=True):
+        print(f"{files.printable(query)}, nearest first by {measure}:")
         for row, distance in zip(rows, distances, strict=True):
             label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
             print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")

@@ -29,6 +29,8 @@ SESSION = "SESSION-TOKEN"
 MAX_LISTED, LARGEST = 60, 100 * 2**20
 # A file that is chosen, as one that is dropped, is searched for by a function in the page's template.
 CHOOSE = '<input type="file" accept="image/*" onchange="search(this.files[0])">'
+# So is a text, of an encoder with words.
+ASK = '<input type="search" placeholder="Search by words" maxlength="300" size="40" onchange="search(this.value)">'
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -98,7 +100,7 @@ class Page:
             selected.text = self._selection(rows)
 
         points.selected.on_change("indices", select)
-        parts = (_div(self._head()), _div(CHOOSE), _div("", name="neighbours"), selected, save)
+        parts = (_div(self._head()), _div(self._queries()), _div("", name="neighbours"), selected, save)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, new)
         document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
@@ -109,6 +111,9 @@ class Page:
         limits = f"{decoding.PIXELS // 10**6} megapixels and {LARGEST // 2**20} MiB"
         hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
         return f"<p><b>{text}</b></p><p>{hint} (up to {limits}).</p>"
+
+    def _queries(self) -> str:
+        return CHOOSE + (f"<p>{ASK}</p>" if self.encoder.has_words else "")
 
     def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
         tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"

@@ -1,0 +1,1 @@
+"""Published encoders: files that others have trained, as encoders of ours."""
