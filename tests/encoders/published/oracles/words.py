@@ -93,26 +93,8 @@ BROKEN = ("tabs\tand\nline breaks\r\n and   many   spaces", " \n ", "one\u2028tw
 # What only open_clip repairs, by ftfy.
 REPAIRED = ("schÃ¶n", "ﬁne ﬂower", "Ｆｕｌｌ ｗｉｄｔｈ", "\x1b[31mred\x1b[0m")
 # Code points.
-SCRIPTS = (
-    (32, 127),
-    (0xA1, 0x132),
-    (0x14A, 0x1C4),
-    (0x370, 0x530),
-    (0x5D0, 0x5EB),
-    (0x905, 0x940),
-    (0x3041, 0x3097),
-)
-KINDS = (
-    "dog",
-    "cat",
-    "red car",
-    "Siamese kitten",
-    "plane",
-    "grand piano",
-    "snow leopard",
-    "T-shirt",
-    "bride & groom",
-)
+SCRIPTS = ((32, 127), (0xA1, 0x132), (330, 450), (0x370, 0x530), (0x5D0, 0x5EB), (0x905, 0x940), (0x3041, 0x3097))
+KINDS = ("dog", "cat", "red car", "Siamese kitten", "grand piano", "snow leopard", "T-shirt", "bride & groom")
 TEMPLATES = (
     "a photo of a {}",
     "a bad photo of the {}.",
@@ -125,7 +107,7 @@ TEMPLATES = (
     "uma foto de um {}",
     "{}, 35mm, bokeh, 1990s",
     "{} 747",
-    "two {}s, 3 {}s & 10 {}s",
+    "two {}s & 10 cats",
 )
 
 
