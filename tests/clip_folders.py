@@ -8,8 +8,8 @@ import numpy as np
 import safetensors.numpy
 
 # Of ViT-B/32 and ViT-B/16; and one that costs nothing.
-TRUE = {"vocabulary": 49408, "context": 77, "width": 512, "heads": 8, "layers": 12, "dimension": 512}
-TINY = {"vocabulary": 540, "context": 20, "width": 32, "heads": 4, "layers": 3, "dimension": 16}
+TRUE = {"vocabulary": 49408, "context": 77, "width": 512, "heads": 8, "depth": 12, "projection": 512}
+TINY = {"vocabulary": 540, "context": 20, "width": 32, "heads": 4, "depth": 3, "projection": 16}
 LIBRARIES = ("open_clip", "transformers")
 _OPEN_CLIP = {
     "ln_1": "w",
@@ -31,19 +31,19 @@ _TRANSFORMERS = {
 }
 
 
-def shapes(library: str, *, vocabulary, context, width, heads, layers, dimension) -> dict[str, tuple[int, ...]]:
+def shapes(library: str, *, vocabulary, context, width, heads, depth, projection) -> dict[str, tuple[int, ...]]:
     """List the shapes of the text tower's arrays by their names."""
     if library == "open_clip":
         block, own = "transformer.resblocks.{}.", _OPEN_CLIP
         made = {"token_embedding.weight": (vocabulary, width), "positional_embedding": (context, width)}
-        made |= {"text_projection": (width, dimension), "ln_final.weight": (width,), "ln_final.bias": (width,)}
+        made |= {"text_projection": (width, projection), "ln_final.weight": (width,), "ln_final.bias": (width,)}
     else:
         block, own = "text_model.encoder.layers.{}.", _TRANSFORMERS
         embeddings = "text_model.embeddings.{}_embedding.weight".format
         made = {embeddings("token"): (vocabulary, width), embeddings("position"): (context, width)}
         made |= {f"text_model.final_layer_norm.{each}": (width,) for each in ("weight", "bias")}
-        made |= {"text_projection.weight": (dimension, width)}
-    for layer in range(layers):
+        made |= {"text_projection.weight": (projection, width)}
+    for layer in range(depth):
         for name, sides in own.items():
             shape = tuple(width * int(side.removesuffix("w") or 1) for side in sides.split())
             name = block.format(layer) + name + ("" if name.endswith("_") else ".")
@@ -58,7 +58,8 @@ def random(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return draws / 2
     if len(shape) == 1:
         return draws / 10 + ("bias" not in name)
-    return draws / np.float32(np.sqrt(shape[0 if name == "text_projection" else 1]))
+    inputs = shape[:1] if name in ("text_projection", "visual.proj") else shape[1:]
+    return draws / np.float32(np.sqrt(np.prod(inputs)))
 
 
 def arrays(library: str, **sizes: int) -> dict[str, np.ndarray]:
@@ -66,24 +67,24 @@ def arrays(library: str, **sizes: int) -> dict[str, np.ndarray]:
     return {name: random(name, shape) for name, shape in shapes(library, **sizes).items()}
 
 
-def config(library: str, gelu: str, **sizes: int) -> dict:
+def config(library: str, activation: str, **sizes: int) -> dict:
     """Write a text tower's config as the library does."""
     if library == "open_clip":
-        names = {"context_length": "context", "vocab_size": "vocabulary"}
-        text = {name: sizes[names.get(name, name)] for name in (*names, "width", "heads", "layers")}
-        model = {"embed_dim": sizes["dimension"], "quick_gelu": gelu == "quick", "vision_cfg": {}, "text_cfg": text}
-        return {"model_cfg": model}
+        names = {"context_length": "context", "vocab_size": "vocabulary", "layers": "depth"}
+        text = {name: sizes[names.get(name, name)] for name in (*names, "width", "heads")}
+        model = {"embed_dim": sizes["projection"], "quick_gelu": activation == "quick_gelu", "vision_cfg": {}}
+        return {"model_cfg": model | {"text_cfg": text}}
     names = {
         "vocab_size": "vocabulary",
         "hidden_size": "width",
-        "num_hidden_layers": "layers",
+        "num_hidden_layers": "depth",
         "num_attention_heads": "heads",
         "max_position_embeddings": "context",
-        "projection_dim": "dimension",
+        "projection_dim": "projection",
     }
     text = {name: sizes[ours] for name, ours in names.items()}
-    text |= {"intermediate_size": 4 * sizes["width"], "hidden_act": "quick_gelu" if gelu == "quick" else "gelu"}
-    return {"model_type": "clip", "projection_dim": sizes["dimension"], "text_config": text}
+    text |= {"intermediate_size": 4 * sizes["width"], "hidden_act": activation}
+    return {"model_type": "clip", "projection_dim": sizes["projection"], "text_config": text}
 
 
 def tokenizer() -> tuple[dict[str, int], list[str]]:
@@ -98,13 +99,27 @@ def tokenizer() -> tuple[dict[str, int], list[str]]:
     return {word: number for number, word in enumerate(words)}, merges
 
 
-def write(folder: Path, library: str = "transformers", *, gelu="quick", files="one", **sizes: int) -> Path:
+def image_tower(projection: int, *, width: int = 32, patch: int = 56) -> dict[str, tuple[int, ...]]:
+    """List the shapes of open_clip's smallest image tower for 224 pixels."""
+    grid = 224 // patch
+    made = {"class_embedding": (width,), "positional_embedding": (grid**2 + 1, width), "proj": (width, projection)}
+    made |= {f"ln_{name}.{each}": (width,) for name in ("pre", "post") for each in ("weight", "bias")}
+    made |= {"conv1.weight": (width, 3, patch, patch)}
+    blocks = shapes("open_clip", vocabulary=1, context=1, width=width, heads=1, depth=1, projection=1)
+    made |= {name: shape for name, shape in blocks.items() if "resblocks" in name}
+    return {f"visual.{name}": shape for name, shape in made.items()}
+
+
+def write(folder: Path, library: str = "transformers", *, activation="quick_gelu", files="one", **sizes) -> Path:
     """Write a model folder as the hub lays it out, with the tokenizer in one file or in two."""
     sizes = TINY | sizes
     folder.mkdir(parents=True, exist_ok=True)
     begins = "open_clip_" if library == "open_clip" else ""
-    safetensors.numpy.save_file(arrays(library, **sizes), folder / f"{begins}model.safetensors")
-    text = config(library, gelu, **sizes)
+    content = arrays(library, **sizes)
+    if library == "open_clip":
+        content |= {name: random(name, shape) for name, shape in image_tower(sizes["projection"]).items()}
+    safetensors.numpy.save_file(content, folder / f"{begins}model.safetensors")
+    text = config(library, activation, **sizes)
     (folder / f"{begins}config.json").write_text(json.dumps(text))
     vocabulary, merges = tokenizer()
     if files == "one":

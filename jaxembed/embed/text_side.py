@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int
 from jaxembed.core import files
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.devices import mesh
-from jaxembed.encoders.published import text_folder
+from jaxembed.encoders.published import clip_text
 from jaxembed.encoders.published.text_tower import Tower
 from jaxembed.kernels import chunked, compiler, space
 
@@ -30,10 +30,10 @@ class TextEncoder:
 
     def __init__(self, folder: Path, devices: Mesh, dimension: int) -> None:
         """Read the folder, and put the parameters on the devices; InputError unless d is the image embedding's."""
-        self.tower, params, self.tokenizer = text_folder.read(folder)
-        if self.tower.dimension != dimension:
+        self.tower, params, self.tokenizer = clip_text.read(folder)
+        if self.tower.projection != dimension:
             raise InputError(
-                f"{folder} embeds texts in {self.tower.dimension} dimensions, but images in {dimension}"
+                f"{folder} embeds texts in {self.tower.projection} dimensions, but images in {dimension}"
             )
         self.folder, self.devices, self.params = folder, devices, mesh.replicate(devices, params)
 
@@ -43,7 +43,7 @@ class TextEncoder:
             if not isinstance(text, str) or not text.strip():
                 raise InputError(f"a text must have at least one letter, got {text!r}")
         if not texts:
-            return np.zeros((0, self.tower.dimension), np.float32)
+            return np.zeros((0, self.tower.projection), np.float32)
         tokens, long = self.tokenizer.encode(texts, self.tower.context)
         if long:
             tqdm.tqdm.write(_long_line(long, self.tower.context), file=sys.stderr)

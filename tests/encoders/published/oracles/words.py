@@ -173,25 +173,26 @@ def features(tokenizer: open_clip.SimpleTokenizer) -> dict[str, np.ndarray]:
         ("tiny", clip_folders.TINY, tiny),
     ):
         frozen[f"{name}_tokens"] = tokens.astype(np.int32)
-        for gelu in ("quick", "exact") if name == "tiny" else ("quick",):
+        for activation in ("quick_gelu", "gelu") if name == "tiny" else ("quick_gelu",):
             for library, model in (("open_clip", of_open_clip), ("transformers", of_transformers)):
                 with torch.no_grad():
-                    frozen[f"{name}_{library}_{gelu}"] = model(sizes, gelu)(torch.from_numpy(tokens)).numpy()
+                    rows = model(sizes, activation)(torch.from_numpy(tokens))
+                frozen[f"{name}_{library}_{activation}"] = rows.numpy()
     return frozen
 
 
-def of_open_clip(sizes: dict[str, int], gelu: str):
+def of_open_clip(sizes: dict[str, int], activation: str):
     """Make open_clip's model, whose image tower is as small as can be."""
     text = {"context_length": "context", "vocab_size": "vocabulary", "width": "width", "heads": "heads"}
-    text = CLIPTextCfg(layers=sizes["layers"], **{name: sizes[ours] for name, ours in text.items()})
+    text = CLIPTextCfg(layers=sizes["depth"], **{name: sizes[ours] for name, ours in text.items()})
     image = CLIPVisionCfg(layers=1, width=32, head_width=16, patch_size=32, image_size=32)
-    model = CLIP(sizes["dimension"], image, text, quick_gelu=gelu == "quick")
+    model = CLIP(sizes["projection"], image, text, quick_gelu=activation == "quick_gelu")
     return filled(model, "open_clip", sizes, others=("visual.", "logit_scale")).encode_text
 
 
-def of_transformers(sizes: dict[str, int], gelu: str):
+def of_transformers(sizes: dict[str, int], activation: str):
     """Make transformers' model, with the end-of-text token that the tokens have."""
-    config = clip_folders.config("transformers", gelu, **sizes)["text_config"]
+    config = clip_folders.config("transformers", activation, **sizes)["text_config"]
     config |= {"eos_token_id": sizes["vocabulary"] - 1, "bos_token_id": sizes["vocabulary"] - 2}
     model = transformers.CLIPTextModelWithProjection(transformers.CLIPTextConfig(**config))
     model = filled(model, "transformers", sizes, others=())
