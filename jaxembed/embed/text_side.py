@@ -19,8 +19,8 @@ from jaxembed.encoders.published import clip_text
 from jaxembed.encoders.published.text_tower import Tower
 from jaxembed.kernels import chunked, compiler, space
 
-# Texts per batch, and tokens of the shortest: few shapes are ever compiled.
-CHUNK, SHORTEST = 64, 16
+# Texts per batch, and tokens of a text unless it is longer, so that few shapes are ever compiled.
+SIZES, LENGTHS = (1, 8, 64), (16, 32)
 # Texts that are named of those that are too long, and letters of each.
 _SHOWN, _LETTERS = 3, 40
 
@@ -55,8 +55,8 @@ class TextEncoder:
     def _embed_tokens(self, tokens: Int[np.ndarray, "n t"]) -> Float[np.ndarray, "n d"]:
         """Embed tokens in batches of one length, with zeros at the end, which have no influence."""
         n, longest = tokens.shape
-        length = min(self.tower.context, max(SHORTEST, 1 << (longest - 1).bit_length()))
-        size = min(CHUNK, 1 << (n - 1).bit_length())
+        length = next((each for each in LENGTHS if longest <= each < self.tower.context), self.tower.context)
+        size = next((each for each in SIZES if n <= each), SIZES[-1])
         size = -(-size // self.devices.size) * self.devices.size
         padded = np.pad(tokens, ((0, 0), (0, length - longest)))
         return chunked.apply(partial(_embed, self.tower, self.devices, self.params), padded, size=size)

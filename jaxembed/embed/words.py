@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import tqdm
 from jaxtyping import Float, Int
 
 from jaxembed.core import files
@@ -63,9 +64,11 @@ def embed(
     Returns:
       [m, d] of length 1.
     """
-    texts = [template.replace("{}", label) for label in labels for template in templates]
-    directions = _directions(encoder.embed_text(texts)).reshape(len(labels), len(templates), -1)
-    return _directions(directions.mean(axis=1))
+    means = []
+    for label in tqdm.tqdm(labels, desc="words", unit=" words", disable=None):
+        texts = [template.replace("{}", label) for template in templates]
+        means.append(_directions(encoder.embed_text(texts)).mean(axis=0))
+    return _directions(np.stack(means))
 
 
 def nearest(points: Float[np.ndarray, "n d"], labels: Float[np.ndarray, "m d"]) -> Int[np.ndarray, "n"]:
