@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = parser.parse_args(arguments)  # which refuses what only a control may know
     if asked.on and is_control:
         raise InputError(f"{asked.vectors} is a control: it takes --dataset={asked.on}, not --on")
+    if asked.train is not None and not asked.on:
+        raise InputError(f"--train={asked.train} needs --on; other vectors are measured as they are")
     if asked.on and (asked.like or asked.dataset):
         raise InputError(
             "--on takes the protocol and the name from the run and the dataset: no --like, no --dataset"
@@ -65,7 +67,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
         "vectors",
         type=command.source,
         metavar="VECTORS",
-        help="the vectors, or a control; with --on, a run or a pretrained encoder",
+        help="the vectors, or a control; with --on, a run or a pretrained or published encoder",
     )
     parser.add_argument("--workdir", type=command.path, required=True, help="folder to write to")
     parser.add_argument(
@@ -94,6 +96,9 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seed", type=int, help="of the choice of validation images, and of a control (default: the run's)"
+    )
+    parser.add_argument(
+        "--train", type=int, metavar="N", help="with --on, keep N random train images (default: all of them)"
     )
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")

@@ -86,6 +86,7 @@ def _saved(name: str, family: Any, model: Model, data: str = "") -> SavedEncoder
     config = {
         "data": {"name": data or family.TITLE},
         "encoder": converted.encoder,
+        "objective": {"name": "published"},
         "train": {"dtype": "float32"},
         "evaluate": {"distance": "cosine"},
     }
