@@ -91,7 +91,7 @@ def _saved(name: str, family: Any, model: Model, data: str = "") -> SavedEncoder
         "evaluate": {"distance": "cosine"},
     }
     fingerprint = encoder_file.fingerprint(params, stats)
-    text = model.path if converted.has_text and model.path.is_dir() else None
+    text = model.path.absolute() if converted.has_text and model.path.is_dir() else None
     return SavedEncoder(name, config, converted.preparation, fingerprint, params, stats, text=text)
 
 

@@ -52,13 +52,12 @@ def read(folder: Path) -> TextSide:
     Raises:
       InputError: if it has none, a file is missing or damaged, or the files do not belong together.
     """
-    model = weights.of_folder(folder)
+    tokenizer, model = Tokenizer(folder), weights.of_folder(folder)
     try:
         tower, params = convert(model)
     except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
         reason = files.line(str(error)) if not isinstance(error, KeyError) else f"it lacks {error}"
         raise InputError(f"{files.printable(folder)} has no text tower of CLIP's: {reason}") from error
-    tokenizer = Tokenizer(folder)
     if tokenizer.end >= tower.vocabulary:
         numbers = f"the tokenizer has {tokenizer.end + 1:,} tokens and the text tower {tower.vocabulary:,}"
         raise InputError(f"{files.printable(folder)} has files that do not belong together: {numbers}")
