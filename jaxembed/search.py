@@ -1,8 +1,9 @@
-"""Find the images whose embeddings are nearest to those of the query images.
+"""Find the images whose embeddings are nearest to those of query images, or of texts.
 
   python -m jaxembed.search checkpoints/simclr_cifar photos.npz holiday.jpg
   python -m jaxembed.search simclr_mnist mnist.npz seven.png --count=20 --output=sevens.png
   python -m jaxembed.search dinov2.parquet beach/0017.jpg --images=PHOTOS
+  python -m jaxembed.search clip_vit_b32 photos.npz --text "a dog on a beach"
 
 Prints the nearest images and their distances, and saves a contact sheet. With RUN, the encoder that the vectors
 were written with, a query is a picture; without, the vectors may be any tool's, and a query is a name among theirs.
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     file = files.expanded(options.vectors)
     embedded = stored.read(file, options, encoder)
     distance, count = embedded.about.distance, min(options.count, len(embedded.names))
-    check_format(output, Image.new("RGB", size_of(len(options.images), count)))
-    titles, queries = _queries(options.images, embedded, encoder)
+    check_format(output, Image.new("RGB", size_of(len(options.images) + len(options.text), count)))
+    titles, queries = _queries(options, embedded, encoder)
     index_file = file.with_name(f"{file.name}.usearch")
     search_index = index.make(embedded.embeddings, distance=distance, file=index_file)
     neighbours = search_index.search(queries, count)
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
     if encoder:
-        asked, rows = list(map(pictures.open_rgb, map(Path, titles))), _opened(found, album)
+        asked, rows = _drawn(options), _opened(found, album)
     else:
         asked, *rows = _opened([titles, *found], album)
     sheet = contact_sheet(asked, rows)
@@ -85,6 +86,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
     parser.add_argument(
         "images", nargs="*", metavar="QUERY", help="a picture; without RUN, the name of a picture in VECTORS"
     )
+    parser.add_argument("--text", action="append", default=[], help="query text (repeatable; not of all encoders)")
     parser.add_argument("--count", type=int, default=10, help="results per query (default: 10)")
     parser.add_argument(
         "--output", type=command.path, help="contact sheet to write (default: search.png, overwritten if it exists)"
@@ -97,24 +99,38 @@ def _options(arguments: Sequence[str] | None) -> Any:
     options = parser.parse_intermixed_args(arguments)
     if options.run and vectors.is_file(options.run):
         options.run, options.vectors, options.images = None, options.run, [options.vectors, *options.images]
-    if not options.images:
-        raise InputError("there must be a query: RUN VECTORS PICTURE, or VECTORS NAME; --help shows the arguments")
+    if not options.images and not options.text:
+        known = "RUN VECTORS PICTURE, RUN VECTORS --text TEXT, or VECTORS NAME"
+        raise InputError(f"there must be a query: {known}; --help shows the arguments")
+    if options.text and not options.run:
+        raise InputError(f"--text needs RUN, the encoder that {options.vectors} was written with")
     if options.count < 1:
         raise InputError(f"--count must be at least 1, got {options.count}")
     return options
 
 
 def _queries(
-    images: Sequence[str], embedded: Vectors, encoder: "FrozenEncoder | None"
+    asked: Any, embedded: Vectors, encoder: "FrozenEncoder | None"
 ) -> tuple[Sequence[str], Float[np.ndarray, "q d"]]:
-    """Return the queries' names and embeddings: those of pictures by an encoder; without one, those in the file."""
+    """Return the queries' names and embeddings: by an encoder of pictures and texts; without one, those in the file."""
     if encoder:
-        paths = list(map(files.expanded, images))
-        return list(map(str, paths)), encoder.embed(paths)
+        paths = list(map(files.expanded, asked.images))
+        embeddings = encoder.embed(paths)
+        if asked.text:
+            embeddings = np.concatenate([embeddings, encoder.embed_text(asked.text)])
+        return [*map(str, paths), *(f'"{text}"' for text in asked.text)], embeddings
     from jaxembed.embed import naming
 
-    rows = [naming.row(embedded.names, name) for name in images]
+    rows = [naming.row(embedded.names, name) for name in asked.images]
     return [embedded.names[row] for row in rows], np.asarray(embedded.embeddings[rows])
+
+
+def _drawn(asked: Any) -> list[Image.Image]:
+    """Draw the queries of an encoder: pictures as they are, texts written."""
+    from jaxembed.figures import caption  # here, because it imports matplotlib
+
+    pictured = [pictures.open_rgb(files.expanded(image)) for image in asked.images]
+    return [*pictured, *(caption.draw(text, SIDE) for text in asked.text)]
 
 
 def format_of(file: Path) -> str:
@@ -140,10 +156,10 @@ def check_format(file: Path, sheet: Image.Image) -> None:
         ) from error
 
 
-def _show(images: Sequence[str], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
+def _show(queries: Sequence[str], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
     """Print the nearest images of each query, their distances by the measure, and their labels."""
-    for image, rows, distances in zip(images, *neighbours, strict=True):
-        print(f"{files.printable(image)}, nearest first by {measure}:")
+    for query, rows, distances in zip(queries, *neighbours, strict=True):
+        print(f"{files.printable(query)}, nearest first by {measure}:")
         for row, distance in zip(rows, distances, strict=True):
             label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
             print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")

@@ -52,6 +52,8 @@ class SavedEncoder(NamedTuple):
       params: the parameters, nested by layer name.
       stats: the BatchNorm statistics; empty if there are none.
       dataset: name in reports of the dataset that it was trained on; empty in a file of an earlier version.
+      text: a published model's folder, whose text side embeds texts in the same space; None if it has none. It is
+        not written into an encoder file.
     """
 
     name: str
@@ -61,6 +63,7 @@ class SavedEncoder(NamedTuple):
     params: dict[str, Any]
     stats: dict[str, Any]
     dataset: str = ""
+    text: Path | None = None
 
     @property
     def shape(self) -> Shape:

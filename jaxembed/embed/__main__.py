@@ -2,6 +2,7 @@
 
   python -m jaxembed.embed checkpoints/simclr_cifar PHOTOS --output=photos.npz
   python -m jaxembed.embed simclr_mnist mnist --output=mnist.parquet
+  python -m jaxembed.embed clip_vit_b32 PHOTOS --output=photos.npz --words=words.txt
 
 An .npz file contains `embeddings` [n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A
 .parquet file has one row per image, and also map coordinates and nearest neighbours, ready for embedding-atlas.
@@ -16,6 +17,8 @@ from jaxembed.core import files
 from jaxembed.embed import fill, vectors
 from jaxembed.embed.vectors import Spool
 
+WORDS = "label each image with the nearest of the words in this file, one on each line; the encoder must have words"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.embed`."""
@@ -25,23 +28,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=command.path, required=True, help="file to write (.npz or .parquet)")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
+    parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
     command.check_output(options.output, overwrite=options.overwrite)
 
-    from jaxembed.embed import frozen, sources  # here, because they import jax
+    from jaxembed.embed import frozen, sources, words  # here, because they import jax
 
+    labels = words.read(options.words) if options.words else []
     encoder = frozen.load(options.run)
+    directions = words.embed(encoder, labels) if labels else None
     source = sources.open_source(options.source, data_dir=options.data_dir)
     fill.check(source.count, options.output)
     with Spool(options.output.parent, encoder.dimension) as spool:
         started = time.perf_counter()
         embedded = fill.fill(spool, encoder, source)
         seconds = time.perf_counter() - started
+        if directions is not None:
+            embedded = words.labelled(embedded, labels, directions)
         fill.write(embedded, options.output)
     count = len(embedded.names)
     skipped = f", {source.count - count} skipped" if source.count > count else ""
     print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {count / seconds:,.0f} images/s")
+    if labels:
+        print(f"Nearest words: {words.counted(embedded.labels)}")
     print(f"File: {files.printable(options.output)}")
 
 

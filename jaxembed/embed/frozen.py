@@ -1,5 +1,6 @@
-"""Frozen encoders: images in, embeddings out, without a dataset, an objective or a checkpoint."""
+"""Frozen encoders: images or texts in, embeddings out, without a dataset, an objective or a checkpoint."""
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,9 @@ from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files, options
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.devices import mesh
+from jaxembed.embed.text_side import TextEncoder
 from jaxembed.encoders import published
+from jaxembed.encoders.published import clip
 from jaxembed.kernels import chunked, compiler, space
 from jaxembed.pictures import Pixels, Shape
 from jaxembed.types import Batch, Dataset
@@ -79,6 +82,33 @@ class FrozenEncoder:
             images = [images]
         embedded = [self.embed_pixels(chunk) for chunk in self._pixels(images)]
         return np.concatenate(embedded) if embedded else np.zeros((0, self.dimension), np.float32)
+
+    def embed_text(self, texts: str | Sequence[str]) -> Float[np.ndarray, "n d"]:
+        """Embed any number of texts in the space of the images.
+
+        Args:
+          texts: a text, or a sequence of texts; a longer one than the encoder can read is cut off, with a warning.
+
+        Returns:
+          [n, d] float32.
+
+        Raises:
+          InputError: if the encoder has no text side, `tokenizers` is not installed, or a text is empty.
+          Diverged: if an embedding is not finite, or too large.
+        """
+        return self._text_side.embed([texts] if isinstance(texts, str) else list(texts))
+
+    @property
+    def has_words(self) -> bool:
+        """Whether it embeds texts also."""
+        return self.saved.text is not None
+
+    @functools.cached_property
+    def _text_side(self) -> TextEncoder:
+        """Read the text side when it is first used; InputError if there is none."""
+        if self.saved.text is None:
+            raise InputError(f"{self.name} has no words; those with words: {', '.join(clip.NAMES)}")
+        return TextEncoder(self.saved.text, self.devices, self.dimension)
 
     def embed_pixels(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Embed n >= 1 images that already have the encoder's shape."""

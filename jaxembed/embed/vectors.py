@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxembed.core import files
+from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 from jaxembed.embed import arrays, foreign, parquet, tables
 from jaxembed.embed.arrays import Stored

@@ -112,18 +112,23 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then an MLP: each on normalised tokens, scaled and added to them."""
+    """Attention, then an MLP: each on normalised tokens, scaled and added to them.
+
+    In a causal one a token sees none that follow it.
+    """
 
     heads: int
     hidden: int
     layer_scale: float
     epsilon: float
     activation: Activation
+    causal: bool = False
 
     @nn.compact
     def __call__(self, x: Tokens) -> Tokens:
         """Map [n, t, d] to [n, t, d]."""
-        x = x + self._scaled(Attention(self.heads, name="attention")(_norm(self.epsilon, "norm_1")(x)), "scale_1")
+        attention = Attention(self.heads, self.causal, name="attention")
+        x = x + self._scaled(attention(_norm(self.epsilon, "norm_1")(x)), "scale_1")
         y = _dense(self.hidden, "expand")(_norm(self.epsilon, "norm_2")(x))
         y = nn.gelu(y, approximate=False) if self.activation == "gelu" else y * nn.sigmoid(1.702 * y)
         return x + self._scaled(_dense(x.shape[-1], "reduce")(y), "scale_2")
@@ -139,6 +144,7 @@ class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762, equation 1), with biases."""
 
     heads: int
+    causal: bool = False
 
     @nn.compact
     def __call__(self, x: Tokens) -> Tokens:
@@ -146,6 +152,8 @@ class Attention(nn.Module):
         n, t, d = x.shape
         queries, keys, values = jnp.split(_dense(3 * d, "qkv")(x).reshape(n, t, 3 * self.heads, -1), 3, axis=2)
         scores = jnp.einsum("nqhe,nkhe->nhqk", queries, keys) * (d // self.heads) ** -0.5
+        if self.causal:
+            scores = jnp.where(jnp.tri(t, dtype=bool)[None, None], scores, -jnp.inf)
         shares = nn.softmax(scores.astype(jnp.float32)).astype(x.dtype)
         return _dense(d, "out")(jnp.einsum("nhqk,nkhe->nqhe", shares, values).reshape(n, t, d))
 

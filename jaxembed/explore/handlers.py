@@ -1,4 +1,4 @@
-"""What the server answers: the page, the thumbnail of a picture by its row, and the neighbours of a new picture."""
+"""What the server answers: the page, the thumbnail of a picture by its row, and the neighbours of a query."""
 
 import functools
 import tempfile
@@ -64,7 +64,7 @@ class Pictures(RequestHandler):
 
 @stream_request_body
 class Search(RequestHandler):
-    """Receives a new picture into a temporary file, and sends its neighbours.
+    """Receives a new picture into a temporary file, or a text in the address, and sends its neighbours.
 
     Decoding and embedding wait for their turn in `threads`, so that other requests are answered meanwhile.
     """
@@ -92,11 +92,17 @@ class Search(RequestHandler):
 
     async def post(self) -> None:
         """Send the neighbours, or why there are none, as HTML, and the position on the map."""
-        name = b"".join(self.request.query_arguments.get("name", [])).decode("utf-8", "replace")
         if self.full:
             raise HTTPError(507)
-        text, position = await IOLoop.current().run_in_executor(self.threads, self.query.search, name, self.file)
+        if "text" in self.request.query_arguments:
+            search = functools.partial(self.query.search_text, self._given("text"))
+        else:
+            search = functools.partial(self.query.search, self._given("name"), self.file)
+        text, position = await IOLoop.current().run_in_executor(self.threads, search)
         self.write({"text": text, "position": position})
+
+    def _given(self, name: str) -> str:
+        return b"".join(self.request.query_arguments.get(name, [])).decode("utf-8", "replace")
 
     def on_finish(self) -> None:
         """Forget the picture."""

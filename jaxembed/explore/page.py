@@ -30,6 +30,8 @@ MAX_LISTED, LARGEST = 60, 100 * 2**20
 CHOOSE = '<input type="file" accept="image/*" onchange="search(this.files[0])">'
 # What the page says instead where there is no encoder.
 WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
+# So is a text, of an encoder with words.
+ASK = '<input type="search" placeholder="Search by words" maxlength="300" size="40" onchange="search(this.value)">'
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -60,9 +62,9 @@ p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 class Page:
     """Builds a document for each browser that opens the page."""
 
-    def __init__(self, embedded: Vectors, *, takes_pictures: bool) -> None:
-        """Prepare what all documents share; without an encoder the page takes no new pictures."""
-        self.embedded, self.takes_pictures = embedded, takes_pictures
+    def __init__(self, embedded: Vectors, *, takes_pictures: bool, takes_texts: bool) -> None:
+        """Prepare what all documents share; without an encoder the page takes no new pictures, nor texts."""
+        self.embedded, self.takes_pictures, self.takes_texts = embedded, takes_pictures, takes_texts
         self.encoder = files.utf8(files.printable(embedded.about.encoder))
         self.title = f"{self.encoder}: {len(embedded.names):,} images"
         self.names = [files.utf8(files.printable(name)) for name in embedded.names]
@@ -101,8 +103,7 @@ class Page:
             selected.text = self._selection(rows)
 
         points.selected.on_change("indices", select)
-        choose = [_div(CHOOSE)] if self.takes_pictures else []
-        parts = (_div(self._head()), *choose, _div("", name="neighbours"), selected, save)
+        parts = (_div(self._head()), *self._queries(), _div("", name="neighbours"), selected, save)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, new)
         document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
@@ -114,6 +115,10 @@ class Page:
         hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
         hint = f"{hint} (up to {limits})." if self.takes_pictures else WITHOUT
         return f"<p><b>{text}</b></p><p>{hint}</p>"
+
+    def _queries(self) -> list[models.Div]:
+        fields = [CHOOSE] * self.takes_pictures + [f"<p>{ASK}</p>"] * self.takes_texts
+        return [_div("".join(fields))] if fields else []
 
     def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
         tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"

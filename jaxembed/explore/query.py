@@ -1,4 +1,4 @@
-"""A query: a new picture, its position on the map and its nearest neighbours."""
+"""A query: a new picture or a text, its position on the map and its nearest neighbours."""
 
 import base64
 import html
@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from jaxembed.core import files
 from jaxembed.core.errors import JaxembedError
@@ -21,7 +22,7 @@ NEIGHBOURS = 12
 
 
 class Query:
-    """Searches for new pictures."""
+    """Searches for new pictures and for texts."""
 
     def __init__(
         self, encoder: FrozenEncoder, embedded: Vectors, names: Sequence[str], index: Exact | Approximate
@@ -38,11 +39,25 @@ class Query:
         except (JaxembedError, OSError, ValueError) as error:  # the page was closed, and so was its file
             reason = html.escape(files.printable(str(error)))
             return f"<p><b>{name} cannot be read as an image:</b> {reason}</p>", None
+        uri = "data:image/webp;base64," + base64.b64encode(small).decode()
+        return self._answer(name, embedding, f'<img src="{uri}" alt="">')
+
+    def search_text(self, text: str) -> tuple[str, list[float] | None]:
+        """Embed a text: (its neighbours or an error as HTML, its map position or None if there is none)."""
+        name = html.escape(files.utf8(files.printable(text)))
+        try:
+            embedding = self.encoder.embed_text(text)
+        except JaxembedError as error:
+            reason = html.escape(files.utf8(files.printable(str(error))))
+            return f"<p><b>{name} cannot be searched for:</b> {reason}</p>", None
+        return self._answer(name, embedding, "")
+
+    def _answer(self, name: str, embedding: Float[np.ndarray, "1 d"], picture: str) -> tuple[str, list[float]]:
+        """Find the neighbours of a query whose name and picture are HTML."""
         neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
         measure = space.NAMES[self.embedded.about.distance]
-        uri = "data:image/webp;base64," + base64.b64encode(small).decode()
         text = f"<p><b>{name}</b> and its nearest neighbours, by {measure}:</p>"
-        head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'
+        head = f'<div class="query">{text}{picture}</div>'
         return head + self._grid(neighbours), self._position(neighbours)
 
     def _grid(self, neighbours: Neighbours) -> str:

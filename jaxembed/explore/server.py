@@ -60,7 +60,7 @@ def make(
 
     Without an encoder, there is no search for new pictures.
     """
-    page = Page(embedded, takes_pictures=encoder is not None)
+    page = Page(embedded, takes_pictures=encoder is not None, takes_texts=encoder is not None and encoder.has_words)
 
     @functools.lru_cache(KEPT)
     def thumbnail(row: int) -> bytes:

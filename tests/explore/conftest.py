@@ -6,12 +6,14 @@ import http.client
 import threading
 from typing import NamedTuple
 
+import clip_folders
 import numpy as np
 import pytest
 from bokeh.server.server import BaseServer
 from PIL import Image
 
 from jaxembed.embed import frozen, sources
+from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.vectors import About, Vectors
 from jaxembed.explore import server
 from jaxembed.explore.door import Door
@@ -50,8 +52,10 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def encoder():
-    return frozen.load("quickstart")
+def encoder(tmp_path_factory):
+    """An encoder with words, in which nobody has trained it."""
+    folder = clip_folders.write(tmp_path_factory.mktemp("clip"))
+    return FrozenEncoder(frozen.saved("quickstart")._replace(text=folder))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxembed.core import files
+from jaxembed.embed import index, projection
 from jaxembed.explore.page import WITHOUT
 
 DROP = """
@@ -47,10 +48,15 @@ COLUMNS = INSIDE + """
 const last = elements.filter((each) => each.matches(".grid img")).slice(-3)
 return new Set(last.map((each) => each.x)).size
 """  # fmt: skip
+ASK = INSIDE + """
+const field = elements.find((element) => element.matches("input[type=search]"))
+field.value = arguments[0]
+field.dispatchEvent(new Event("change"))
+"""  # fmt: skip
 NAMES = "return Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.data.name"
 
 
-def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, browser, photos, embedded):
+def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, browser, photos, embedded, encoder):
     wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
 
     def until(true):
@@ -91,6 +97,12 @@ def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, bro
     browser.execute_script(CHOOSE).send_keys(str(photos / "03.png"))
     texts, *_ = until(lambda state: state[1] == 12 and state)
     assert "0.000 03.png" in texts
+    browser.execute_script(ASK, "a <i>dog</i>")
+    texts, *_ = until(lambda state: state[1] == 12 and any(text.startswith("a <i>") for text in state[0]) and state)
+    assert any(text.startswith("a <i>dog</i> and its nearest neighbours") for text in texts)
+    position = np.ravel(browser.execute_script(QUERY))
+    nearest = index.make(embedded.embeddings, distance="cosine").search(encoder.embed_text("a <i>dog</i>"), 12)
+    np.testing.assert_allclose(position, projection.interpolate(embedded.positions, nearest)[0], atol=1e-2)
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 

@@ -5,6 +5,7 @@ With more damaged pictures: `FUZZ=2000 python -m pytest tests/explore/test_query
 
 import ast
 import contextlib
+import html
 import io
 import json
 import os
@@ -18,12 +19,14 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from bokeh.document import Document
+from bokeh.models import Div
 from PIL import Image
 
 import jaxembed
 from jaxembed import pictures
-from jaxembed.embed import index
-from jaxembed.explore import decoding, handlers, query
+from jaxembed.embed import frozen, index
+from jaxembed.explore import decoding, handlers, page, query
 from jaxembed.explore.query import Query
 
 MORE = int(os.environ.get("FUZZ", "0"))
@@ -248,3 +251,35 @@ def test_without_an_encoder_no_picture_is_received(site_without_encoder, photos)
     status, page, _ = site_without_encoder.ask("/")
     assert status == 200
     assert b"<p>New images cannot be searched for" in page
+
+
+def test_a_text_gets_its_neighbours_or_a_line_that_says_why_not(encoder, embedded):
+    names, searched = list(map(ascii, embedded.names)), index.make(embedded.embeddings, distance="cosine")
+    query = Query(encoder, embedded, names, searched)
+    text, position = query.search_text("a <b>dog</b>\n")
+    assert text.startswith(r'<div class="query"><p><b>a &lt;b&gt;dog&lt;/b&gt;\n</b> and its nearest neighbours')
+    nearest = searched.search(encoder.embed_text("a <b>dog</b>"), 12)
+    assert text.count("<figure") == 12
+    assert f"{nearest.distances[0, 0]:.3f} {html.escape(names[nearest.rows[0, 0]])}" in text
+    assert np.abs(position).max() <= 1
+    wordless = Query(frozen.load("quickstart"), embedded, names, searched)
+    for each, reason in ((query, "a text must have at least one letter"), (wordless, "quickstart has no words")):
+        text, position = each.search_text(" ")
+        assert f" cannot be searched for:</b> {reason}" in text
+        assert position is None
+
+
+def test_a_text_is_asked_for_in_the_address(site):
+    found, refused = '<div class="query"><p><b>&lt;b&gt;🐶</b> and', "<p><b> cannot be searched"
+    for given, begin in (("<b>🐶", found), ("", refused)):
+        status, answer, _ = site.ask(f"/search?text={quote(given)}", method="POST")
+        assert status == 200
+        assert json.loads(answer)["text"].startswith(begin)
+
+
+@pytest.mark.parametrize("has_words", [True, False])
+def test_the_page_has_a_field_for_texts_if_the_encoder_has_words(has_words, embedded):
+    document = Document()
+    page.Page(embedded, takes_pictures=True, takes_texts=has_words).add_to(document)
+    texts = [each.text for each in document.select({"type": Div})]
+    assert any('type="search"' in text for text in texts) == has_words

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxembed import encoders
 from jaxembed.artifacts import encoder_file
@@ -92,7 +91,8 @@ def _saved(name: str, family: Any, model: Model, data: str = "") -> SavedEncoder
         "evaluate": {"distance": "cosine"},
     }
     fingerprint = encoder_file.fingerprint(params, stats)
-    return SavedEncoder(name, config, converted.preparation, fingerprint, params, stats)
+    text = model.path.absolute() if converted.has_text and model.path.is_dir() else None
+    return SavedEncoder(name, config, converted.preparation, fingerprint, params, stats, text=text)
 
 
 def _checked(section: Mapping[str, Any], shape: tuple[int, int, int], params: Arrays, stats: Arrays) -> Any:
@@ -100,28 +100,4 @@ def _checked(section: Mapping[str, Any], shape: tuple[int, int, int], params: Ar
     module = encoders.make(section)
     image = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     made = jax.eval_shape(lambda key, images: module.init(key, images, train=False), jax.random.key(0), image)
-    trees = []
-    for kind, given in (("params", params), ("batch_stats", stats)):
-        wanted = {
-            "/".join(key.key for key in path): leaf.shape
-            for path, leaf in jax.tree.leaves_with_path(made.get(kind, {}))
-        }
-        got = {name: array.shape for name, array in given.items()}
-        for name in sorted(wanted.keys() | got.keys()):
-            if wanted.get(name) != got.get(name):
-                raise ValueError(f"{name} must be {wanted.get(name, 'absent')}, got {got.get(name, 'none')}")
-        trees.append(_nested(given))
-    return trees
-
-
-def _nested(flat: Arrays) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for name, array in flat.items():
-        *folders, last = name.split("/")
-        node = tree
-        for each in folders:
-            node = node.setdefault(each, {})
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
-        node[last] = np.ascontiguousarray(array, np.float32)
-    return tree
+    return weights.fitted(made["params"], params), weights.fitted(made.get("batch_stats", {}), stats)

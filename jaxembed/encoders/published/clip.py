@@ -4,7 +4,7 @@ What is matched are transformers' CLIPVisionModelWithProjection and open_clip's 
 class token.
 """
 
-from jaxembed.encoders.published import layouts, weights
+from jaxembed.encoders.published import clip_text, layouts, weights
 from jaxembed.encoders.published.weights import Arrays, Converted, Model, Source
 from jaxembed.pictures import Preparation, Shape
 
@@ -42,7 +42,8 @@ def convert(model: Model) -> Converted:
         "remat": False,
     }
     options |= weights.standardisation(model, MEAN, DEVIATION)
-    return Converted(options, weights.preparation(model, PREPARATION), params, {})
+    has_text = clip_text.layout(model.arrays) is not None
+    return Converted(options, weights.preparation(model, PREPARATION), params, {}, has_text=has_text)
 
 
 def _activation(model: Model, *, is_open: bool) -> str:

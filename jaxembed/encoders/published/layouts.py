@@ -44,6 +44,11 @@ class Layout(NamedTuple):
     scales: tuple[str, ...]
     mlp: tuple[str, str]
 
+    @property
+    def is_open_clip(self) -> bool:
+        """Whether it is open_clip's, in which the names of a few arrays do not end in ".weight"."""
+        return self.qkv[0].endswith("_")
+
 
 DINOV2 = Layout(
     token="embeddings.cls_token",
@@ -124,10 +129,7 @@ def convert(
       KeyError: naming an array that is missing.
       ValueError: if shapes do not fit, or there are arrays that the encoder does not have.
     """
-    taken = _Taken(arrays)
-    depth = len(
-        {name for name in arrays if name.startswith(layout.block.partition("{")[0]) and _ends(name, layout)}
-    )
+    taken = Taken(arrays)
     patches = taken[f"{layout.patches}.weight"]
     width, _, patch, _ = patches.shape
     prenorm, registers = f"{layout.prenorm}.weight" in arrays, layout.registers in arrays
@@ -143,49 +145,60 @@ def convert(
         params["registers"] = taken[layout.registers].reshape(-1, width)
     if prenorm:
         params |= _norm(taken, layout.prenorm, "prenorm")
-    params |= _norm(taken, layout.norm, "norm")
-    for index in range(depth):
-        params |= _block(taken, layout, index)
-    projection = 0
-    if layout.projection:
-        kernel = taken[layout.projection] if layout is OPEN_CLIP else taken[f"{layout.projection}.weight"].T
-        params["projection/kernel"], projection = kernel, kernel.shape[1]
+    params |= end(taken, layout)
     if others := [name for name in arrays if name not in taken.names and not ignored(name)]:
         raise ValueError(f"it also has {others[0]!r}, which such an encoder does not")
     options = {
         "patch": patch,
         "grid": grid,
         "width": width,
-        "depth": depth,
+        "depth": depth(arrays, layout),
         "heads": max(1, width // HEAD),
         "hidden": params["block_0/expand/kernel"].shape[1],
         "registers": len(params.get("registers", ())),
         "layer_scale": float("block_0/scale_1" in params),
         "prenorm": prenorm,
-        "projection": projection,
+        "projection": params["projection/kernel"].shape[1] if layout.projection else 0,
     }
     return options, params
 
 
-class _Taken:
+def depth(arrays: Arrays, layout: Layout) -> int:
+    """Count the blocks."""
+    begin = layout.block.partition("{")[0]
+    return sum(name.startswith(begin) and name.endswith(f".{layout.norms[0]}.weight") for name in arrays)
+
+
+def end(taken: "Taken", layout: Layout) -> dict[str, np.ndarray]:
+    """Convert the blocks and what follows them; KeyError as `convert`."""
+    params = _norm(taken, layout.norm, "norm")
+    for index in range(depth(taken.arrays, layout)):
+        params |= _block(taken, layout, index)
+    if layout.projection:
+        kernel = taken[layout.projection] if layout.is_open_clip else taken[f"{layout.projection}.weight"].T
+        params["projection/kernel"] = kernel
+    return params
+
+
+class Taken:
     """Arrays in float32, and the names of those that were taken."""
 
     def __init__(self, arrays: Arrays) -> None:
+        """Begin with none taken."""
         self.arrays, self.names = arrays, set()
 
     def __getitem__(self, name: str) -> np.ndarray:
+        """Take an array."""
         array = self.arrays[name]
         self.names.add(name)
         return array.astype(np.float32)
 
 
-def _block(taken: _Taken, layout: Layout, index: int) -> dict[str, np.ndarray]:
+def _block(taken: Taken, layout: Layout, index: int) -> dict[str, np.ndarray]:
     """Convert a block; the attention's three inputs become one."""
     given, ours = layout.block.format(index), f"block_{index}/"
-    joined = layout is OPEN_CLIP  # whose names have no dot before "weight"
-    kinds = [
-        [taken[f"{given}{name}{'' if joined else '.'}{kind}"] for name in layout.qkv] for kind in ("weight", "bias")
-    ]
+    dot = "" if layout.is_open_clip else "."
+    kinds = [[taken[f"{given}{name}{dot}{kind}"] for name in layout.qkv] for kind in ("weight", "bias")]
     kernel, bias = (np.concatenate(kind) for kind in kinds)
     params = {f"{ours}attention/qkv/kernel": kernel.T, f"{ours}attention/qkv/bias": bias}
     for name, layer in zip((layout.out, *layout.mlp), ("attention/out", "expand", "reduce"), strict=True):
@@ -201,12 +214,8 @@ def _block(taken: _Taken, layout: Layout, index: int) -> dict[str, np.ndarray]:
     return params
 
 
-def _norm(taken: _Taken, given: str, ours: str) -> dict[str, np.ndarray]:
+def _norm(taken: Taken, given: str, ours: str) -> dict[str, np.ndarray]:
     return {f"{ours}/scale": taken[f"{given}.weight"], f"{ours}/bias": taken[f"{given}.bias"]}
-
-
-def _ends(name: str, layout: Layout) -> bool:
-    return name.endswith(f".{layout.norms[0]}.weight")
 
 
 def _is_square(number: int) -> bool:

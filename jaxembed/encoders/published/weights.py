@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import ml_dtypes
 import numpy as np
 import safetensors
@@ -17,8 +18,8 @@ from jaxembed.encoders.published import pickled
 from jaxembed.pictures import Preparation, Shape
 
 Arrays = Mapping[str, np.ndarray]
-# In the order in which a model folder is searched for its arrays.
-FILES = ("model.safetensors", "open_clip_model.safetensors")
+# In the order in which a model folder is searched for its arrays: timm's of a CLIP has its vision tower apart also.
+FILES = ("open_clip_model.safetensors", "model.safetensors")
 CONFIGS = ("config.json", "preprocessor_config.json", "open_clip_config.json")
 _TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64}
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -70,12 +71,14 @@ class Converted(NamedTuple):
       preparation: how pictures become its pixels.
       params: parameters by path, such as `block_0/qkv/kernel`.
       stats: BatchNorm statistics by path.
+      has_text: whether there is a text tower among the arrays also.
     """
 
     encoder: dict[str, Any]
     preparation: Preparation
     params: dict[str, np.ndarray]
     stats: dict[str, np.ndarray]
+    has_text: bool = False
 
 
 def of_package(source: Source, *, what: str) -> Model:
@@ -102,7 +105,7 @@ def of_folder(path: Path) -> Model:
     """Read a model folder as the hub lays it out; InputError if it has no .safetensors file, or one is damaged."""
     file = next((path / name for name in FILES if (path / name).is_file()), None)
     if file is None:
-        raise InputError(f"{path} is not a model folder: it has no {FILES[0]}")
+        raise InputError(f"{path} is not a model folder: it has no {FILES[-1]}")
     there = [path / name for name in CONFIGS if (path / name).is_file()]
     return Model(path, _safetensors(file), {each.name: files.read_json(each) for each in there})
 
@@ -180,6 +183,24 @@ def normalised(
         stats[f"{ours}/var"] = arrays.pop(f"{batch_norm}.running_var") + np.float32(added)
         arrays.pop(f"{batch_norm}.num_batches_tracked", None)
     return params, stats
+
+
+def fitted(made: Any, given: Arrays) -> dict[str, Any]:
+    """Return arrays by path as float32, nested; ValueError unless paths and shapes are a module's."""
+    wanted = {"/".join(key.key for key in path): leaf.shape for path, leaf in jax.tree.leaves_with_path(made)}
+    tree: dict[str, Any] = {}
+    for path in sorted(wanted.keys() | given.keys()):
+        got = given[path].shape if path in given else "none"
+        if wanted.get(path, "absent") != got:
+            raise ValueError(f"{path} must be {wanted.get(path, 'absent')}, got {got}")
+        if not np.isfinite(given[path]).all():
+            raise ValueError(f"{path} holds numbers that are not finite")
+        *folders, last = path.split("/")
+        node = tree
+        for each in folders:
+            node = node.setdefault(each, {})
+        node[last] = np.ascontiguousarray(given[path], np.float32)
+    return tree
 
 
 def _safetensors(path: Path) -> dict[str, np.ndarray]:
