@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from jaxembed.cli import command
 from jaxembed.core import files
-from jaxembed.embed import fill, vectors
+from jaxembed.embed import fill, onnx_asked, vectors
 from jaxembed.embed.vectors import Spool
 
 
@@ -25,13 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=command.path, required=True, help="file to write (.npz or .parquet)")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
+    onnx_asked.add_arguments(parser)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
     command.check_output(options.output, overwrite=options.overwrite)
 
     from jaxembed.embed import frozen, sources  # here, because they import jax
 
-    encoder = frozen.load(options.run)
+    encoder = frozen.of_arguments(options)
     source = sources.open_source(options.source, data_dir=options.data_dir)
     fill.check(source.count, options.output)
     with Spool(options.output.parent, encoder.dimension) as spool:
