@@ -4,12 +4,12 @@
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxembed.cli import signals
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
 
 __version__ = "0.1.0"
 
@@ -23,8 +23,14 @@ def pretrained() -> tuple[str, ...]:
     return frozen.pretrained()
 
 
-def load(run: "str | os.PathLike") -> "FrozenEncoder":
-    """Load the encoder of a finished run, or a pretrained encoder by name or file, as `frozen.load` does."""
-    from jaxembed.embed import frozen
+def load(run: "str | os.PathLike", **asked: Any) -> "Encoder":
+    """Load the encoder of a finished run, a pretrained encoder by name or file, as `frozen.load` does.
 
-    return frozen.load(run)
+    Args:
+      run: a run folder, an encoder file, a published model's file or folder, an ONNX file, or a name.
+      **asked: how an ONNX encoder is used, where its file does not say it: size, mean, std, interpolation and
+        output_name, as in `onnx_asked.Asked`.
+    """
+    from jaxembed.embed import frozen, onnx_asked
+
+    return frozen.load(run, onnx_asked.make(**asked))

@@ -5,23 +5,29 @@
 
 safetensors: the parameters and the config; load it with jaxembed.load. onnx and stablehlo: the computation from
 uint8 images [n, h, w, c] of the encoder's size, for any batch size n, to float32 embeddings [n, d]; pixel scaling
-is included. ONNX needs jax2onnx (pip install 'jaxembed[onnx]'). Load StableHLO with jax.export.deserialize; JAX
-guarantees compatibility for six months.
+is included. ONNX needs jax2onnx (pip install 'jaxembed[onnx]'); the file says in its metadata how pictures become
+images, and NAME.test.npz has two images and their embeddings, to check another program with. Load StableHLO with
+jax.export.deserialize; JAX guarantees compatibility for six months.
 """
 
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxembed.cli import command
 from jaxembed.core import files
-from jaxembed.core.errors import InputError
+from jaxembed.core.errors import InputError, JaxembedError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from jaxembed.embed.frozen import FrozenEncoder
 
 FORMATS = ("safetensors", "onnx", "stablehlo")
+# How far apart the same embeddings may be in another program, as a share of the largest number.
+_CLOSE = 1e-3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,11 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=command.path, required=True, help="file to write")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     options = parser.parse_args(arguments)
-    command.check_output(options.output, overwrite=options.overwrite)
+    for file in (options.output, *([test_file(options.output)] if options.format == "onnx" else [])):
+        command.check_output(file, overwrite=options.overwrite)
 
-    from jaxembed.embed import frozen  # here, because it imports jax
+    from jaxembed.devices import mesh  # here, because these import jax
+    from jaxembed.embed import frozen
+    from jaxembed.embed.frozen import FrozenEncoder
 
-    encoder = frozen.load(options.run)
+    mesh.check_devices()
+    encoder = FrozenEncoder(frozen.saved(options.run))
     write = {"safetensors": _safetensors, "onnx": _onnx, "stablehlo": _stablehlo}[options.format]
     write(encoder, options.output)
     h, w, c = encoder.shape
@@ -66,11 +76,55 @@ def _onnx(encoder: "FrozenEncoder", file: Path) -> None:
     except ImportError as error:
         raise InputError("--format=onnx needs jax2onnx: pip install 'jaxembed[onnx]'") from error
     import jax
+    import numpy as np
 
-    images = jax.ShapeDtypeStruct(("n", *encoder.shape), "uint8")
-    exported = jax2onnx.to_onnx(_function(encoder), [images], model_name=encoder.name)
-    with files.replacing(file) as stream:
-        stream.write(exported.SerializeToString())
+    from jaxembed.embed import onnx_metadata
+
+    function, images = _function(encoder), _test_images(encoder)
+    embeddings = np.asarray(jax.jit(function)(images))
+    proto = jax2onnx.to_onnx(
+        function,
+        [jax.ShapeDtypeStruct(("n", *encoder.shape), "uint8")],
+        model_name=encoder.name,
+        input_names=[onnx_metadata.INPUT],
+        output_names=[onnx_metadata.OUTPUT],
+    )
+    content = onnx_metadata.write(proto, encoder.saved)
+    _check(encoder.name, content, images, embeddings)
+    with files.replacing(file) as stream, files.replacing(test_file(file)) as test_stream:
+        stream.write(content)
+        np.savez_compressed(test_stream, images=images, embeddings=embeddings)
+    print(f"{files.printable(test_file(file))}: two images and their embeddings, to check another program with")
+
+
+def test_file(file: Path) -> Path:
+    """Return the file of the images and embeddings that come with an ONNX file."""
+    return file.with_suffix(".test.npz")
+
+
+def _test_images(encoder: "FrozenEncoder") -> "np.ndarray":
+    """Make two images without symmetries, uint8 [2, h, w, c]: ramps, which differ by channel, and noise."""
+    import numpy as np
+
+    y, x, channel = np.indices(encoder.shape)
+    ramps = (y * (channel + 1) * 255 // encoder.shape.height + x * 100 // encoder.shape.width) % 256
+    return np.stack([ramps, np.random.default_rng(0).integers(0, 256, encoder.shape)]).astype(np.uint8)
+
+
+def _check(name: str, content: bytes, images: "np.ndarray", embeddings: "np.ndarray") -> None:
+    """Raise a JaxembedError unless ONNX Runtime computes the embeddings from a file's content."""
+    import numpy as np
+
+    from jaxembed.embed.onnx_asked import Asked
+    from jaxembed.embed.onnx_encoder import OnnxEncoder
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "encoder.onnx")
+        file.write_bytes(content)
+        computed = OnnxEncoder(file, Asked()).embed_pixels(images)
+    apart = np.abs(computed - embeddings).max() / np.abs(embeddings).max()
+    if not apart <= _CLOSE:
+        raise JaxembedError(f"{name} was exported, but ONNX Runtime computes embeddings that differ by {apart:.1g}")
 
 
 def _function(encoder: "FrozenEncoder") -> Callable:

@@ -25,12 +25,12 @@ from jaxembed import pictures
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import stored, vectors
+from jaxembed.embed import onnx_asked, stored, vectors
 from jaxembed.embed.vectors import Vectors
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
     from jaxembed.embed.index import Neighbours
     from jaxembed.embed.sources import Album
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from jaxembed.embed import frozen, index, sources  # here, because they import jax
 
-    encoder = frozen.load(options.run) if options.run else None
+    encoder = frozen.of_arguments(options)
     file = files.expanded(options.vectors)
     embedded = stored.read(file, options, encoder)
     distance, count = embedded.about.distance, min(options.count, len(embedded.names))
@@ -96,6 +96,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
+    onnx_asked.add_arguments(parser)
     options = parser.parse_intermixed_args(arguments)
     if options.run and vectors.is_file(options.run):
         options.run, options.vectors, options.images = None, options.run, [options.vectors, *options.images]
@@ -110,9 +111,9 @@ def _options(arguments: Sequence[str] | None) -> Any:
 
 
 def _queries(
-    asked: Any, embedded: Vectors, encoder: "FrozenEncoder | None"
+    asked: Any, embedded: Vectors, encoder: "Encoder | None"
 ) -> tuple[Sequence[str], Float[np.ndarray, "q d"]]:
-    """Return the queries' names and embeddings: by an encoder of pictures and texts; without one, those in the file."""
+    """Return the names and embeddings of the queries: by an encoder, or without one those in the file."""
     if encoder:
         paths = list(map(files.expanded, asked.images))
         embeddings = encoder.embed(paths)

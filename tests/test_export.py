@@ -77,12 +77,19 @@ def test_safetensors_are_the_same_encoder(encoder, tmp_path):
 def test_onnx_computes_the_embeddings_in_onnxruntime(encoder, tmp_path):
     pytest.importorskip("jax2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
-    session = onnxruntime.InferenceSession(written(encoder, tmp_path / "a.onnx", "onnx"))
-    (images,) = session.get_inputs()
-    assert images.type == "tensor(uint8)"
+    with jax.numpy_rank_promotion("allow"):  # of jax2onnx's own layers
+        session = onnxruntime.InferenceSession(written(encoder, tmp_path / "a.onnx", "onnx"))
+    (images,), (embeddings,) = session.get_inputs(), session.get_outputs()
+    assert (images.name, images.type, embeddings.name) == ("images", "tensor(uint8)", "embeddings")
     for batch in BATCHES:
         (embedded,) = session.run(None, {images.name: IMAGES[:batch]})
         np.testing.assert_allclose(embedded, encoder.embed(IMAGES[:batch]), atol=1e-5, rtol=1e-5)
+    # The file is the encoder, and so are the images and embeddings that come with it.
+    read = jaxembed.load(tmp_path / "a.onnx")
+    assert read.saved == encoder.saved._replace(params={}, stats={})
+    np.testing.assert_allclose(read.embed(IMAGES[:7]), encoder.embed(IMAGES[:7]), atol=1e-5, rtol=1e-5)
+    with np.load(tmp_path / "a.test.npz") as test:
+        np.testing.assert_allclose(encoder.embed(test["images"]), test["embeddings"], atol=1e-5, rtol=1e-5)
 
 
 def test_without_the_extra_onnx_is_one_line(encoder, tmp_path, monkeypatch, capsys):

@@ -73,6 +73,8 @@ def test_the_middle_of_a_long_picture_is_kept():
     wide[:, 10:20] = 200
     pixels = pictures.to_pixels(Image.fromarray(wide), Preparation(Shape(10, 10, 3)))
     np.testing.assert_array_equal(pixels, wide[:, 10:20])
+    stretched = pictures.to_pixels(Image.fromarray(wide), Preparation(Shape(30, 10, 3), stretched=True))
+    np.testing.assert_array_equal(stretched, Image.fromarray(wide).resize((10, 30), Image.Resampling.BICUBIC))
     # Antialiased: the mean of stripes, not some of them.
     stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
     shrunk = pictures.to_pixels(Image.fromarray(stripes), Preparation(Shape(8, 8, 1)))

@@ -79,17 +79,7 @@ def write(encoder: SavedEncoder, file: Path) -> None:
     tree = {"params": encoder.params, "stats": encoder.stats}
     arrays = {"/".join(path): np.ascontiguousarray(array) for path, array in _leaves(tree)}
     header, body = _divided(safetensors.numpy.save(arrays))
-    header["__metadata__"] = {
-        "format": _FORMAT,
-        "name": encoder.name,
-        "config": json.dumps(encoder.config),
-        "shape": json.dumps(encoder.shape),
-        "sha256": encoder.sha256,
-        "dataset": encoder.dataset,
-    }
-    _, *resized = encoder.preparation
-    if encoder.preparation != Preparation(encoder.shape):  # so that other files are as before
-        header["__metadata__"]["resized"] = json.dumps(resized)
+    header["__metadata__"] = {"format": _FORMAT, **described(encoder)}
     header["__metadata__"]["checksum"] = _checksum(header, body)
     text = json.dumps(header, sort_keys=True).encode()
     text += b" " * (-len(text) % _ALIGNED)
@@ -129,6 +119,33 @@ def _names_us(metadata: Any) -> bool:
     return isinstance(metadata, dict) and str(metadata.get("format", "")).startswith("jaxembed")
 
 
+def described(encoder: SavedEncoder) -> dict[str, str]:
+    """Describe an encoder in texts by name: all that it is but its arrays."""
+    texts = {
+        "name": encoder.name,
+        "config": json.dumps(encoder.config),
+        "shape": json.dumps(encoder.shape),
+        "sha256": encoder.sha256,
+        "dataset": encoder.dataset,
+    }
+    _, *resized = encoder.preparation
+    # Only where it is another, so that files are as before.
+    return texts if encoder.preparation == Preparation(encoder.shape) else texts | {"resized": json.dumps(resized)}
+
+
+def of_description(file: Path, texts: Mapping[str, str]) -> SavedEncoder:
+    """Make an encoder without arrays of the texts that describe it in a file.
+
+    Raises:
+      InputError: if its config lacks something.
+      Exception: nearly any, if there are not such texts.
+    """
+    config, shape = files.parsed(texts["config"]), _shape(json.loads(texts["shape"]))
+    preparation = _preparation(shape, json.loads(texts.get("resized", "[]")))
+    schema.check(file, config, CONFIG, optional=("seed", "data.name", "data.path", "data.validation"))
+    return SavedEncoder(texts["name"], config, preparation, texts["sha256"], {}, {}, texts.get("dataset", ""))
+
+
 def fingerprint(params: Mapping[str, Any], stats: Mapping[str, Any]) -> str:
     """Hash an encoder's parameters and statistics, in the order of their layers' names: SHA-256, hexadecimal."""
     digest = hashlib.sha256()
@@ -141,7 +158,7 @@ def _read(file: Path) -> SavedEncoder:
     content = files.regular(file).read_bytes()
     tensors = safetensors.deserialize(content)  # which checks the header
     header, body = _divided(content)
-    metadata = {"dataset": ""} | header.get("__metadata__", {})
+    metadata = header.get("__metadata__", {})
     if metadata.get("format") not in (_FIRST, _FORMAT):
         raise ValueError(f"its format must be {_FORMAT!r}, got {metadata.get('format')!r}")
     tree: dict[str, Any] = {"params": {}, "stats": {}}
@@ -161,12 +178,7 @@ def _read(file: Path) -> SavedEncoder:
         wanted, got = metadata["sha256"], fingerprint(**tree) if exact else metadata["sha256"]
     if wanted != got:
         raise ValueError(f"its checksum is {got}, not {wanted}")
-    config, shape = files.parsed(metadata["config"]), _shape(json.loads(metadata["shape"]))
-    preparation = _preparation(shape, json.loads(metadata.get("resized", "[]")))
-    schema.check(file, config, CONFIG, optional=("seed", "data.path", "data.validation"))
-    return SavedEncoder(
-        metadata["name"], config, preparation, metadata["sha256"], **tree, dataset=metadata["dataset"]
-    )
+    return of_description(file, metadata)._replace(**tree)
 
 
 def _divided(content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -194,10 +206,15 @@ def _shape(sides: Any) -> Shape:
 def _preparation(shape: Shape, resized: Any) -> Preparation:
     if resized == []:
         return Preparation(shape)
-    side, interpolation = resized
-    if type(side) is not int or not (side == 0 or max(shape[:2]) <= side <= _SIDE) or interpolation not in _KINDS:
-        raise ValueError(f"resized must be a side of at least the shape's and one of {_KINDS}, got {resized!r}")
-    return Preparation(shape, side, interpolation)
+    # Files from before pictures could be stretched have two.
+    side, interpolation, stretched = resized if len(resized) != 2 else (*resized, False)
+    known = interpolation in _KINDS and type(stretched) is bool
+    if type(side) is not int or not (side == 0 or max(shape[:2]) <= side <= _SIDE) or not known:
+        raise ValueError(
+            f"resized must be a side of at least the shape's, one of {_KINDS}, and whether it is stretched, "
+            f"got {resized!r}"
+        )
+    return Preparation(shape, side, interpolation, stretched)
 
 
 def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -16,7 +16,7 @@ from jaxembed.core import errors, files
 from jaxembed.core.errors import InputError, JaxembedError
 
 # Help texts of the arguments that several commands have.
-RUN = "a run folder, an encoder .safetensors file, or the name of a pretrained encoder"
+RUN = "a run folder, an encoder file (.safetensors, .onnx), or the name of a pretrained encoder"
 OPTIONAL_RUN = f"{RUN}; without it, vectors are used as they are, from any tool"
 DATA_DIR = "TFDS data directory (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)"
 OVERWRITE = "replace the output if it exists"

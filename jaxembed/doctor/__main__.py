@@ -20,11 +20,11 @@ from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import stored, vectors
+from jaxembed.embed import onnx_asked, stored, vectors
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
 
 # Rows of a table that are printed.
 SHOWN = 5
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
+    onnx_asked.add_arguments(parser)
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     command.check_folder(options.output)
     for file in (*diagnosis.csv_files(options.output), options.output / PICTURE):
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from jaxembed.embed import frozen  # here, because it imports jax
 
-    encoder = frozen.load(options.run) if options.run else None
+    encoder = frozen.of_arguments(options)
     examine = _of_vectors if options.source and vectors.is_file(options.source) else _of_encoder
     found, title, distance = examine(encoder, options)
     written = write(found, title, options.output)
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("\n".join(files.printable(file) for file in written))
 
 
-def _of_encoder(encoder: "FrozenEncoder", asked: Any) -> tuple[Diagnosis, str, str]:
+def _of_encoder(encoder: "Encoder", asked: Any) -> tuple[Diagnosis, str, str]:
     """Examine a folder of pictures, or a dataset: (what is found, a title, the distance)."""
     from jaxembed import datasets
     from jaxembed.doctor import examination
@@ -78,7 +79,7 @@ def _of_encoder(encoder: "FrozenEncoder", asked: Any) -> tuple[Diagnosis, str, s
         if section["name"] == "folder":  # no test split other than that of a folder train and a folder test
             section["test"] = 0
     else:
-        section = identity.with_tuples(identity.current(encoder.saved.config)["data"])
+        section = identity.with_tuples(encoder.data)
     # Which train images a run held out for validation makes no difference here.
     dataset = datasets.load(section | {"validation": 0}, data_dir=asked.data_dir, seed=0)
     dataset = encoder.convert(dataset)
@@ -87,7 +88,7 @@ def _of_encoder(encoder: "FrozenEncoder", asked: Any) -> tuple[Diagnosis, str, s
     return found, f"{encoder.name} on {dataset.name}", distance
 
 
-def _of_vectors(encoder: "FrozenEncoder | None", asked: Any) -> tuple[Diagnosis, str, str]:
+def _of_vectors(encoder: "Encoder | None", asked: Any) -> tuple[Diagnosis, str, str]:
     """Examine a file of vectors, as `_of_encoder`."""
     from jaxembed.doctor import examination, given
     from jaxembed.embed import sources

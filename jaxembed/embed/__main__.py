@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from jaxembed.cli import command
 from jaxembed.core import files
-from jaxembed.embed import fill, vectors
+from jaxembed.embed import fill, onnx_asked, vectors
 from jaxembed.embed.vectors import Spool
 
 WORDS = "label each image with the nearest of the words in this file, one on each line; the encoder must have words"
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
+    onnx_asked.add_arguments(parser)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
     command.check_output(options.output, overwrite=options.overwrite)
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jaxembed.embed import frozen, sources, words  # here, because they import jax
 
     labels = words.read(options.words) if options.words else []
-    encoder = frozen.load(options.run)
+    encoder = frozen.of_arguments(options)
     directions = words.embed(encoder, labels) if labels else None
     source = sources.open_source(options.source, data_dir=options.data_dir)
     fill.check(source.count, options.output)

@@ -12,7 +12,7 @@ from jaxembed.embed import index, vectors
 from jaxembed.embed.vectors import About, Spool, Vectors
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
     from jaxembed.embed.sources import Originals
 
 # Neighbours per image in a .parquet file.
@@ -25,7 +25,7 @@ def check(count: int, file: Path) -> None:
         index.check(count)
 
 
-def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors:
+def fill(spool: Spool, encoder: "Encoder", source: "Originals") -> Vectors:
     """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
     bar = tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None)
     with bar, contextlib.closing(source.stream(encoder.preparation)) as chunks:

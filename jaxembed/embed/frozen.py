@@ -1,9 +1,8 @@
 """Frozen encoders: images or texts in, embeddings out, without a dataset, an objective or a checkpoint."""
 
+import argparse
 import functools
-import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,37 +12,29 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
-from PIL import Image
 
-from jaxembed import encoders, model, pictures
+from jaxembed import encoders, model
 from jaxembed.artifacts import encoder_file, identity, workdir
 from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files, options
-from jaxembed.core.errors import Diverged, InputError
+from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
+from jaxembed.embed import onnx_asked
+from jaxembed.embed.encoder import Encoder
+from jaxembed.embed.onnx_asked import Asked
+from jaxembed.embed.onnx_encoder import OnnxEncoder
+from jaxembed.embed.onnx_model import SUFFIX
 from jaxembed.embed.text_side import TextEncoder
 from jaxembed.encoders import published
-from jaxembed.encoders.published import clip
-from jaxembed.kernels import chunked, compiler, space
-from jaxembed.pictures import Pixels, Shape
-from jaxembed.types import Batch, Dataset
+from jaxembed.kernels import chunked, compiler
 
 # Images per batch at most, and their pixels: later layers hold tens of times as many numbers.
 CHUNK, PIXELS = 256, 2**20
 WEIGHTS = Path(__file__).parent / "weights"
-Picture = str | os.PathLike | Image.Image | np.ndarray
 
 
-class FrozenEncoder:
-    """Embeds images with a trained encoder.
-
-    Attributes:
-      name: the run's name.
-      preparation: how pictures become the images it takes.
-      dimension: d, the number of dimensions of an embedding.
-      distance: "cosine" or "euclidean", the distance by which its embeddings are compared.
-      saved: the content of its file.
-    """
+class FrozenEncoder(Encoder):
+    """Embeds images with a trained encoder; `saved` is the content of its file."""
 
     def __init__(self, saved: SavedEncoder) -> None:
         """Build the module and put the parameters on the devices; InputError if they do not match the config."""
@@ -62,84 +53,23 @@ class FrozenEncoder:
         except Exception as error:  # Flax raises a different error for each kind of mismatch
             raise InputError(f"the parameters of {self.name} do not match its config: {error}") from error
 
-    def embed(self, images: Picture | Sequence[Picture]) -> Float[np.ndarray, "n d"]:
-        """Embed any number of images of any size, in batches on the device.
-
-        Args:
-          images: uint8 [n, h, w, c] with 1, 3 or 4 channels; a sequence of paths, PIL images and uint8 arrays
-            [h, w, c]; or one of these. They are converted as in training, by `pictures.to_pixels`.
-
-        Returns:
-          [n, d] float32.
-
-        Raises:
-          InputError: if an image cannot be read, or is not uint8 with 1, 3 or 4 channels.
-          Diverged: if an embedding is not finite, or too large.
-        """
-        if isinstance(images, str | os.PathLike | Image.Image) or (
-            isinstance(images, np.ndarray) and images.ndim == 3
-        ):
-            images = [images]
-        embedded = [self.embed_pixels(chunk) for chunk in self._pixels(images)]
-        return np.concatenate(embedded) if embedded else np.zeros((0, self.dimension), np.float32)
-
     def embed_text(self, texts: str | Sequence[str]) -> Float[np.ndarray, "n d"]:
-        """Embed any number of texts in the space of the images.
-
-        Args:
-          texts: a text, or a sequence of texts; a longer one than the encoder can read is cut off, with a warning.
-
-        Returns:
-          [n, d] float32.
-
-        Raises:
-          InputError: if the encoder has no text side, `tokenizers` is not installed, or a text is empty.
-          Diverged: if an embedding is not finite, or too large.
-        """
+        """Embed any number of texts, as `Encoder.embed_text` does."""
+        if not self.has_words:
+            return super().embed_text(texts)
         return self._text_side.embed([texts] if isinstance(texts, str) else list(texts))
-
-    @property
-    def has_words(self) -> bool:
-        """Whether it embeds texts also."""
-        return self.saved.text is not None
 
     @functools.cached_property
     def _text_side(self) -> TextEncoder:
-        """Read the text side when it is first used; InputError if there is none."""
-        if self.saved.text is None:
-            raise InputError(f"{self.name} has no words; those with words: {', '.join(clip.NAMES)}")
+        """Read the text side when it is first used."""
         return TextEncoder(self.saved.text, self.devices, self.dimension)
 
-    def embed_pixels(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
+    def compute(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Embed n >= 1 images that already have the encoder's shape."""
         # Powers of two, so that only a few batch sizes are ever compiled.
         size = min(self.chunk, 1 << (len(images) - 1).bit_length())
         size = -(-size // self.devices.size) * self.devices.size
-        embeddings = chunked.apply(partial(_embed, *self._parts), images, size=size)
-        if not space.is_usable(embeddings).all():
-            raise Diverged(
-                f"{self.name} produced embeddings that are not finite or exceed {space.LARGEST:g} in magnitude"
-            )
-        return embeddings
-
-    def convert(self, dataset: Dataset) -> Dataset:
-        """Convert a dataset's images to the encoder's shape by `pictures.to_pixels`, unless they have it."""
-        splits = {}
-        for split in ("train", *dataset.held_out):
-            images, labels = getattr(dataset, split)
-            if images.shape[1:] != self.shape:
-                images = np.concatenate([*self._pixels(images[row] for row in range(len(labels)))])
-            splits[split] = Batch(images, labels)
-        return dataset._replace(**splits)
-
-    def embed_splits(self, dataset: Dataset) -> dict[str, Float[np.ndarray, "n d"]]:
-        """Embed all splits of a dataset whose images have the encoder's shape: split -> [n, d]."""
-        return {split: self.embed_pixels(getattr(dataset, split).images) for split in ("train", *dataset.held_out)}
-
-    @property
-    def shape(self) -> Shape:
-        """Return the shape of the images it takes."""
-        return self.preparation.shape
+        return chunked.apply(partial(_embed, *self._parts), images, size=size)
 
     @property
     def chunk(self) -> int:
@@ -151,45 +81,39 @@ class FrozenEncoder:
     def _parts(self) -> tuple[Any, ...]:
         return self.module, self.dtype, self.devices, self.weights
 
-    def _pixels(self, images: Iterable[Picture]) -> Iterator[UInt8[np.ndarray, "n h w c"]]:
-        """Convert images to the encoder's shape, a few hundred at a time."""
-        images = iter(images)
-        while chunk := list(itertools.islice(images, CHUNK)):
-            yield np.stack([self.pixels(image) for image in chunk])
 
-    def pixels(self, image: Picture) -> Pixels:
-        """Convert one image to the encoder's shape; InputError as in `embed`."""
-        if isinstance(image, str | os.PathLike):
-            return pictures.read(Path(image), self.preparation)
-        if isinstance(image, Image.Image):
-            return pictures.to_pixels(image, self.preparation)
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            got = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise InputError(f"an image must be a path, a PIL image or a uint8 array [h, w, c], got {got}")
-        if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
-            raise InputError(f"an image array must be [h, w, c] with 1, 3 or 4 channels, got {list(image.shape)}")
-        if image.shape == self.shape:
-            return image
-        return pictures.to_pixels(pictures.from_array(image), self.preparation)
-
-
-def load(run: str | os.PathLike) -> FrozenEncoder:
-    """Load the encoder of a finished run, or a pretrained encoder.
+def load(run: str | os.PathLike, asked: Asked | None = None) -> Encoder:
+    """Load the encoder of a finished run, a pretrained encoder, or an ONNX encoder.
 
     Args:
-      run: a run folder, an encoder .safetensors file, one of the names in `pretrained()`, or a published model's
-        .safetensors file or folder as the Hugging Face hub lays it out.
+      run: a run folder, an encoder .safetensors file, one of the names in `pretrained()`, a published model's
+        .safetensors file or folder as the Hugging Face hub lays it out, or an .onnx file.
+      asked: how an ONNX encoder is used, where its file does not say it.
 
     Raises:
       InputError: if nothing has this name, the run is unfinished, the file is damaged, or JAX finds no device.
     """
     mesh.check_devices()
+    if _is_onnx(run):
+        return OnnxEncoder(files.expanded(run), asked or Asked())
+    if asked:
+        raise InputError(f"{asked} is for an ONNX encoder; {run} says itself how it is used")
     return FrozenEncoder(saved(run))
 
 
+def of_arguments(arguments: argparse.Namespace) -> Encoder | None:
+    """Load the encoder that a command's arguments name; None if they name none. InputError as in `load`."""
+    asked = onnx_asked.of_arguments(arguments)
+    if arguments.run is None and asked:
+        raise InputError(f"{asked} is for an ONNX encoder, and RUN is not given")
+    return None if arguments.run is None else load(arguments.run, asked)
+
+
 def saved(run: str | os.PathLike) -> SavedEncoder:
-    """Read the file of an encoder, which `load` would load; InputError as there."""
+    """Read the file of an encoder with arrays, which `load` would load; InputError as there."""
     path, name = files.expanded(run), str(run)
+    if _is_onnx(run):
+        raise InputError(f"{run} is an ONNX encoder, which embeds, but has neither parameters nor a run's config")
     if path.is_dir():
         file = path / encoder_file.FILE
         if not file.exists() and published.is_model(path):
@@ -218,6 +142,11 @@ def pretrained() -> tuple[str, ...]:
 def packaged() -> tuple[str, ...]:
     """List the pretrained encoders whose files are part of the package."""
     return tuple(sorted(file.stem for file in WEIGHTS.glob("*.safetensors")))
+
+
+def _is_onnx(run: str | os.PathLike) -> bool:
+    path = files.expanded(run)
+    return path.suffix.lower() == SUFFIX and not path.is_dir()
 
 
 def _no_encoder(folder: Path) -> str:

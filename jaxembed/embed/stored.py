@@ -8,10 +8,10 @@ from jaxembed.embed.foreign import Columns
 from jaxembed.embed.vectors import Vectors
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
 
 
-def read(file: Path, asked: Any, encoder: "FrozenEncoder | None") -> Vectors:
+def read(file: Path, asked: Any, encoder: "Encoder | None") -> Vectors:
     """Read a file of vectors.
 
     Args:

@@ -22,7 +22,7 @@ from jaxembed.embed.tables import Table
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
 
 # Of files that are written, and of files that are read.
 SUFFIXES, READ = (".npz", ".parquet"), (".npz", ".npy", ".parquet")
@@ -272,7 +272,7 @@ def _checked(about: About, content: Mapping[str, Any]) -> Vectors:
     return Vectors(embeddings, content["names"], content["labels"], about, positions)
 
 
-def check_encoder(embedded: Vectors, encoder: "FrozenEncoder", file: Path) -> None:
+def check_encoder(embedded: Vectors, encoder: "Encoder", file: Path) -> None:
     """Raise an InputError unless the embeddings in a file were computed by this encoder."""
     again = f"run jaxembed.embed again with {encoder.name}"
     if not embedded.about.sha256:

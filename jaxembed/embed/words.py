@@ -15,7 +15,7 @@ from jaxembed.embed import index
 from jaxembed.embed.vectors import Vectors
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
 
 # The seven of CLIP's 80 templates for ImageNet that its authors found to do as well as all of them.
 # Source: openai/CLIP, notebooks/Prompt_Engineering_for_ImageNet.ipynb.
@@ -52,7 +52,7 @@ def read(file: Path) -> list[str]:
 
 
 def embed(
-    encoder: "FrozenEncoder", labels: Sequence[str], *, templates: Sequence[str] = TEMPLATES
+    encoder: "Encoder", labels: Sequence[str], *, templates: Sequence[str] = TEMPLATES
 ) -> Float[np.ndarray, "m d"]:
     """Embed m labels, each as the mean direction of its texts.
 

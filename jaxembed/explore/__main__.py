@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import stored, vectors
+from jaxembed.embed import onnx_asked, stored, vectors
 from jaxembed.embed.vectors import Spool, Vectors
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
-    from jaxembed.embed.frozen import FrozenEncoder
+    from jaxembed.embed.encoder import Encoder
     from jaxembed.embed.sources import Album
 
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
+    onnx_asked.add_arguments(parser)
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
@@ -54,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jaxembed.explore import server
 
     sockets = server.listen(options.port)
-    encoder = frozen.load(options.run) if options.run else None
+    encoder = frozen.of_arguments(options)
     server.serve(encoder, *_load_source(encoder, options), sockets)
 
 
-def _load_source(encoder: "FrozenEncoder | None", asked: Any) -> "tuple[Vectors, Album | None]":
+def _load_source(encoder: "Encoder | None", asked: Any) -> "tuple[Vectors, Album | None]":
     """Read embeddings and open their pictures, None if they are gone, or embed those of a folder or dataset.
 
     Args:
@@ -85,9 +86,9 @@ def _load_source(encoder: "FrozenEncoder | None", asked: Any) -> "tuple[Vectors,
     return embedded, album
 
 
-def _training_source(encoder: "FrozenEncoder") -> str:
+def _training_source(encoder: "Encoder") -> str:
     """Return the folder or dataset of a run."""
-    data = encoder.saved.config["data"]
+    data = encoder.data
     return data.get("path", data["name"])
 
 

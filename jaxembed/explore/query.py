@@ -11,7 +11,7 @@ from jaxtyping import Float
 from jaxembed.core import files
 from jaxembed.core.errors import JaxembedError
 from jaxembed.embed import projection
-from jaxembed.embed.frozen import FrozenEncoder
+from jaxembed.embed.encoder import Encoder
 from jaxembed.embed.index import Approximate, Exact, Neighbours
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore import decoding, grid
@@ -25,7 +25,7 @@ class Query:
     """Searches for new pictures and for texts."""
 
     def __init__(
-        self, encoder: FrozenEncoder, embedded: Vectors, names: Sequence[str], index: Exact | Approximate
+        self, encoder: Encoder, embedded: Vectors, names: Sequence[str], index: Exact | Approximate
     ) -> None:
         """Store what is searched; `names` are those to show."""
         self.encoder, self.embedded, self.names, self.index = encoder, embedded, names, index

@@ -21,7 +21,7 @@ from tornado.web import ErrorHandler
 from jaxembed import pictures
 from jaxembed.core.errors import InputError
 from jaxembed.embed import index
-from jaxembed.embed.frozen import FrozenEncoder
+from jaxembed.embed.encoder import Encoder
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore.door import ADDRESS, Door, Guarded
@@ -50,7 +50,7 @@ def listen(port: int) -> list[socket.socket]:
 
 
 def make(
-    encoder: FrozenEncoder | None,
+    encoder: Encoder | None,
     embedded: Vectors,
     originals: Album | None,
     sockets: Sequence[socket.socket],
@@ -101,7 +101,7 @@ def make(
 
 
 def serve(
-    encoder: FrozenEncoder | None,
+    encoder: Encoder | None,
     embedded: Vectors,
     originals: Album | None,
     sockets: Sequence[socket.socket],

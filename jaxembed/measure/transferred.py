@@ -7,7 +7,7 @@ import numpy as np
 from jaxembed import datasets
 from jaxembed.artifacts import identity
 from jaxembed.core.errors import InputError
-from jaxembed.embed import frozen, sources
+from jaxembed.embed import frozen, onnx_asked, sources
 from jaxembed.evaluate.evaluation import Embeddings
 from jaxembed.measure import embedded
 from jaxembed.measure.embedded import Embedded
@@ -16,11 +16,11 @@ from jaxembed.types import Batch, Dataset
 
 def make(asked: Any) -> Embedded:
     """Embed the dataset of --on with the encoder of a run."""
-    encoder = frozen.load(asked.vectors)
+    encoder = frozen.load(asked.vectors, onnx_asked.of_arguments(asked))
     saved = identity.current(encoder.saved.config)
     # A published encoder has a distance, but no protocol of its own.
     settings = embedded.PROTOCOL | saved["evaluate"]
-    own = asked.on == saved["data"]["name"]
+    own = asked.on == saved["data"].get("name")
     seed, validation = embedded.divided(asked, saved if own else {"seed": saved.get("seed", 0)})
     section = sources.section(asked.on, encoder.shape) | {"validation": validation}
     dataset = datasets.load(section, data_dir=asked.data_dir, seed=seed)
@@ -35,7 +35,7 @@ def make(asked: Any) -> Embedded:
         "seed": seed,
         "name": encoder.name,
     }
-    trained_on = encoder.saved.dataset or saved["data"]["name"]
+    trained_on = encoder.saved.dataset or saved["data"].get("name")
     return Embedded(dataset, vectors, config, encoder.saved.sha256, trained_on)
 
 

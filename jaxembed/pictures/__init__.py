@@ -52,11 +52,13 @@ class Preparation(NamedTuple):
       side: pixels to which the picture's shorter side is resized, at least the shape's; 0 for the fewest that cover
         the shape.
       interpolation: "bicubic" or "bilinear"; always with antialiasing.
+      stretched: whether both sides are resized to the shape's instead, which may change the proportions.
     """
 
     shape: Shape
     side: int = 0
     interpolation: str = "bicubic"
+    stretched: bool = False
 
 
 class Converted(NamedTuple):
@@ -218,7 +220,9 @@ def _convert(picture: Image.Image, preparation: Preparation) -> Converted:
     dark = scale.dark if scale else depth.dark_colours(picture)
     picture = _upright(picture, scale, MODES[shape.channels])
     resampling = Image.Resampling[preparation.interpolation.upper()]
-    if side:
+    if preparation.stretched:
+        picture = picture if picture.size == size else picture.resize(size, resampling)
+    elif side:
         picture = _cut(picture, size, side, resampling)
     elif picture.size != size:
         picture = ImageOps.fit(picture, size, resampling)

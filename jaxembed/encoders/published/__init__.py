@@ -84,7 +84,7 @@ def _saved(name: str, family: Any, model: Model, data: str = "") -> SavedEncoder
         reason = files.line(str(error)) if not isinstance(error, KeyError) else f"it lacks {error}"
         raise InputError(f"{files.printable(model.path)} is not {family.TITLE}: {reason}") from error
     config = {
-        "data": {"name": data or family.TITLE},
+        "data": {},
         "encoder": converted.encoder,
         "objective": {"name": "published"},
         "train": {"dtype": "float32"},
@@ -92,7 +92,7 @@ def _saved(name: str, family: Any, model: Model, data: str = "") -> SavedEncoder
     }
     fingerprint = encoder_file.fingerprint(params, stats)
     text = model.path.absolute() if converted.has_text and model.path.is_dir() else None
-    return SavedEncoder(name, config, converted.preparation, fingerprint, params, stats, text=text)
+    return SavedEncoder(name, config, converted.preparation, fingerprint, params, stats, data, text)
 
 
 def _checked(section: Mapping[str, Any], shape: tuple[int, int, int], params: Arrays, stats: Arrays) -> Any:
