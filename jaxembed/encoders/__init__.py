@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from jaxembed import encoders
 from jaxembed.core import options
+from jaxembed.core.errors import InputError
 
 # Options that matter only while an encoder learns: another value of one is the same encoder afterwards.
 LEARNING = ("dropout", "decoder_widths")
@@ -40,8 +41,11 @@ def make(section: Any) -> nn.Module:
 
 
 def origin(section: Any) -> Origin:
-    """Return what the encoder of config.encoder starts from; InputError as `make`."""
-    return Origin(**_divided(section)[2])
+    """Return what the encoder of config.encoder starts from; InputError as `make`, or if only its SHA-256 is given."""
+    asked = Origin(**_divided(section)[2])
+    if asked.start_sha256 and not asked.start:
+        raise InputError(f"config.encoder.start_sha256 needs config.encoder.start, got {asked.start!r}")
+    return asked
 
 
 def architecture(section: Any) -> dict[str, Any]:

@@ -39,8 +39,10 @@ def resumed(
     checkpoints: Checkpoints, run: Run, dataset: Dataset, folder: Path, *, seed: int, step: int | None = None
 ) -> Saved:
     """Restore a state of this run on this dataset, by default the newest; without a checkpoint, the first."""
-    drawn = _drawn(run, dataset, seed=seed)  # a checkpoint has all that the encoder started from
-    saved = checkpoints.restore(drawn, step=step) or Saved(_started(run, drawn), {})
+    if step is None and checkpoints.is_empty:
+        return Saved(initial(run, dataset, seed=seed), {})
+    # What the encoder started from may be gone: a checkpoint has all of it.
+    saved = checkpoints.restore(_drawn(run, dataset, seed=seed), step=step)
     if saved.notes.get(DATA, dataset.sha256) != dataset.sha256:
         raise InputError(
             f"--workdir {folder} was trained on other images or labels than {dataset.name} has now; bring those "
