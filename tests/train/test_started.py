@@ -78,7 +78,9 @@ def test_every_way_starts_from_the_given_encoder_and_its_usual_head(name, datase
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_a_frozen_encoder_keeps_its_bits_and_the_head_learns_as_if_it_was_not_stopped(name, dataset, given, tmp_path):
+def test_a_frozen_encoder_keeps_its_bits_and_the_head_learns_as_if_it_was_not_stopped(
+    name, dataset, given, tmp_path
+):
     config = config_of(name, frozen=True)
     weights = started(config, given)
     try:
@@ -95,7 +97,10 @@ def test_a_frozen_encoder_keeps_its_bits_and_the_head_learns_as_if_it_was_not_st
     equal(encoder_of(state), weights)
     equal(encoder_of(run.weights(state)), weights)
     assert forward.fingerprint(run.weights(state)) == run.origin.start_sha256
-    assert any((np.asarray(leaf) != was).any() for leaf, was in zip(*map(jax.tree.leaves, (state.params["head"], head)), strict=True))
+    assert any(
+        (np.asarray(leaf) != was).any()
+        for leaf, was in zip(*map(jax.tree.leaves, (state.params["head"], head)), strict=True)
+    )
     held = run.optimizer.init({"head": head})
     assert jax.tree.structure(state.opt_state) == jax.tree.structure(held)
     with checkpoint.Checkpoints(tmp_path) as checkpoints:
