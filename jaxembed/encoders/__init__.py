@@ -17,7 +17,7 @@ from jaxembed.core import options
 from jaxembed.core.errors import InputError
 
 # Options that matter only while an encoder learns: another value of one is the same encoder afterwards.
-LEARNING = ("dropout", "decoder_widths")
+LEARNING = ("dropout", "decoder_widths", "remat")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def make(section: Any) -> nn.Module:
 
 
 def origin(section: Any) -> Origin:
-    """Return what the encoder of config.encoder starts from; InputError as `make`, or if only its SHA-256 is given."""
+    """Return what the encoder starts from; InputError as `make`, or if only the SHA-256 of that is given."""
     asked = Origin(**_divided(section)[2])
     if asked.start_sha256 and not asked.start:
         raise InputError(f"config.encoder.start_sha256 needs config.encoder.start, got {asked.start!r}")

@@ -1,4 +1,4 @@
-"""Runs that start from weights: what their config.json says, and what becomes of them when the weights change or go."""
+"""Runs that start from weights: what their config.json says, and what happens when the weights change or go."""
 
 import json
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_a_run_whose_start_has_changed_is_refused_in_one_line(tmp_path):
     now = changed.config.encoder.start_sha256
     with pytest.raises(InputError, match=f"config.encoder.start_sha256 is '{SHA256}' there, '{now}' here; use"):
         commands.train(changed)
-    with pytest.raises(InputError, match="config.encoder.start_sha256 is .* there, '' here"):
+    with pytest.raises(InputError, match=r"config.encoder.start_sha256 is .* there, '' here"):
         commands.train(make(short(start=""), folder))
     with pytest.raises(InputError, match=f"must have the weights of SHA-256 {SHA256}, .*; got {now}$"):
         make(short(start=file, start_sha256=SHA256), tmp_path / "new")
