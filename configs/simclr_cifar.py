@@ -17,7 +17,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0
     config.data = dict(name="cifar10", validation=5000)
-    config.encoder = dict(name="resnet", depth=18, width=64)
+    config.encoder = dict(name="resnet", depth=18, width=64, stem="small", mean=(), deviation=())
     config.objective = dict(
         name="ntxent",
         temperature=0.5,

@@ -16,8 +16,15 @@ __version__ = "0.1.0"
 signals.begin_module()  # here, because what a program is in is imported before itself
 
 
-def load(run: "str | os.PathLike") -> "FrozenEncoder":
-    """Load the encoder of a finished run, or a pretrained encoder by name, as `frozen.load` does."""
+def pretrained() -> tuple[str, ...]:
+    """List the names that `load` knows: encoders that are part of the package, and published ones."""
     from jaxembed.embed import frozen  # here, because it imports jax, which reports do not need
+
+    return frozen.pretrained()
+
+
+def load(run: "str | os.PathLike") -> "FrozenEncoder":
+    """Load the encoder of a finished run, or a pretrained encoder by name or file, as `frozen.load` does."""
+    from jaxembed.embed import frozen
 
     return frozen.load(run)

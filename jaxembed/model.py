@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, PyTree, UInt8
 
+from jaxembed.core.errors import InputError
 from jaxembed.kernels import convolution, norm
 from jaxembed.kernels.norm import Maps
 from jaxembed.types import Images, Outputs
@@ -19,6 +20,24 @@ directions = nn.initializers.lecun_normal(in_axis=-1, out_axis=0)
 def pixels(images: UInt8[Array, "n h w c"]) -> Images:
     """Turn uint8 images [n, h, w, c] into the model's input: float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255
+
+
+def standardised(images: Images, mean: Sequence[float], deviation: Sequence[float]) -> Images:
+    """Subtract a mean from each channel and divide by a deviation; both are empty for images as they are.
+
+    Raises:
+      InputError: if there is not one number of each for each channel, or a deviation is not positive.
+    """
+    if not (mean or deviation):
+        return images
+    channels = images.shape[-1]
+    if not len(mean) == len(deviation) == channels or min(deviation) <= 0:
+        raise InputError(
+            f"config.encoder.mean and deviation must have a number for each of the {channels} channels, and "
+            f"deviations above 0, got {tuple(mean)} and {tuple(deviation)}"
+        )
+    shift, scale = (jnp.asarray(numbers, images.dtype)[None, None, None] for numbers in (mean, deviation))
+    return (images - shift) / scale
 
 
 class Embedder(nn.Module):

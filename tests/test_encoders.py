@@ -84,6 +84,18 @@ def test_only_the_autoencoders_encoders_have_a_decoder():
 FC = {"name": "fc", "widths": (256, 128), "latent": 32, "dropout": 0.0}
 CONV = {"name": "conv", "widths": (64, 128, 128), "depth": 1, "latent": 512, "decoder_widths": (64, 64, 32)}
 CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "latent": 128, "dropout": 0.0}
+PLAIN = {"mean": (), "deviation": ()}
+RESNET = {"name": "resnet", "width": 64, "stem": "small"} | PLAIN
+LITE = {"name": "efficientnet_lite", "width": 1.0, "depth": 1.0, "head": 1280} | PLAIN
+VIT = ENCODERS["vit"] | {
+    "patch": 14,
+    "grid": 37,
+    "width": 384,
+    "depth": 12,
+    "heads": 6,
+    "hidden": 1536,
+    "registers": 0,
+}
 
 
 @pytest.mark.parametrize(
@@ -94,10 +106,14 @@ CNN = {"name": "cnn", "widths": (64, 128, 256), "depth": 2, "stem": "strided", "
         (CNN, (32, 32, 3), 1_180_544),
         (CNN | {"depth": 3, "stem": "pooled"}, (32, 32, 3), 1_954_240),
         (CNN | {"widths": (64, 256, 256), "stem": "whitened"}, (32, 32, 3), 2_002_816),
-        ({"name": "resnet", "depth": 18, "width": 64}, (32, 32, 3), 11_168_832),
-        ({"name": "resnet", "depth": 34, "width": 64}, (32, 32, 3), 21_276_992),
+        (RESNET | {"depth": 18}, (32, 32, 3), 11_168_832),
+        (RESNET | {"depth": 34}, (32, 32, 3), 21_276_992),
+        (RESNET | {"depth": 18, "stem": "large"}, (64, 64, 3), 11_176_512),
+        (RESNET | {"depth": 50, "stem": "large"}, (64, 64, 3), 23_508_032),
+        (LITE, (64, 64, 3), 3_371_008),
+        (VIT, (224, 224, 3), 22_055_808),
     ],
-    ids=["fc", "conv", "cnn", "deeper", "whitened", "resnet18", "resnet34"],
+    ids=["fc", "conv", "cnn", "deeper", "whitened", "resnet18", "resnet34", "large", "resnet50", "lite", "vit"],
 )
 def test_encoder_has_the_number_of_parameters_in_its_docstring(given, shape, stated):
     encoder = encoders.make(given)
@@ -148,7 +164,10 @@ def test_a_whitened_stem_is_not_trained():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (FC | {"name": "fcc"}, "one of cnn, conv, fc, resnet; got 'fcc' .did you mean 'fc'"),
+        (
+            FC | {"name": "fcc"},
+            "one of cnn, conv, efficientnet_lite, fc, resnet, vit; got 'fcc' .did you mean 'fc'",
+        ),
         (FC | {"latent": 0}, "config.encoder.latent must be > 0, got 0"),
         (FC | {"widths": (256, -1)}, "config.encoder.widths must be > 0"),
         (FC | {"dropout": 1.0}, "config.encoder.dropout must be in .0, 1., got 1.0"),
@@ -158,7 +177,7 @@ def test_a_whitened_stem_is_not_trained():
         (CNN | {"stem": "padded"}, "config.encoder.stem must be one of pooled, strided, whitened; got 'padded'"),
         (CONV | {"widths": ()}, "config.encoder.widths must not be empty"),
         (CONV | {"decoder_widths": (8,)}, "decoder_widths must have as many as widths, 3, got .8,."),
-        ({"name": "resnet", "depth": 19, "width": 64}, "config.encoder.depth must be one of 18, 34; got 19"),
+        (RESNET | {"depth": 19}, "config.encoder.depth must be one of 18, 34, 50; got 19"),
     ],
 )
 def test_an_encoder_that_makes_no_sense_is_refused_in_one_line(options, message):

@@ -13,7 +13,7 @@ from jaxembed.artifacts import encoder_file
 from jaxembed.cli import command
 from jaxembed.devices import mesh
 from jaxembed.embed.frozen import FrozenEncoder
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 
 # The last is wide enough for a convolution that has a kernel of its own in training.
 CNN = ENCODERS["cnn"]
@@ -43,8 +43,8 @@ def encoder(request, monkeypatch, tmp_path):
     spread = random_variables(request.param)
     config = {"encoder": section, "evaluate": {"distance": "cosine"}, "train": {"dtype": "float32"}}
     config |= {"data": {"name": "cifar10"}}
-    shape, stats = Shape(32, 32, 3), spread.get("batch_stats", {})
-    saved = encoder_file.SavedEncoder("run", config, shape, "sha", spread["params"], stats)
+    preparation, stats = Preparation(Shape(32, 32, 3)), spread.get("batch_stats", {})
+    saved = encoder_file.SavedEncoder("run", config, preparation, "sha", spread["params"], stats)
     encoder_file.write(saved, tmp_path / "run.safetensors")
     return jaxembed.load(tmp_path / "run.safetensors")
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from jaxembed import pictures
 from jaxembed.core.errors import InputError
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 
 RANDOM = np.random.default_rng(0)
 
@@ -58,7 +58,7 @@ def animation():
 )
 def test_pictures_of_all_kinds(request, tmp_path, content, channels, expected):
     (tmp_path / "a").write_bytes(content)
-    pixels = pictures.read(tmp_path / "a", Shape(6, 6, channels))
+    pixels = pictures.read(tmp_path / "a", Preparation(Shape(6, 6, channels)))
     assert pixels.dtype == np.uint8
     if expected is None:
         with Image.open(io.BytesIO(content)) as picture:
@@ -70,10 +70,11 @@ def test_pictures_of_all_kinds(request, tmp_path, content, channels, expected):
 def test_the_middle_of_a_long_picture_is_kept():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 200
-    np.testing.assert_array_equal(pictures.to_pixels(Image.fromarray(wide), Shape(10, 10, 3)), wide[:, 10:20])
+    pixels = pictures.to_pixels(Image.fromarray(wide), Preparation(Shape(10, 10, 3)))
+    np.testing.assert_array_equal(pixels, wide[:, 10:20])
     # Antialiased: the mean of stripes, not some of them.
     stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
-    shrunk = pictures.to_pixels(Image.fromarray(stripes), Shape(8, 8, 1))
+    shrunk = pictures.to_pixels(Image.fromarray(stripes), Preparation(Shape(8, 8, 1)))
     np.testing.assert_allclose(shrunk, 100, atol=5)
 
 
@@ -82,7 +83,7 @@ def test_floating_point_pixels_are_a_bad_file(tmp_path):
     with pytest.raises(
         InputError, match=r"cannot be read as an image: .*floating-point pixels have no defined range"
     ):
-        pictures.read(tmp_path / "a.tif", Shape(6, 6, 1))
+        pictures.read(tmp_path / "a.tif", Preparation(Shape(6, 6, 1)))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,8 @@ def test_a_picture_is_displayed_with_the_colours_that_are_learned(tmp_path, pict
     picture.save(tmp_path / "picture.tiff")
     opened = pictures.open_rgb(tmp_path / "picture.tiff")
     assert opened.getpixel((1, 1)) == shown
-    np.testing.assert_array_equal(np.asarray(opened), pictures.read(tmp_path / "picture.tiff", Shape(2, 3, 3)))
+    read = pictures.read(tmp_path / "picture.tiff", Preparation(Shape(2, 3, 3)))
+    np.testing.assert_array_equal(np.asarray(opened), read)
 
 
 def test_formats_that_start_a_program_are_not_opened_for_display(tmp_path):
@@ -150,14 +152,14 @@ def of_mode(mode: str) -> tuple[Image.Image, tuple[int, int, int]]:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_mode_has_the_pixels_that_are_seen(mode, channels):
     picture, seen = of_mode(mode)
-    pixels = pictures.to_pixels(picture, Shape(2, 2, channels))
+    pixels = pictures.to_pixels(picture, Preparation(Shape(2, 2, channels)))
     wanted = seen if channels == 3 else (np.dot(seen, (0.299, 0.587, 0.114)),)
     np.testing.assert_allclose(pixels, np.broadcast_to(wanted, (2, 2, channels)), atol=2)
 
 
 def test_a_mode_without_a_range_has_a_reason_of_one_line():
     with pytest.raises(ValueError, match=r"^floating-point pixels have no defined range$"):
-        pictures.to_pixels(Image.new("F", (2, 2), 0.5), Shape(2, 2, 1))
+        pictures.to_pixels(Image.new("F", (2, 2), 0.5), Preparation(Shape(2, 2, 1)))
 
 
 def test_every_mode_of_this_pillow_is_tested():
@@ -186,10 +188,10 @@ WHITE_IS_ZERO, LEAST, MOST, SIGNED_LEAST, SIGNED_MOST = 262, 280, 281, 340, 341
 def test_the_range_that_a_tiff_states_is_used(kind, values, tags, seen, turned, tmp_path, warnings):
     stored = Image.fromarray(np.array([values], kind))
     stored.save(tmp_path / "a.tif", tiffinfo=tags | ({274: 3} if turned else {}))
-    pixels = pictures.read(tmp_path / "a.tif", Shape(1, 3, 1))
+    pixels = pictures.read(tmp_path / "a.tif", Preparation(Shape(1, 3, 1)))
     np.testing.assert_allclose(pixels.ravel(), seen[::-1] if turned else seen, atol=0.6)
     with Image.open(tmp_path / "a.tif") as opened:
-        np.testing.assert_array_equal(pictures.to_pixels(opened, Shape(1, 3, 1)), pixels)
+        np.testing.assert_array_equal(pictures.to_pixels(opened, Preparation(Shape(1, 3, 1))), pixels)
     assert np.asarray(pictures.open_rgb(tmp_path / "a.tif"))[..., :1].tolist() == pixels.tolist()
     assert not warnings
 
@@ -200,7 +202,7 @@ def test_values_of_12_bits_have_their_range(tmp_path):
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in tags.items())
     start = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
     (tmp_path / "a.tif").write_bytes((start + entries).ljust(122, b"\0") + b"\x00\x0f\xff" + bytes(16))
-    assert pictures.read(tmp_path / "a.tif", Shape(1, 2, 1)).ravel().tolist() == [0, 255]
+    assert pictures.read(tmp_path / "a.tif", Preparation(Shape(1, 2, 1))).ravel().tolist() == [0, 255]
 
 
 COLOURS_OF_12_BITS = RANDOM.integers(2048, 4096, (2, 2, 3), np.uint16)
@@ -238,9 +240,9 @@ def png_of_16_bits(values: np.ndarray) -> bytes:
 )
 def test_pictures_that_are_nearly_black_for_their_depth_are_reported(content, dark, tmp_path, warnings):
     (tmp_path / "a\nb").write_bytes(content)
-    pixels = pictures.read(tmp_path / "a\nb", Shape(2, 2, 3))
-    pictures.to_pixels(Image.open(io.BytesIO(content)), Shape(2, 2, 3))
-    ((_, converted),) = pictures.stream([tmp_path / "a\nb"], Shape(2, 2, 3))
+    pixels = pictures.read(tmp_path / "a\nb", Preparation(Shape(2, 2, 3)))
+    pictures.to_pixels(Image.open(io.BytesIO(content)), Preparation(Shape(2, 2, 3)))
+    ((_, converted),) = pictures.stream([tmp_path / "a\nb"], Preparation(Shape(2, 2, 3)))
     assert converted.dark == dark
     np.testing.assert_array_equal(converted.pixels, pixels)
     reported = [f"{name} uses only {dark}: it is nearly black" for name in (rf"{tmp_path}/a\nb", "a picture")]
@@ -250,14 +252,14 @@ def test_pictures_that_are_nearly_black_for_their_depth_are_reported(content, da
 @pytest.mark.parametrize("opened", [True, False], ids=["opened", "loaded"])
 def test_a_picture_of_the_caller_stays_as_it_is(opened, tmp_path):
     Image.fromarray(RANDOM.integers(0, 256, (300, 400, 3), np.uint8)).save(tmp_path / "a.jpg")
-    shape = Shape(20, 20, 3)
+    preparation = Preparation(Shape(20, 20, 3))
     for source in (tmp_path / "a.jpg", io.BytesIO((tmp_path / "a.jpg").read_bytes())):
         picture = Image.open(source)
         if not opened:
             picture.load()
-        pixels = pictures.to_pixels(picture, shape)
+        pixels = pictures.to_pixels(picture, preparation)
         assert (picture.size, picture.mode, picture.format) == ((400, 300), "RGB", "JPEG")
         with Image.open(tmp_path / "a.jpg") as again:
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(again))
         if opened:  # the same as for its file, which is decoded at a reduced size
-            np.testing.assert_array_equal(pixels, pictures.read(tmp_path / "a.jpg", shape))
+            np.testing.assert_array_equal(pixels, pictures.read(tmp_path / "a.jpg", preparation))

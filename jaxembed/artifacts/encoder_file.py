@@ -14,7 +14,7 @@ import safetensors.numpy
 from jaxembed.artifacts import schema
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 
 FILE = "encoder.safetensors"
 # Of the second, every file has a checksum.
@@ -22,6 +22,8 @@ _FIRST, _FORMAT = "jaxembed encoder 1", "jaxembed encoder 2"
 _TYPES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16}
 # Bytes of the header's length, which also align the arrays.
 _ALIGNED = 8
+# Bytes of a header that are looked at.
+_LONGEST = 100_000_000
 # Layers within layers.
 _DEEPEST = 50
 # What using an encoder needs of its config.
@@ -43,7 +45,7 @@ class SavedEncoder(NamedTuple):
     Attributes:
       name: the run's name.
       config: the run's config, as in config.json.
-      shape: shape of the images it takes.
+      preparation: how pictures become the images it takes.
       sha256: hash of the parameters and statistics, as in result.json.
       params: the parameters, nested by layer name.
       stats: the BatchNorm statistics; empty if there are none.
@@ -52,11 +54,16 @@ class SavedEncoder(NamedTuple):
 
     name: str
     config: dict[str, Any]
-    shape: Shape
+    preparation: Preparation
     sha256: str
     params: dict[str, Any]
     stats: dict[str, Any]
     dataset: str = ""
+
+    @property
+    def shape(self) -> Shape:
+        """Return the shape of the images it takes."""
+        return self.preparation.shape
 
 
 def write(encoder: SavedEncoder, file: Path) -> None:
@@ -75,6 +82,9 @@ def write(encoder: SavedEncoder, file: Path) -> None:
         "sha256": encoder.sha256,
         "dataset": encoder.dataset,
     }
+    _, *resized = encoder.preparation
+    if encoder.preparation != Preparation(encoder.shape):  # so that other files are as before
+        header["__metadata__"]["resized"] = json.dumps(resized)
     header["__metadata__"]["checksum"] = _checksum(header, body)
     text = json.dumps(header, sort_keys=True).encode()
     text += b" " * (-len(text) % _ALIGNED)
@@ -97,6 +107,21 @@ def read(file: Path) -> SavedEncoder:
     except Exception as error:  # from safetensors or JSON, or a file with other arrays
         reason = files.line(f"{type(error).__name__}: {error}")
         raise InputError(f"{file} is not an encoder file, or is damaged: {reason}") from error
+
+
+def is_ours(file: Path) -> bool:
+    """Return whether a file says that it is an encoder file, unlike a .safetensors file of the hub."""
+    try:
+        with files.regular(file).open("rb") as stream:
+            length = int.from_bytes(stream.read(_ALIGNED), "little")
+            header = json.loads(stream.read(min(length, _LONGEST)))
+        return not isinstance(header, dict) or _names_us(header.get("__metadata__"))
+    except (OSError, ValueError):
+        return True  # `read` says what is wrong
+
+
+def _names_us(metadata: Any) -> bool:
+    return isinstance(metadata, dict) and str(metadata.get("format", "")).startswith("jaxembed")
 
 
 def fingerprint(params: Mapping[str, Any], stats: Mapping[str, Any]) -> str:
@@ -132,8 +157,11 @@ def _read(file: Path) -> SavedEncoder:
     if wanted != got:
         raise ValueError(f"its checksum is {got}, not {wanted}")
     config, shape = files.parsed(metadata["config"]), _shape(json.loads(metadata["shape"]))
+    preparation = _preparation(shape, json.loads(metadata.get("resized", "[]")))
     schema.check(file, config, CONFIG, optional=("seed", "data.path", "data.validation"))
-    return SavedEncoder(metadata["name"], config, shape, metadata["sha256"], **tree, dataset=metadata["dataset"])
+    return SavedEncoder(
+        metadata["name"], config, preparation, metadata["sha256"], **tree, dataset=metadata["dataset"]
+    )
 
 
 def _divided(content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -156,6 +184,19 @@ def _shape(sides: Any) -> Shape:
     if min(shape) < 1 or max(shape) > 2**15 or shape.channels not in (1, 3):
         raise ValueError(f"shape must be [h, w, c] of images with 1 or 3 channels, got {sides}")
     return shape
+
+
+def _preparation(shape: Shape, resized: Any) -> Preparation:
+    if resized == []:
+        return Preparation(shape)
+    side, interpolation, alpha = resized
+    known = interpolation in ("bicubic", "bilinear") and alpha in ("white", "dropped")
+    if type(side) is not int or not (side == 0 or max(shape[:2]) <= side <= 2**15) or not known:
+        raise ValueError(
+            f"resized must be a side of at least the shape's, bicubic or bilinear and white or "
+            f"dropped, got {resized!r}"
+        )
+    return Preparation(shape, side, interpolation, alpha)
 
 
 def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

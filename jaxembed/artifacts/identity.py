@@ -18,6 +18,7 @@ TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics", "early_side", "
 NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("encoder", None): {"start": "", "start_sha256": ""},
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
+    ("encoder", "resnet"): {"stem": "small", "mean": (), "deviation": ()},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
     ("objective", "ntxent"): {"tile": 0},
     ("train", None): {"chunk": 0, "statistics": "batch", "early_side": 0, "early_share": 0.0, "frozen": False},

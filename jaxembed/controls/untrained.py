@@ -17,7 +17,7 @@ from jaxembed.core.bounds import Section
 from jaxembed.devices import mesh
 from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.kernels import compiler
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 
 SMALLEST = dict(encoder={"name": "fc", "widths": (16,), "latent": 6, "dropout": 0.0}, dtype="float32")
 # Train images that a whitened stem is made from, as by train.start.
@@ -42,5 +42,5 @@ def fit(
         variables = start(keys.divide(jax.random.key(seed)).init, model.pixels(jnp.asarray(images[rows])))
     weights = [jax.device_get(variables.get(kind, {}).get("encoder", {})) for kind in ("params", "batch_stats")]
     config = {"encoder": encoder, "train": {"dtype": dtype}, "evaluate": {"distance": "cosine"}}
-    saved = SavedEncoder("untrained", config, Shape(*images.shape[1:]), "", *weights)
+    saved = SavedEncoder("untrained", config, Preparation(Shape(*images.shape[1:])), "", *weights)
     return FrozenEncoder(saved).embed_pixels

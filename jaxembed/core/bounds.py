@@ -62,6 +62,8 @@ Width = Annotated[int, above(0), most(65536)]
 Depth = Annotated[int, above(0), most(64)]
 Widths = Annotated[tuple[int, ...], above(0), most(65536), Length(0, 64)]
 SomeWidths = Annotated[tuple[int, ...], above(0), most(65536), Length(1, 64)]
+# A number for each channel of an image, or none at all.
+Channels = Annotated[tuple[float, ...], Length(0, 3)]
 Section = Mapping[str, Any] | ConfigDict
 
 # Whatever an annotation says, JAX has no numbers beyond these.
@@ -147,6 +149,10 @@ _TYPES: dict[Any, tuple[Callable[[Any], bool], str]] = {
     tuple[int, ...]: (
         lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
         "a tuple of whole numbers",
+    ),
+    tuple[float, ...]: (
+        lambda value: isinstance(value, tuple) and all(map(_is_number, value)),
+        "a tuple of finite numbers",
     ),
     tuple[str, ...]: (
         lambda value: isinstance(value, tuple) and all(isinstance(part, str) for part in value),

@@ -19,7 +19,7 @@ from jaxembed.core.npz import Arrays
 from jaxembed.datasets.storage import cache, layout, omitted, tree
 from jaxembed.datasets.storage.layout import Layout
 from jaxembed.datasets.storage.omitted import Omitted
-from jaxembed.pictures import Shape, Unreadable, kinds
+from jaxembed.pictures import Preparation, Shape, Unreadable, kinds
 from jaxembed.types import Batch, Published
 
 SMALLEST = dict(path="docs/results", size=8, test=0.3)
@@ -194,7 +194,11 @@ def _decode(listing: Listing, shape: Shape) -> Arrays:
     images, rows, unreadable, dark = np.empty((len(listing.names), *shape), np.uint8), [], [], []
     paths = (listing.root / name for name in listing.names)
     bar = tqdm.tqdm(
-        pictures.stream(paths, shape), total=len(listing.names), desc="decoding", unit=" images", disable=None
+        pictures.stream(paths, Preparation(shape)),
+        total=len(listing.names),
+        desc="decoding",
+        unit=" images",
+        disable=None,
     )
     for row, (_, result) in enumerate(bar):
         if isinstance(result, Unreadable):

@@ -27,7 +27,7 @@ def check(count: int, file: Path) -> None:
 def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors:
     """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
     with tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None) as bar:
-        for chunk in source.stream(encoder.shape):
+        for chunk in source.stream(encoder.preparation):
             for unreadable in chunk.unreadable:
                 bar.write(str(unreadable), file=sys.stderr)
             if chunk.names:

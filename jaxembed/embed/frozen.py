@@ -20,12 +20,13 @@ from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files, options
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.devices import mesh
+from jaxembed.encoders import published
 from jaxembed.kernels import chunked, compiler, space
-from jaxembed.pictures import Pixels
+from jaxembed.pictures import Pixels, Shape
 from jaxembed.types import Batch, Dataset
 
-# Images per batch.
-CHUNK = 256
+# Images per batch at most, and their pixels: later layers hold tens of times as many numbers.
+CHUNK, PIXELS = 256, 2**20
 WEIGHTS = Path(__file__).parent / "weights"
 Picture = str | os.PathLike | Image.Image | np.ndarray
 
@@ -35,7 +36,7 @@ class FrozenEncoder:
 
     Attributes:
       name: the run's name.
-      shape: the shape of the images it takes; pictures of other sizes are resized and cropped.
+      preparation: how pictures become the images it takes.
       dimension: d, the number of dimensions of an embedding.
       distance: "cosine" or "euclidean", the distance by which its embeddings are compared.
       saved: the content of its file.
@@ -44,7 +45,7 @@ class FrozenEncoder:
     def __init__(self, saved: SavedEncoder) -> None:
         """Build the module and put the parameters on the devices; InputError if they do not match the config."""
         config = identity.current(saved.config)
-        self.name, self.shape, self.saved = saved.name, saved.shape, saved
+        self.name, self.preparation, self.saved = saved.name, saved.preparation, saved
         self.distance = config["evaluate"]["distance"]
         self.module = encoders.make(identity.with_tuples(config["encoder"]))
         self.dtype = config["train"]["dtype"]
@@ -82,7 +83,7 @@ class FrozenEncoder:
     def embed_pixels(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Embed n >= 1 images that already have the encoder's shape."""
         # Powers of two, so that only a few batch sizes are ever compiled.
-        size = min(CHUNK, 1 << (len(images) - 1).bit_length())
+        size = min(self.chunk, 1 << (len(images) - 1).bit_length())
         size = -(-size // self.devices.size) * self.devices.size
         embeddings = chunked.apply(partial(_embed, *self._parts), images, size=size)
         if not space.is_usable(embeddings).all():
@@ -106,6 +107,17 @@ class FrozenEncoder:
         return {split: self.embed_pixels(getattr(dataset, split).images) for split in ("train", *dataset.held_out)}
 
     @property
+    def shape(self) -> Shape:
+        """Return the shape of the images it takes."""
+        return self.preparation.shape
+
+    @property
+    def chunk(self) -> int:
+        """Return the number of images in a batch, a power of two."""
+        fitting = max(1, PIXELS // (self.shape.height * self.shape.width))
+        return min(CHUNK, 1 << (fitting.bit_length() - 1))
+
+    @property
     def _parts(self) -> tuple[Any, ...]:
         return self.module, self.dtype, self.devices, self.weights
 
@@ -118,22 +130,25 @@ class FrozenEncoder:
     def pixels(self, image: Picture) -> Pixels:
         """Convert one image to the encoder's shape; InputError as in `embed`."""
         if isinstance(image, str | os.PathLike):
-            return pictures.read(Path(image), self.shape)
+            return pictures.read(Path(image), self.preparation)
         if isinstance(image, Image.Image):
-            return pictures.to_pixels(image, self.shape)
+            return pictures.to_pixels(image, self.preparation)
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             got = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"an image must be a path, a PIL image or a uint8 array [h, w, c], got {got}")
         if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or not image.size:
             raise InputError(f"an image array must be [h, w, c] with 1, 3 or 4 channels, got {list(image.shape)}")
-        return image if image.shape == self.shape else pictures.to_pixels(pictures.from_array(image), self.shape)
+        if image.shape == self.shape:
+            return image
+        return pictures.to_pixels(pictures.from_array(image), self.preparation)
 
 
 def load(run: str | os.PathLike) -> FrozenEncoder:
     """Load the encoder of a finished run, or a pretrained encoder.
 
     Args:
-      run: a run folder, an encoder .safetensors file, or one of the names in `pretrained()`.
+      run: a run folder, an encoder .safetensors file, one of the names in `pretrained()`, or a published model's
+        .safetensors file or folder as the Hugging Face hub lays it out.
 
     Raises:
       InputError: if nothing has this name, the run is unfinished, the file is damaged, or JAX finds no device.
@@ -144,26 +159,34 @@ def load(run: str | os.PathLike) -> FrozenEncoder:
 
 def saved(run: str | os.PathLike) -> SavedEncoder:
     """Read the file of an encoder, which `load` would load; InputError as there."""
-    path = files.expanded(run)
+    path, name = files.expanded(run), str(run)
     if path.is_dir():
         file = path / encoder_file.FILE
+        if not file.exists() and published.is_model(path):
+            return published.read(path)
         if not file.exists():
             raise InputError(_no_encoder(path))
-    elif path.exists():
-        file = path
-    elif str(run) in pretrained():
-        file = WEIGHTS / f"{run}.safetensors"
-    else:
-        known = pretrained()
-        near = options.nearest(str(run), known)
-        raise InputError(
-            f"no run folder, encoder file or pretrained encoder {run}{near}; pretrained: {', '.join(known)}"
-        )
-    return encoder_file.read(file)
+        return encoder_file.read(file)
+    if path.exists():
+        return encoder_file.read(path) if encoder_file.is_ours(path) else published.read(path)
+    if name in published.names():
+        return published.load(name)
+    if name in packaged():
+        return encoder_file.read(WEIGHTS / f"{name}.safetensors")
+    known = pretrained()
+    near = options.nearest(name, known)
+    raise InputError(
+        f"no run folder, encoder file or pretrained encoder {run}{near}; pretrained: {', '.join(known)}"
+    )
 
 
 def pretrained() -> tuple[str, ...]:
-    """List the pretrained encoders, which are part of the package."""
+    """List the names of pretrained encoders: those of the package, and published ones."""
+    return tuple(sorted((*packaged(), *published.names())))
+
+
+def packaged() -> tuple[str, ...]:
+    """List the pretrained encoders whose files are part of the package."""
     return tuple(sorted(file.stem for file in WEIGHTS.glob("*.safetensors")))
 
 

@@ -16,7 +16,7 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
 from jaxembed.embed.vectors import About
-from jaxembed.pictures import Converted, Shape, Unreadable
+from jaxembed.pictures import Converted, Preparation, Shape, Unreadable
 
 # Pictures held in memory at a time, at the encoder's shape.
 CHUNK = 512
@@ -58,8 +58,8 @@ class Originals(Album, Protocol):
     name: str
     count: int
 
-    def stream(self, shape: Shape) -> Iterator[Chunk]:
-        """Read all pictures at a shape, in chunks, in order."""
+    def stream(self, preparation: Preparation) -> Iterator[Chunk]:
+        """Read all pictures as pixels, in chunks, in order."""
 
 
 def open_source(source: str, *, data_dir: str | None = None) -> Originals:
@@ -148,10 +148,10 @@ class Folder(Pictures):
         self.listing = folder.scan(path, what="source")
         self.name, self.count = str(path.resolve()), len(self.listing.names)
 
-    def stream(self, shape: Shape) -> Iterator[Chunk]:
-        """Read all pictures at a shape, in chunks, in order; at the end, those that are nearly black are named."""
+    def stream(self, preparation: Preparation) -> Iterator[Chunk]:
+        """Read all pictures as pixels, in chunks, in order; at the end, those that are nearly black are named."""
         paths, dark = (self.listing.root / name for name in self.listing.names), []
-        results = enumerate(pictures.stream(paths, shape))
+        results = enumerate(pictures.stream(paths, preparation))
         while read := list(itertools.islice(results, CHUNK)):
             rows = [(row, result) for row, (_, result) in read]
             dark += [
@@ -159,7 +159,7 @@ class Folder(Pictures):
                 for row, each in rows
                 if isinstance(each, Converted) and each.dark
             ]
-            yield self._chunk(rows, shape)
+            yield self._chunk(rows, preparation.shape)
         if dark:
             tqdm.tqdm.write(pictures.dark_line(dark), file=sys.stderr)
 
@@ -188,13 +188,14 @@ class Named:
         self.splits = {split: getattr(self.dataset, split) for split in ("train", *self.dataset.held_out)}
         self.name, self.count = name, sum(len(batch.labels) for batch in self.splits.values())
 
-    def stream(self, shape: Shape) -> Iterator[Chunk]:
-        """Read all images at a shape, in chunks, in order."""
+    def stream(self, preparation: Preparation) -> Iterator[Chunk]:
+        """Read all images as pixels, in chunks, in order."""
         for split, batch in self.splits.items():
             for start in range(0, len(batch.labels), CHUNK):
                 images, labels = (array[start : start + CHUNK] for array in batch)
-                if images.shape[1:] != shape:
-                    images = np.stack([pictures.to_pixels(pictures.from_array(image), shape) for image in images])
+                if images.shape[1:] != preparation.shape:
+                    originals = map(pictures.from_array, images)
+                    images = np.stack([pictures.to_pixels(original, preparation) for original in originals])
                 names = [f"{split}/{row}" for row in range(start, start + len(images))]
                 yield Chunk(names, [self.dataset.classes[label] for label in labels], images, [])
 

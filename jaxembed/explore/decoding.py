@@ -5,6 +5,7 @@ none of these reaches the server.
 """
 
 import io
+import json
 import os
 import resource
 import signal
@@ -19,7 +20,7 @@ import jaxembed
 from jaxembed import pictures
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.pictures import Pixels, Shape
+from jaxembed.pictures import Pixels, Preparation, Shape
 
 # Pixels that a new picture may have; seconds and bytes of memory that decoding it may take.
 PIXELS, SECONDS, MEMORY = 50_000_000, 60, 4 * 2**30
@@ -27,12 +28,12 @@ PIXELS, SECONDS, MEMORY = 50_000_000, 60, 4 * 2**30
 SIDE = 320
 
 
-def decode(file: io.BufferedIOBase, shape: Shape) -> tuple[Pixels, bytes]:
+def decode(file: io.BufferedIOBase, preparation: Preparation) -> tuple[Pixels, bytes]:
     """Decode a picture in another process.
 
     Args:
       file: a file on a disk.
-      shape: the shape of the pixels.
+      preparation: how it becomes the pixels.
 
     Returns:
       the pixels, by `pictures.to_pixels`; and the picture to show, as the content of a WebP file.
@@ -42,7 +43,8 @@ def decode(file: io.BufferedIOBase, shape: Shape) -> tuple[Pixels, bytes]:
     """
     file.flush()
     path = os.pathsep.join([str(Path(jaxembed.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", __spec__.name, *map(str, shape)]
+    shape = preparation.shape
+    command = [sys.executable, "-m", __spec__.name, json.dumps(preparation)]
     try:
         done = subprocess.run(
             command,
@@ -62,12 +64,12 @@ def decode(file: io.BufferedIOBase, shape: Shape) -> tuple[Pixels, bytes]:
     return np.frombuffer(done.stdout[:size], np.uint8).reshape(shape), done.stdout[size:]
 
 
-def convert(file: io.BufferedIOBase, shape: Shape) -> tuple[Pixels, bytes]:
+def convert(file: io.BufferedIOBase, preparation: Preparation) -> tuple[Pixels, bytes]:
     """Decode a picture in this process, as `decode` does."""
     Image.MAX_IMAGE_PIXELS = PIXELS // 2  # of what a picture holds too; at twice as many Pillow raises an error
     try:
         with pictures.opened(file) as picture:
-            pixels = pictures.to_pixels(picture, shape)
+            pixels = pictures.to_pixels(picture, preparation)
         small = pictures.open_rgb(file)
         small.thumbnail((SIDE, SIDE))
         return pixels, pictures.as_webp(small, quality=85)
@@ -87,7 +89,8 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     os.nice(10)
     try:
-        pixels, small = convert(sys.stdin.buffer, Shape(*map(int, sys.argv[1:])))
+        shape, *resized = json.loads(sys.argv[1])
+        pixels, small = convert(sys.stdin.buffer, Preparation(Shape(*shape), *resized))
     except InputError as error:
         sys.stdout.buffer.write(str(error).encode("utf-8", "backslashreplace"))
         return 2

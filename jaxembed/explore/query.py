@@ -33,7 +33,7 @@ class Query:
         """Embed a new picture: (its neighbours or an error as HTML, its map position or None if unreadable)."""
         name = html.escape(files.utf8(files.printable(name)))
         try:
-            pixels, small = decoding.decode(file, self.encoder.shape)
+            pixels, small = decoding.decode(file, self.encoder.preparation)
             embedding = self.encoder.embed_pixels(pixels[None])
         except (JaxembedError, OSError, ValueError) as error:  # the page was closed, and so was its file
             reason = html.escape(files.printable(str(error)))

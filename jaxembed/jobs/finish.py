@@ -17,7 +17,7 @@ from jaxembed.evaluate import evaluation, result, sampling
 from jaxembed.evaluate.evaluation import Evaluation
 from jaxembed.evaluate.result import Described
 from jaxembed.jobs.job import Job
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 from jaxembed.report import summary
 from jaxembed.run.run import Run
 from jaxembed.types import Dataset, State, Weights
@@ -94,5 +94,5 @@ def _examined(
 def _encoder(name: str, config: dict[str, Any], dataset: Dataset, weights: Weights, sha256: str) -> SavedEncoder:
     """Take the frozen encoder out of the weights that were evaluated."""
     params, stats = jax.device_get((weights.params["encoder"], weights.stats.get("encoder", {})))
-    shape = Shape(*dataset.train.images.shape[1:])
-    return SavedEncoder(name, config, shape, sha256, params, stats, dataset.name)
+    preparation = Preparation(Shape(*dataset.train.images.shape[1:]))
+    return SavedEncoder(name, config, preparation, sha256, params, stats, dataset.name)

@@ -2,8 +2,9 @@
 
 import contextlib
 import contextvars
+import operator
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -44,16 +45,19 @@ def convolve(
       kernel: [p, q, i, o].
       strides: along h and w.
       padding: "SAME", "VALID", or (before, after) along h and w.
-      **options: the other arguments of `conv_general_dilated`, which is called directly if there are dilations or
-        groups.
+      **options: the other arguments of `conv_general_dilated`, which is called directly if there are dilations, or
+        groups of several channels.
     """
     dilations = (options["lhs_dilation"], options["rhs_dilation"])
-    plain = all(set(dilation) == {1} for dilation in dilations) and options["feature_group_count"] == 1
+    groups, inputs, outputs = options["feature_group_count"], images.shape[3], kernel.shape[3]
+    depthwise = groups == inputs == outputs
+    plain = all(set(dilation) == {1} for dilation in dilations) and (groups == 1 or depthwise)
     if not plain or jax.default_backend() != "cpu" or _AS_DEFINED.get():
         return lax.conv_general_dilated(images, kernel, strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
-    return _convolve(images, kernel, tuple(strides), tuple(map(tuple, padding)))
+    strides, pads = tuple(strides), tuple(map(tuple, padding))
+    return _convolve(images, kernel, strides, pads) if groups == 1 else _depthwise(images, kernel, strides, pads)
 
 
 @contextlib.contextmanager
@@ -95,6 +99,21 @@ _convolve.defvjp(_forward, _backward)
 def _is_for_winograd(kernel: Array, strides: Strides, dtype: Any) -> bool:
     # With fewer channels the transforms cost more than the multiplications that they save.
     return kernel.shape[:2] == (3, 3) and strides == (1, 1) and min(kernel.shape[2:]) >= 64 and dtype == jnp.float32
+
+
+def _depthwise(images: Array, kernel: Float[Array, "p q 1 c"], strides: Strides, pads: Pads) -> Array:
+    """Convolve each channel with its own kernel, as a sum of shifted products: XLA's own is four times slower."""
+    padded, (down, right), sides = winograd.pad(images, pads), strides, kernel.shape[:2]
+    height, width = (
+        (size - side) // stride + 1 for size, side, stride in zip(padded.shape[1:3], sides, strides, strict=True)
+    )
+    ends = down * (height - 1) + 1, right * (width - 1) + 1
+    taps = (
+        padded[:, y : y + ends[0] : down, x : x + ends[1] : right] * kernel[y, x, 0][None, None, None]
+        for y in range(sides[0])
+        for x in range(sides[1])
+    )
+    return reduce(operator.add, taps)
 
 
 def _image_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:

@@ -38,6 +38,24 @@ class Shape(NamedTuple):
     channels: int
 
 
+class Preparation(NamedTuple):
+    """How a picture becomes an encoder's pixels.
+
+    Attributes:
+      shape: the shape of the pixels, which are cut out of the middle of the resized picture.
+      side: pixels to which the picture's shorter side is resized, at least the shape's; 0 for the fewest that cover
+        the shape.
+      interpolation: "bicubic" or "bilinear"; always with antialiasing.
+      alpha: "white" if transparent pictures are composited onto white, "dropped" if their colours are taken as they
+        are, as libraries of published encoders do.
+    """
+
+    shape: Shape
+    side: int = 0
+    interpolation: str = "bicubic"
+    alpha: str = "white"
+
+
 class Converted(NamedTuple):
     """The pixels of a picture; and if it is nearly black, how few bits it uses, such as "12 of 16 bits"."""
 
@@ -56,16 +74,17 @@ class Unreadable(NamedTuple):
         return f"skipping {files.printable(self.file)}: {files.printable(self.reason)}"
 
 
-def to_pixels(picture: Image.Image, shape: Shape) -> Pixels:
+def to_pixels(picture: Image.Image, preparation: Preparation) -> Pixels:
     """Convert a picture to uint8 pixels: apply EXIF orientation, composite onto white, convert to 8 bits, resize
     and centre-crop.
 
     The picture is resized with antialiasing until it just covers the target, and the middle of the longer side is
-    kept. A picture that already has the target size is not resampled. The picture itself stays as it is.
+    kept; or as the preparation says. A picture that already has the size is not resampled. The picture itself stays
+    as it is.
 
     Args:
       picture: a picture of any format, size and mode; only the first frame of an animation is used.
-      shape: the shape of the result.
+      preparation: how it is resized, and the shape of the result.
 
     Returns:
       uint8 [h, w, c].
@@ -74,16 +93,16 @@ def to_pixels(picture: Image.Image, shape: Shape) -> Pixels:
       ValueError: if the pixel values have no defined range (floating point) or exceed 16 bits.
       OSError: if the file is damaged.
     """
-    return _told(_convert(_own(picture), shape), "a picture")
+    return _told(_convert(_own(picture), preparation), "a picture")
 
 
-def read(file: Path, shape: Shape) -> Pixels:
+def read(file: Path, preparation: Preparation) -> Pixels:
     """Read a picture file and convert it with `to_pixels`.
 
     Raises:
       InputError: if the file cannot be read; the message names the file.
     """
-    result = _read(file, shape)
+    result = _read(file, preparation)
     if isinstance(result, Unreadable):
         raise InputError(f"{file} cannot be read as an image: {result.reason}")
     return _told(result, file)
@@ -105,13 +124,13 @@ def open_rgb(file: Path | io.BufferedIOBase) -> Image.Image:
         return _upright(picture, depth.scale(picture), "RGB")
 
 
-def stream(paths: Iterable[Path], shape: Shape) -> Iterator[tuple[Path, Converted | Unreadable]]:
+def stream(paths: Iterable[Path], preparation: Preparation) -> Iterator[tuple[Path, Converted | Unreadable]]:
     """Read picture files on all cores, a few hundred at a time; yield (file, Converted or Unreadable) in order."""
     # Threads are enough: Pillow releases the GIL while it decodes and resizes.
     with _allow_large_images(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         paths = iter(paths)
         while batch := list(itertools.islice(paths, _AT_ONCE)):
-            yield from zip(batch, pool.map(lambda file: _read(file, shape), batch), strict=True)
+            yield from zip(batch, pool.map(lambda file: _read(file, preparation), batch), strict=True)
 
 
 def from_array(image: np.ndarray) -> Image.Image:
@@ -127,12 +146,12 @@ def dark_line(dark: Sequence[tuple[str, str]]) -> str:
     return f"{len(dark)} pictures are nearly black, as their values use few of their bits: {shown}{more}; {mend}"
 
 
-def _read(file: Path, shape: Shape) -> Converted | Unreadable:
+def _read(file: Path, preparation: Preparation) -> Converted | Unreadable:
     try:
         if not file.stat().st_size:
             return Unreadable(str(file), "empty file")
         with opened(file) as picture:
-            return _convert(picture, shape)
+            return _convert(picture, preparation)
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
@@ -155,27 +174,43 @@ def _own(picture: Image.Image) -> Image.Image:
     return Image.open(content, formats=["JPEG"])
 
 
-def _convert(picture: Image.Image, shape: Shape) -> Converted:
+def _convert(picture: Image.Image, preparation: Preparation) -> Converted:
     """Convert a picture that was opened here as `to_pixels` does."""
+    shape, side = preparation.shape, preparation.side
     size = (shape.width, shape.height)
     if picture.format == "JPEG":
-        picture.draft(None, (_DRAFT_SCALE * max(size), _DRAFT_SCALE * max(size)))
+        least = _DRAFT_SCALE * max(*size, side)
+        picture.draft(None, (least, least))
     scale = depth.scale(picture)
     dark = scale.dark if scale else depth.dark_colours(picture)
-    picture = _upright(picture, scale, MODES[shape.channels])
-    if picture.size != size:
-        picture = ImageOps.fit(picture, size, Image.Resampling.BICUBIC)
+    picture = _upright(picture, scale, MODES[shape.channels], preparation.alpha)
+    resampling = Image.Resampling[preparation.interpolation.upper()]
+    if side:
+        picture = _cut(picture, size, side, resampling)
+    elif picture.size != size:
+        picture = ImageOps.fit(picture, size, resampling)
     return Converted(np.asarray(picture).reshape(shape), dark)
 
 
-def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str) -> Image.Image:
-    """Apply EXIF orientation, composite a transparent picture onto white, and convert to a mode with 8 bits."""
+def _cut(picture: Image.Image, size: tuple[int, int], side: int, resampling: Image.Resampling) -> Image.Image:
+    """Resize the shorter side and cut out the middle, rounded as torchvision does."""
+    shorter = min(picture.size)
+    width, height = (side * length // shorter for length in picture.size)
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), resampling)
+    left, top = round((width - size[0]) / 2), round((height - size[1]) / 2)
+    return picture.crop((left, top, left + size[0], top + size[1]))
+
+
+def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str, alpha: str = "white") -> Image.Image:
+    """Apply EXIF orientation, do away with transparency, and convert to a mode with 8 bits."""
     picture = ImageOps.exif_transpose(picture)
     if scale:
         return depth.to_8_bits(picture, scale).convert(mode)
     if picture.mode == "La":  # Pillow converts it to nothing else
         picture = picture.convert("LA")
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
+    transparent = picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info
+    if transparent and alpha == "white":
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
     # Pillow converts LAB to no other mode.

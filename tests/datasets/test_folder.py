@@ -11,7 +11,7 @@ from PIL import Image
 from jaxembed import datasets, pictures
 from jaxembed.core.errors import InputError
 from jaxembed.embed import sources
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 
 
 @pytest.fixture(autouse=True)
@@ -205,6 +205,6 @@ def test_pictures_that_are_nearly_black_are_counted_and_named_also_when_cached(p
             "7 pictures are nearly black, as their values use few of their bits: cat/deep 0.tif (12 of"
         )
         assert "cat/deep 4.tif (12 of 16 bits) and 2 more; " in line
-    for chunk in sources.open_source(str(photos)).stream(Shape(8, 8, 3)):
+    for chunk in sources.open_source(str(photos)).stream(Preparation(Shape(8, 8, 3))):
         assert len(chunk.names) == 19
     assert capsys.readouterr().err.splitlines()[-1] == line

@@ -162,7 +162,7 @@ def test_images_of_any_kind_and_number_are_embedded(made, tmp_path):
     colour = np.repeat(images, 3, axis=3)
     np.testing.assert_allclose(loaded.embed(colour), expected, atol=1e-6)
     large = np.zeros((2, 50, 30, 4), np.uint8)
-    small = np.stack([pictures.to_pixels(Image.fromarray(image), loaded.shape) for image in large])
+    small = np.stack([pictures.to_pixels(Image.fromarray(image), loaded.preparation) for image in large])
     np.testing.assert_allclose(loaded.embed(large), loaded.embed(small), atol=1e-6)
     many = np.concatenate([images] * 30)
     np.testing.assert_allclose(loaded.embed(many), np.concatenate([expected] * 30), atol=1e-5)

@@ -31,7 +31,7 @@ def optimised():
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in frozen.pretrained()]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in frozen.packaged()]
 )
 def test_a_pretrained_encoder_has_its_published_accuracy(name, monkeypatch, optimised):
     # Eight simulated devices on two cores would wait for each other.
@@ -52,7 +52,7 @@ def test_a_pretrained_encoder_has_its_published_accuracy(name, monkeypatch, opti
 
 
 def test_pretrained_encoders_are_small_and_named_after_their_runs():
-    files = [frozen.WEIGHTS / f"{name}.safetensors" for name in frozen.pretrained()]
+    files = [frozen.WEIGHTS / f"{name}.safetensors" for name in frozen.packaged()]
     assert len(files) >= 9
     assert sum(file.stat().st_size for file in files) < 40e6
     assert all(jaxembed.load(file).name == file.stem for file in files)

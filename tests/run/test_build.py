@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import OBJECTIVES
+from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 
 from configs import protocols
@@ -32,7 +32,12 @@ def built(config: ConfigDict) -> Run:
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("encoder", "name", "vit", "config.encoder.name must be one of cnn, conv, fc, resnet; got 'vit'"),
+        (
+            "encoder",
+            "name",
+            "transformer",
+            "config.encoder.name must be one of cnn, conv, efficientnet_lite, fc, resnet, vit; got",
+        ),
         ("encoder", "latent", 0, "config.encoder.latent must be > 0, got 0"),
         (
             "objective",
@@ -166,7 +171,7 @@ def test_a_measure_that_asks_for_what_the_protocol_lacks_is_refused_before_train
 
 
 def test_reconstruct_with_an_encoder_that_has_no_decoder_is_refused(config):
-    config.encoder = {"name": "resnet", "depth": 18, "width": 8}
+    config.encoder = ENCODERS["resnet"] | {"width": 8}
     with pytest.raises(InputError, match="needs an encoder with a decoder, one of conv, fc; got 'resnet'"):
         built(config)
 

@@ -8,15 +8,12 @@ import contextlib
 import gzip
 import io
 import os
-import queue
 import tarfile
 import tempfile
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import requests
@@ -26,7 +23,7 @@ from PIL import Image
 from tensorflow_datasets.core.download import download_manager, downloader
 from tensorflow_datasets.image_classification import cifar, mnist
 
-from jaxembed.core import files
+from jaxembed.core import files, network
 from jaxembed.core.errors import InputError
 
 _Examples = Iterator[tuple[int, dict[str, Any]]]
@@ -68,7 +65,7 @@ def _write(builder: tfds.core.GeneratorBasedBuilder, manual: Path) -> Path:
     try:
         for url, info in builder.url_infos.items():
             if not (manual / info.filename).exists():
-                _ask(url)
+                network.ask(url, seconds=_PATIENCE)
         builder.download_and_prepare(download_config=config, file_format="array_record")
     except (requests.RequestException, tfds.download.DownloadError) as error:
         archives = ", ".join(info.filename for info in builder.url_infos.values())
@@ -81,27 +78,6 @@ def _write(builder: tfds.core.GeneratorBasedBuilder, manual: Path) -> Path:
         # The first line names the file; the others are for the maintainers of the checksums.
         raise InputError(f"{str(error).splitlines()[0].rstrip(':')}; remove it and try again") from error
     return Path(builder.data_dir)
-
-
-def _ask(url: str) -> None:
-    """Raise a RequestException unless the server answers; any answer counts, even one that refuses HEAD."""
-    answers: queue.Queue[requests.RequestException | None] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            requests.head(url, timeout=_PATIENCE / 2)
-            answers.put(None)
-        except requests.RequestException as error:
-            answers.put(error)
-
-    # The request's own timeout limits neither the DNS lookup nor the number of addresses that are tried.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        error = answers.get(timeout=_PATIENCE)
-    except queue.Empty:
-        error = requests.Timeout()
-    if error:
-        raise requests.ConnectionError(f"{urlsplit(url).netloc}: {type(error).__name__}") from error
 
 
 class _Idx:
