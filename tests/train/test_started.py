@@ -15,12 +15,12 @@ from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
 from jaxembed.evaluate import forward
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 from jaxembed.run import build
 from jaxembed.train import checkpoint, feed, start, steps
 from jaxembed.types import Weights
 
-WITHOUT_HEAD = ("margin", "sigreg", "triplet")
+WITHOUT_HEAD = ("margin", "triplet")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def given(dataset, tmp_path_factory):
         part = Weights(state.params["encoder"], state.stats.get("encoder", {}))
         part = jax.tree.map(lambda leaf: np.asarray(leaf) + np.float32(0.1), part)
         file = tmp_path_factory.mktemp("given") / "encoder.safetensors"
-        saved = SavedEncoder("given", json.loads(config.to_json()), Shape(9, 7, 1), "", *part)
+        saved = SavedEncoder("given", json.loads(config.to_json()), Preparation(Shape(9, 7, 1)), "", *part)
         encoder_file.write(saved, file)
         return str(file), part
 
