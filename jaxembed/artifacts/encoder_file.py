@@ -24,6 +24,8 @@ _TYPES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16}
 _ALIGNED = 8
 # Bytes of a header that are looked at.
 _LONGEST = 100_000_000
+# Pixels along a side, and the interpolations.
+_SIDE, _KINDS = 2**15, ("bicubic", "bilinear")
 # Layers within layers.
 _DEEPEST = 50
 # What using an encoder needs of its config.
@@ -181,7 +183,7 @@ def _shape(sides: Any) -> Shape:
     if not (isinstance(sides, list) and len(sides) == 3 and all(type(side) is int for side in sides)):
         raise ValueError(f"shape must be three whole numbers, got {sides!r}")
     shape = Shape(*sides)
-    if min(shape) < 1 or max(shape) > 2**15 or shape.channels not in (1, 3):
+    if min(shape) < 1 or max(shape) > _SIDE or shape.channels not in (1, 3):
         raise ValueError(f"shape must be [h, w, c] of images with 1 or 3 channels, got {sides}")
     return shape
 
@@ -189,14 +191,10 @@ def _shape(sides: Any) -> Shape:
 def _preparation(shape: Shape, resized: Any) -> Preparation:
     if resized == []:
         return Preparation(shape)
-    side, interpolation, alpha = resized
-    known = interpolation in ("bicubic", "bilinear") and alpha in ("white", "dropped")
-    if type(side) is not int or not (side == 0 or max(shape[:2]) <= side <= 2**15) or not known:
-        raise ValueError(
-            f"resized must be a side of at least the shape's, bicubic or bilinear and white or "
-            f"dropped, got {resized!r}"
-        )
-    return Preparation(shape, side, interpolation, alpha)
+    side, interpolation = resized
+    if type(side) is not int or not (side == 0 or max(shape[:2]) <= side <= _SIDE) or interpolation not in _KINDS:
+        raise ValueError(f"resized must be a side of at least the shape's and one of {_KINDS}, got {resized!r}")
+    return Preparation(shape, side, interpolation)
 
 
 def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

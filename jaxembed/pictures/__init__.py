@@ -46,14 +46,11 @@ class Preparation(NamedTuple):
       side: pixels to which the picture's shorter side is resized, at least the shape's; 0 for the fewest that cover
         the shape.
       interpolation: "bicubic" or "bilinear"; always with antialiasing.
-      alpha: "white" if transparent pictures are composited onto white, "dropped" if their colours are taken as they
-        are, as libraries of published encoders do.
     """
 
     shape: Shape
     side: int = 0
     interpolation: str = "bicubic"
-    alpha: str = "white"
 
 
 class Converted(NamedTuple):
@@ -183,7 +180,7 @@ def _convert(picture: Image.Image, preparation: Preparation) -> Converted:
         picture.draft(None, (least, least))
     scale = depth.scale(picture)
     dark = scale.dark if scale else depth.dark_colours(picture)
-    picture = _upright(picture, scale, MODES[shape.channels], preparation.alpha)
+    picture = _upright(picture, scale, MODES[shape.channels])
     resampling = Image.Resampling[preparation.interpolation.upper()]
     if side:
         picture = _cut(picture, size, side, resampling)
@@ -193,24 +190,23 @@ def _convert(picture: Image.Image, preparation: Preparation) -> Converted:
 
 
 def _cut(picture: Image.Image, size: tuple[int, int], side: int, resampling: Image.Resampling) -> Image.Image:
-    """Resize the shorter side and cut out the middle, rounded as torchvision does."""
+    """Resize the shorter side and cut out the middle, both rounded down as transformers does."""
     shorter = min(picture.size)
     width, height = (side * length // shorter for length in picture.size)
     if picture.size != (width, height):
         picture = picture.resize((width, height), resampling)
-    left, top = round((width - size[0]) / 2), round((height - size[1]) / 2)
+    left, top = (width - size[0]) // 2, (height - size[1]) // 2
     return picture.crop((left, top, left + size[0], top + size[1]))
 
 
-def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str, alpha: str = "white") -> Image.Image:
-    """Apply EXIF orientation, do away with transparency, and convert to a mode with 8 bits."""
+def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str) -> Image.Image:
+    """Apply EXIF orientation, composite a transparent picture onto white, and convert to a mode with 8 bits."""
     picture = ImageOps.exif_transpose(picture)
     if scale:
         return depth.to_8_bits(picture, scale).convert(mode)
     if picture.mode == "La":  # Pillow converts it to nothing else
         picture = picture.convert("LA")
-    transparent = picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info
-    if transparent and alpha == "white":
+    if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
     # Pillow converts LAB to no other mode.

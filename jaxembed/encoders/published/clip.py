@@ -16,7 +16,7 @@ NAMES = {
         ("clip_vit_b16", "vit_base_patch16_clip_224.openai"),
     )
 }
-PREPARATION = Preparation(Shape(224, 224, 3), side=224, interpolation="bicubic", alpha="dropped")
+PREPARATION = Preparation(Shape(224, 224, 3), side=224, interpolation="bicubic")
 MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 # Begins the names of arrays of the vision tower in transformers' layout; in open_clip's they begin with "visual.".
 _VISION = ("vision_model.", "visual_projection.")

@@ -21,7 +21,7 @@ NAMES = {
     )
 }
 # Of its preprocessor_config.json.
-PREPARATION = Preparation(Shape(224, 224, 3), side=256, interpolation="bicubic", alpha="dropped")
+PREPARATION = Preparation(Shape(224, 224, 3), side=256, interpolation="bicubic")
 
 
 def recognises(arrays: Arrays) -> bool:

@@ -24,7 +24,7 @@ NAMES = {
     )
 }
 EPSILON = 1e-3
-PREPARATION = Preparation(Shape(224, 224, 3), side=256, interpolation="bicubic", alpha="dropped")
+PREPARATION = Preparation(Shape(224, 224, 3), side=256, interpolation="bicubic")
 # Of pixels in [0, 1].
 MEAN, DEVIATION = (127 / 255,) * 3, (128 / 255,) * 3
 # In a block: the names of the convolution and of its BatchNorm, which depends on whether there is an expansion.

@@ -123,7 +123,7 @@ def preparation(model: Model, default: Preparation) -> Preparation:
     sides = (side, *cut)
     if not all(type(each) is int and 0 < each <= 2**15 for each in sides) or max(cut) > side or not interpolation:
         raise ValueError(f"preprocessor_config.json must resize the shortest edge and crop, got {asked}")
-    return Preparation(Shape(*cut, 3), side, interpolation, default.alpha)
+    return Preparation(Shape(*cut, 3), side, interpolation)
 
 
 def standardisation(
@@ -153,7 +153,7 @@ def of_timm(model: Model) -> tuple[tuple[float, ...], tuple[float, ...], Prepara
     ):
         raise ValueError(f"its config.json must ask for a bicubic or bilinear centre crop in colour, got {asked}")
     side = math.floor(max(cut) / asked.get("crop_pct", 0.875))
-    preparation = Preparation(Shape(*cut, 3), side, interpolation, "dropped")
+    preparation = Preparation(Shape(*cut, 3), side, interpolation)
     mean, deviation = (tuple(map(float, asked[name])) for name in ("mean", "std"))
     return mean, deviation, preparation, str(said.get("architecture", ""))
 
