@@ -8,7 +8,7 @@ the tests. Each takes the options of `Origin` as well, which are not its own.
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 
@@ -34,18 +34,25 @@ class Origin:
     start_sha256: str = ""
 
 
+class Parsed(NamedTuple):
+    """What config.encoder says: an encoder, and what it starts from."""
+
+    encoder: nn.Module
+    origin: Origin
+
+
 def make(section: Any) -> nn.Module:
     """Make the encoder that config.encoder names; InputError if the name or an option does not exist."""
-    module, own, _ = _divided(section)
-    return module.make(**own)
+    return parse(section).encoder
 
 
-def origin(section: Any) -> Origin:
-    """Return what the encoder starts from; InputError as `make`, or if only the SHA-256 of that is given."""
-    asked = Origin(**_divided(section)[2])
-    if asked.start_sha256 and not asked.start:
-        raise InputError(f"config.encoder.start_sha256 needs config.encoder.start, got {asked.start!r}")
-    return asked
+def parse(section: Any) -> Parsed:
+    """Make the encoder, and what it starts from; InputError as `make`, or if only the SHA-256 of that is given."""
+    module, own, shared = _divided(section)
+    origin = Origin(**shared)
+    if origin.start_sha256 and not origin.start:
+        raise InputError(f"config.encoder.start_sha256 needs config.encoder.start, got {origin.start!r}")
+    return Parsed(module.make(**own), origin)
 
 
 def architecture(section: Any) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Job(NamedTuple):
         with processes.first_goes_ahead():  # and prepares the dataset
             dataset = build.load(parsed, data_dir=self.data_dir)
         processes.compare(_notes(dataset), begins=True)
-        parts = build.assemble(parsed, dataset, begun=workdir.read_config(self.folder) is not None)
+        parts = build.assemble(parsed, dataset, begun=workdir.holds_a_run(self.folder))
         names = " × ".join((dataset.name, self.config.encoder.name, self.config.objective.name))
         print(f"{self.name}: {names}, on {mesh.described()}")
         print(_described(dataset))
@@ -87,7 +87,7 @@ def pinned(config: ConfigDict, folder: Path) -> ConfigDict:
     Raises:
       InputError: if they cannot be read otherwise, or must have another SHA-256.
     """
-    start = encoders.origin(config["encoder"])
+    start = encoders.parse(config["encoder"]).origin
     if not start.start:
         return config
     with processes.first_goes_ahead():  # and downloads them

@@ -66,7 +66,9 @@ def assemble(parsed: Parsed, dataset: Dataset, *, begun: bool) -> Run:
     config, training, measured = parsed
     devices, image_shape = mesh.make(), dataset.train.images.shape[1:]
     checks.check_counts(training, measured, dataset, devices.size)
-    embedder, objective = _network(config, dataset, frozen=training.frozen)
+    encoder, start = encoders.parse(config["encoder"])
+    objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
+    embedder = model.Embedder(encoder, objective.head, training.frozen)
     # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
     shapes, views = (
         memory.shapes(embedder, jnp.zeros((1, *image_shape))),
@@ -98,24 +100,10 @@ def assemble(parsed: Parsed, dataset: Dataset, *, begun: bool) -> Run:
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         resized=resized,
-        origin=_origin(config["encoder"], shapes, begun=begun),
+        origin=start if begun or not start.start else origin.fitting(start, config["encoder"], shapes),
     )
     checks.check_objective(run, shapes.outputs, image_shape)
     return run
-
-
-def _network(config: Section, dataset: Dataset, *, frozen: bool) -> tuple[model.Embedder, Objective]:
-    """Make the network, an encoder and a head, and the objective that it learns by."""
-    encoder = encoders.make(config["encoder"])
-    task = Task(encoder, dataset.train.images.shape[1:], len(dataset.classes))
-    objective = objectives.make(config["objective"], task)
-    return model.Embedder(encoder, objective.head, frozen), objective
-
-
-def _origin(section: Section, shapes: memory.Shapes, *, begun: bool) -> encoders.Origin:
-    """Return what an encoder starts from, checked unless the run has begun."""
-    start = encoders.origin(section)
-    return origin.fitting(section, shapes) if start.start and not begun else start
 
 
 def _views_of_an_image(objective: Objective, image_shape: tuple[int, ...]) -> int:

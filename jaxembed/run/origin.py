@@ -51,17 +51,17 @@ def weights(origin: Origin) -> Weights:
     return Weights(saved.params, saved.stats)
 
 
-def fitting(section: Section, shapes: Shapes) -> Origin:
-    """Return what the encoder of config.encoder starts from, with the SHA-256 of its weights.
+def fitting(origin: Origin, section: Section, shapes: Shapes) -> Origin:
+    """Return an origin that has weights with their SHA-256, after checking that they fit the encoder.
 
     Args:
-      section: config.encoder, which starts from something.
+      origin: what the encoder starts from.
+      section: config.encoder.
       shapes: of the network whose encoder it describes.
 
     Raises:
       InputError: as `weights`, or if an option or an array of it is not that of the encoder.
     """
-    origin = encoders.origin(section)
     saved = read(origin.start)
     check_same(origin, saved.sha256)
     what = f"config.encoder.start={origin.start} does not fit:"
