@@ -10,6 +10,7 @@ from conftest import tiny
 from numpy.testing import assert_allclose, assert_array_equal
 from test_every_objective import WAYS, config_of, leaves, take
 
+from jaxembed import model
 from jaxembed.artifacts import encoder_file, identity
 from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core.errors import InputError
@@ -130,6 +131,18 @@ def test_a_frozen_encoder_keeps_its_statistics_in_chunks(dataset, given):
     weights = started(config, given)
     state, _ = take(build.run(config, dataset), dataset, 3)
     equal(encoder_of(state), weights)
+
+
+def test_a_frozen_encoder_computes_in_training_what_it_does_in_evaluation(dataset, given):
+    config = config_of("ntxent", frozen=True)
+    config.encoder.dropout = 0.5
+    started(config, given)
+    run = build.run(config, dataset)
+    state = start.initial(run, dataset, seed=3)
+    images = model.pixels(dataset.train.images[:16])
+    learned, _ = jax.jit(run.learn)(state.stats, state.params, images, jax.random.key(0))
+    frozen = jax.jit(functools.partial(run.apply, method="embed"))(state.params, state.stats, images)
+    assert_allclose(learned.embedding, frozen, rtol=1e-6, atol=1e-6)
 
 
 def test_a_step_with_a_frozen_encoder_has_no_backward_pass_through_it(dataset):
