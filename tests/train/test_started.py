@@ -4,6 +4,7 @@ import functools
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import tiny
@@ -139,7 +140,7 @@ def test_a_frozen_encoder_computes_in_training_what_it_does_in_evaluation(datase
     started(config, given)
     run = build.run(config, dataset)
     state = start.initial(run, dataset, seed=3)
-    images = model.pixels(dataset.train.images[:16])
+    images = model.pixels(jnp.asarray(dataset.train.images[:16]))
     learned, _ = jax.jit(run.learn)(state.stats, state.params, images, jax.random.key(0))
     frozen = jax.jit(functools.partial(run.apply, method="embed"))(state.params, state.stats, images)
     assert_allclose(learned.embedding, frozen, rtol=1e-6, atol=1e-6)
