@@ -9,6 +9,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import encoders_table
 import ways
 
 RESULTS = Path(__file__).parent / "results"
@@ -20,6 +21,7 @@ PAGES = {
     "docs/performance.md": Path(__file__).parent / "performance.md",
     "docs/ways.md": Path(__file__).parent / "ways.md",
     "docs/controls.md": Path(__file__).parent / "controls.md",
+    "docs/encoders.md": Path(__file__).parent / "encoders.md",
 }
 SPEEDS = Path(__file__).parent / "speed"
 START, END = "<!-- results -->\n", "<!-- end of results -->"
@@ -56,7 +58,7 @@ AIMS = {
 def main(check: bool) -> int:
     """Write the tables, or check that they are current."""
     stale = []
-    tables = overview(), details(), errors(), transfer(), speeds(), ways.table(), controls()
+    tables = overview(), details(), errors(), transfer(), speeds(), ways.table(), controls(), encoders_table.table()
     for (name, page), table in zip(PAGES.items(), tables, strict=True):
         text = page.read_text(encoding="utf-8")
         before, _, rest = text.partition(START)

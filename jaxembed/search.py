@@ -2,29 +2,34 @@
 
   python -m jaxembed.search checkpoints/simclr_cifar photos.npz holiday.jpg
   python -m jaxembed.search simclr_mnist mnist.npz seven.png --count=20 --output=sevens.png
+  python -m jaxembed.search dinov2.parquet beach/0017.jpg --images=PHOTOS
 
-Prints the nearest images and their distances, and saves a contact sheet. Up to a million embeddings are searched
-exactly; beyond that, an approximate usearch index (pip install 'jaxembed[search]') is built, saved next to the
-file, and its recall printed.
+Prints the nearest images and their distances, and saves a contact sheet. With RUN, the encoder that the vectors
+were written with, a query is a picture; without, the vectors may be any tool's, and a query is a name among theirs.
+Up to a million embeddings are searched exactly; beyond that, an approximate usearch index
+(pip install 'jaxembed[search]') is built, saved next to the file, and its recall printed.
 """
 
 import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from jaxembed import pictures
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import vectors
+from jaxembed.embed import stored, vectors
 from jaxembed.embed.vectors import Vectors
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
+    from jaxembed.embed.frozen import FrozenEncoder
     from jaxembed.embed.index import Neighbours
     from jaxembed.embed.sources import Album
 
@@ -36,48 +41,80 @@ _SHOWN = 5
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.search`."""
+    options = _options(arguments)
+    output = options.output or Path("search.png")
+    command.check_output(output, overwrite=options.overwrite or options.output is None)
+    check_format(output, Image.new("RGB", (1, 1)))
+
+    from jaxembed.embed import frozen, index, sources  # here, because they import jax
+
+    encoder = frozen.load(options.run) if options.run else None
+    file = files.expanded(options.vectors)
+    embedded = stored.read(file, options, encoder)
+    distance, count = embedded.about.distance, min(options.count, len(embedded.names))
+    check_format(output, Image.new("RGB", size_of(len(options.images), count)))
+    titles, queries = _queries(options.images, embedded, encoder)
+    index_file = file.with_name(f"{file.name}.usearch")
+    search_index = index.make(embedded.embeddings, distance=distance, file=index_file)
+    neighbours = search_index.search(queries, count)
+    if isinstance(search_index, index.Approximate):
+        estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
+        print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
+    _show(titles, neighbours, embedded, measure=space.NAMES[distance])
+    try:
+        album = sources.of_vectors(embedded, images=options.folder, data_dir=options.data_dir)
+    except InputError as error:
+        print(f"search: no contact sheet: {files.line(str(error))}", file=sys.stderr)
+        return
+    found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
+    if encoder:
+        asked, rows = list(map(pictures.open_rgb, map(Path, titles))), _opened(found, album)
+    else:
+        asked, *rows = _opened([titles, *found], album)
+    sheet = contact_sheet(asked, rows)
+    with files.replacing(output) as stream:
+        sheet.save(stream, format_of(output))
+    print(f"Contact sheet: {files.printable(output)} (queries in the first column)")
+
+
+def _options(arguments: Sequence[str] | None) -> Any:
+    """Parse the arguments; RUN is None where it is left out."""
     parser = command.parser("search", __doc__)
-    parser.add_argument("run", type=command.source, help=command.RUN)
-    parser.add_argument("vectors", type=command.path, help="file written by jaxembed.embed with the same encoder")
-    parser.add_argument("images", nargs="+", type=command.path, metavar="IMAGE", help="query image")
-    parser.add_argument("--count", type=int, default=10, help="results per query image (default: 10)")
+    parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
+    parser.add_argument("vectors", type=command.source, metavar="VECTORS", help=command.VECTORS)
+    parser.add_argument(
+        "images", nargs="*", metavar="QUERY", help="a picture; without RUN, the name of a picture in VECTORS"
+    )
+    parser.add_argument("--count", type=int, default=10, help="results per query (default: 10)")
     parser.add_argument(
         "--output", type=command.path, help="contact sheet to write (default: search.png, overwritten if it exists)"
     )
     parser.add_argument("--images", type=command.source, dest="folder", metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
-    options = parser.parse_args(arguments)
-    output = options.output or Path("search.png")
-    command.check_output(output, overwrite=options.overwrite or options.output is None)
+    parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
+    command.add_columns(parser)
+    options = parser.parse_intermixed_args(arguments)
+    if options.run and vectors.is_file(options.run):
+        options.run, options.vectors, options.images = None, options.run, [options.vectors, *options.images]
+    if not options.images:
+        raise InputError("there must be a query: RUN VECTORS PICTURE, or VECTORS NAME; --help shows the arguments")
     if options.count < 1:
         raise InputError(f"--count must be at least 1, got {options.count}")
-    check_format(output, Image.new("RGB", (1, 1)))
+    return options
 
-    from jaxembed.embed import frozen, index, sources  # here, because they import jax
 
-    encoder, embedded = frozen.load(options.run), vectors.read(options.vectors)
-    vectors.check_encoder(embedded, encoder, options.vectors)
-    count = min(options.count, len(embedded.names))
-    check_format(output, Image.new("RGB", size_of(len(options.images), count)))
-    queries = encoder.embed(options.images)
-    index_file = options.vectors.with_name(f"{options.vectors.name}.usearch")
-    search_index = index.make(embedded.embeddings, distance=encoder.distance, file=index_file)
-    neighbours = search_index.search(queries, count)
-    if isinstance(search_index, index.Approximate):
-        estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
-        print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
-    _show(options.images, neighbours, embedded, measure=space.NAMES[encoder.distance])
-    try:
-        album = sources.of_vectors(embedded.about, images=options.folder, data_dir=options.data_dir)
-    except InputError as error:
-        print(f"search: no contact sheet: {files.line(str(error))}", file=sys.stderr)
-        return
-    found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
-    sheet = contact_sheet(*_opened(options.images, found, album))
-    with files.replacing(output) as stream:
-        sheet.save(stream, format_of(output))
-    print(f"Contact sheet: {files.printable(output)} (queries in the first column)")
+def _queries(
+    images: Sequence[str], embedded: Vectors, encoder: "FrozenEncoder | None"
+) -> tuple[Sequence[str], Float[np.ndarray, "q d"]]:
+    """Return the queries' names and embeddings: those of pictures by an encoder; without one, those in the file."""
+    if encoder:
+        paths = list(map(files.expanded, images))
+        return list(map(str, paths)), encoder.embed(paths)
+    from jaxembed.embed import naming
+
+    rows = [naming.row(embedded.names, name) for name in images]
+    return [embedded.names[row] for row in rows], np.asarray(embedded.embeddings[rows])
 
 
 def format_of(file: Path) -> str:
@@ -103,7 +140,7 @@ def check_format(file: Path, sheet: Image.Image) -> None:
         ) from error
 
 
-def _show(images: Sequence[Path], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
+def _show(images: Sequence[str], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
     """Print the nearest images of each query, their distances by the measure, and their labels."""
     for image, rows, distances in zip(images, *neighbours, strict=True):
         print(f"{files.printable(image)}, nearest first by {measure}:")
@@ -112,10 +149,8 @@ def _show(images: Sequence[Path], neighbours: "Neighbours", embedded: Vectors, *
             print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")
 
 
-def _opened(
-    images: Sequence[Path], found: Sequence[Sequence[str]], album: "Album"
-) -> tuple[list[Image.Image], list[list[Image.Image | None]]]:
-    """Open the queries and the pictures that were found, None for those that cannot be opened, which are named."""
+def _opened(found: Sequence[Sequence[str]], album: "Album") -> list[list[Image.Image | None]]:
+    """Open pictures, None for those that cannot be opened, which are named."""
     missing: list[str] = []
 
     def opened(name: str) -> Image.Image | None:
@@ -129,7 +164,7 @@ def _opened(
     if missing:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
         print(f"search: cannot be opened: {', '.join(missing[:_SHOWN])}{more}; left empty", file=sys.stderr)
-    return list(map(pictures.open_rgb, images)), rows
+    return rows
 
 
 def size_of(rows: int, count: int) -> tuple[int, int]:
@@ -137,7 +172,9 @@ def size_of(rows: int, count: int) -> tuple[int, int]:
     return (count + 1) * (SIDE + GAP) + GAP, rows * (SIDE + GAP)
 
 
-def contact_sheet(queries: Sequence[Image.Image], found: Sequence[Sequence[Image.Image | None]]) -> Image.Image:
+def contact_sheet(
+    queries: Sequence[Image.Image | None], found: Sequence[Sequence[Image.Image | None]]
+) -> Image.Image:
     """Draw rows of pictures, each scaled to fit a square cell, grey for None; a gap follows the queries."""
     sheet = Image.new("RGB", size_of(len(queries), max(map(len, found))), "white")
     for down, (query, row) in enumerate(zip(queries, found, strict=True)):

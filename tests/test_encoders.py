@@ -50,6 +50,14 @@ def test_an_encoder_maps_images_to_rows_and_is_frozen_outside_training(name):
     np.testing.assert_allclose(embed(variables, IMAGES[2:3]), rows[2:3], atol=1e-5)
 
 
+@pytest.mark.parametrize("side", [96, 97])
+@pytest.mark.parametrize("name", NAMES)
+def test_an_encoder_takes_larger_images(name, side):
+    start = partial(encoders.make(ENCODERS[name]).init_with_output, train=False)
+    rows, _ = jax.eval_shape(start, jax.random.key(0), jnp.zeros((2, side, side, 3)))
+    assert len(rows) == 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_encoder_must_be_told_whether_it_trains(name):
     encoder = encoders.make(ENCODERS[name])

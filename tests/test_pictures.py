@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import threading
 import zlib
 
 import numpy as np
@@ -263,3 +264,44 @@ def test_a_picture_of_the_caller_stays_as_it_is(opened, tmp_path):
             np.testing.assert_array_equal(np.asarray(picture), np.asarray(again))
         if opened:  # the same as for its file, which is decoded at a reduced size
             np.testing.assert_array_equal(pixels, pictures.read(tmp_path / "a.jpg", preparation))
+
+
+def test_pictures_are_decoded_ahead_in_order_and_no_thread_outlives_the_reading(tmp_path, monkeypatch):
+    files = [tmp_path / f"{number}.png" for number in range(40)]
+    for number, file in enumerate(files):
+        Image.new("L", (2, 2), number).save(file)
+    read, started = pictures._read, []
+    monkeypatch.setattr(pictures, "_read", lambda *given: started.append(given) or read(*given))
+    monkeypatch.setattr(pictures, "_AHEAD", 5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    asked = iter(files)
+    results = pictures.stream(asked, Preparation(Shape(2, 2, 1)))
+    taken = [next(results) for _ in range(3)]
+    assert [(file, converted.pixels[0, 0, 0]) for file, converted in taken] == list(
+        zip(files, range(3), strict=False)
+    )
+    assert len(list(asked)) == 40 - 3 - 5
+    results.close()
+    assert len(started) <= 3 + 5
+    assert not [each for each in threading.enumerate() if each.name.startswith("decode")]
+
+
+def test_an_upright_picture_is_not_copied_and_a_turned_one_is_turned():
+    upright, turned = Image.fromarray(COLOUR), Image.open(io.BytesIO(rotated()))
+    assert pictures._upright(upright, None, "RGB") is upright
+    np.testing.assert_array_equal(np.asarray(pictures._upright(turned, None, "RGB")), np.rot90(COLOUR, -1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("size", "expected"), [((96, 60), (96, 60)), ((224, 224), (96, 96)), ((100, 300), (32, 96)), ((97, 1), (96, 1))]
+)
+def test_thumbnails_have_at_most_96_pixels_and_show_the_whole_image(size, expected, channels):
+    images = np.zeros((2, 3, *size, channels), np.uint8)
+    images[1, 2, size[0] // 2 :] = 240
+    small = pictures.thumbnails(images)
+    assert small.shape == (2, 3, *expected, channels)
+    assert (small is images) == (max(size) <= 96)
+    assert not small[0].any()
+    halves = small[1, 2, : expected[0] // 4], small[1, 2, -(expected[0] // 4) :]
+    assert [half.mean() for half in halves] == [0, 240]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
+from jaxembed import pictures
 from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 
@@ -79,8 +80,9 @@ OPTIONAL = (*BY_LABEL, *PICTURES, "seen", *RECONSTRUCTED)
 
 
 def write(sample: Sample, folder: Path) -> None:
-    """Write the sample into a run's folder, whole or not at all."""
+    """Write the sample into a run's folder, whole or not at all, with thumbnails of its images."""
     arrays = {name: array for name, array in sample._asdict().items() if array is not None}
+    arrays |= {name: pictures.thumbnails(arrays[name]) for name in PICTURED if name in arrays}
     with files.replacing(folder / FILE) as partial:
         np.savez_compressed(partial, **arrays)
 

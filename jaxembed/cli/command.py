@@ -17,9 +17,12 @@ from jaxembed.core.errors import InputError, JaxembedError
 
 # Help texts of the arguments that several commands have.
 RUN = "a run folder, an encoder .safetensors file, or the name of a pretrained encoder"
+OPTIONAL_RUN = f"{RUN}; without it, vectors are used as they are, from any tool"
 DATA_DIR = "TFDS data directory (default: $TFDS_DATA_DIR, else ~/tensorflow_datasets)"
 OVERWRITE = "replace the output if it exists"
 IMAGES = "folder of the pictures (default: where the file of vectors says that they are)"
+DISTANCE = "default: the encoder's or the file's, else cosine"
+VECTORS = "a file of vectors: .npz, .npy or .parquet, from jaxembed.embed or elsewhere"
 
 
 def prepare() -> None:
@@ -47,6 +50,13 @@ def parser(name: str, description: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is what in a file of vectors from elsewhere."""
+    for what, more in (("embeddings", ""), ("names", ", or a text file of names, one per line"), ("labels", "")):
+        text = f"array or column of the {what}{more}, if a file from elsewhere has several"
+        parser.add_argument(f"--{what}", default="", metavar="NAME", help=text)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,9 +2,10 @@
 
 import io
 import math
+import struct
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ _LONGEST_TEXT, _LETTERS = 2**16, 2**27
 _LONGEST_HEADER = 2**16
 # Pixels of a side of a picture: more cannot be shown as WebP.
 _LONGEST_SIDE = 16_000
+# The end of an archive without a comment: its mark, four numbers of which the last counts its entries, and more.
+_END = struct.Struct("<4s4H2LH")
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -40,21 +43,59 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read(file: Path) -> Arrays:
+def read(file: Path, *, mapped: Sequence[str] = ()) -> Arrays:
     """Read all arrays of an .npz, in this machine's byte order; their CRC is checked.
+
+    Args:
+      file: the .npz.
+      mapped: the names of those that `memory_mapped` reads.
 
     Raises:
       Exception: nearly any, if the file is damaged; ValueError for an array of objects, or one that would inflate
         to fill the memory.
     """
     with zipfile.ZipFile(files.regular(file)) as archive:
-        arrays = {}
-        for name in names(archive):
-            entry = entry_of(archive, name)
-            refuse_bomb(name, entry.file_size, entry.compress_size)
-            with archive.open(entry) as stream:
-                arrays[name] = array(stream, entry.file_size)
-        return arrays
+        return {
+            name: memory_mapped(archive, name, file) if name in mapped else _read(archive, name)
+            for name in names(archive)
+        }
+
+
+def memory_mapped(archive: zipfile.ZipFile, name: str, file: Path) -> np.ndarray:
+    """Map an array of an .npz if it is stored uncompressed in this machine's byte order, else read it.
+
+    Raises:
+      Exception: as `read`.
+    """
+    entry = entry_of(archive, name)
+    with archive.open(entry) as stream:
+        found = header(stream, entry.file_size)
+        if entry.compress_type != zipfile.ZIP_STORED or not found.dtype.isnative or not found.size:
+            return _read(archive, name)
+        # To the end, where its CRC is checked.
+        if (read := sum(map(len, blocks(stream, found.dtype)))) * found.dtype.itemsize < found.size:
+            raise ValueError(f"{name} is cut after {read:,} numbers")
+    values = start(file, entry) + entry.file_size - found.size
+    return np.memmap(file, found.dtype, "r", values, found.shape, "F" if found.is_fortran else "C")
+
+
+def start(file: Path, entry: zipfile.ZipInfo) -> int:
+    """Return where the content of an archive's uncompressed entry starts in its file."""
+    with file.open("rb") as stream:
+        stream.seek(entry.header_offset + 26)
+        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
+        return stream.seek(name + extra, 1)
+
+
+def write(
+    archive: zipfile.ZipFile, name: str, dtype: np.dtype, shape: tuple[int, ...], blocks: Iterable[np.ndarray]
+) -> None:
+    """Write an array of an .npz, uncompressed, from blocks of its values in order, which need not fit in memory."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+        described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(entry, described)
+        for block in blocks:
+            entry.write(np.ascontiguousarray(block).data.cast("B") if block.size else b"")
 
 
 def refuse_bomb(name: str, size: int, stored: int) -> None:
@@ -64,7 +105,13 @@ def refuse_bomb(name: str, size: int, stored: int) -> None:
 
 
 def names(archive: zipfile.ZipFile) -> list[str]:
-    """List the arrays of an .npz; BadZipFile if one has two names, or none, because a bit of one has flipped."""
+    """List the arrays of an .npz; BadZipFile if one has two names, or none, because a bit of one has flipped, or if
+    the archive lists fewer than it counts.
+    """
+    archive.fp.seek(-_END.size, io.SEEK_END)
+    mark, _, _, _, count, *_ = _END.unpack(archive.fp.read(_END.size))
+    if mark == b"PK\5\6" and count not in (len(archive.namelist()), 2**16 - 1):  # which stands for more
+        raise zipfile.BadZipFile(f"it lists {len(archive.namelist())} of {count} arrays")
     for name in archive.namelist():
         archive.open(name).close()
     return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -170,3 +217,10 @@ def require(arrays: Mapping[str, np.ndarray], **kinds: tuple[str, Sequence[int |
         sides = len(shape) == array.ndim and all(a in (None, b) for a, b in zip(shape, array.shape, strict=True))
         if got != kind or not sides:
             raise ValueError(f"{name} must be {kind} of shape {tuple(shape)}, got {got} of shape {array.shape}")
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    entry = entry_of(archive, name)
+    refuse_bomb(name, entry.file_size, entry.compress_size)
+    with archive.open(entry) as stream:
+        return array(stream, entry.file_size)

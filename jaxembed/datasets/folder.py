@@ -1,7 +1,6 @@
 """A folder of pictures: its sub-folders are the classes; without sub-folders the images are unlabelled."""
 
-import hashlib
-import os
+import math
 import stat
 import sys
 from collections.abc import Sequence
@@ -9,23 +8,20 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import tqdm
 
 from jaxembed import datasets, pictures
-from jaxembed.core import files, npz
+from jaxembed.core import files
 from jaxembed.core.bounds import Portion, Positive
 from jaxembed.core.errors import InputError
-from jaxembed.core.npz import Arrays
-from jaxembed.datasets.storage import cache, layout, omitted, tree
+from jaxembed.datasets.storage import layout, omitted, pixels, tree
 from jaxembed.datasets.storage.layout import Layout
 from jaxembed.datasets.storage.omitted import Omitted
-from jaxembed.pictures import Preparation, Shape, Unreadable, kinds
+from jaxembed.pictures import Shape, Unreadable, kinds
 from jaxembed.types import Batch, Published
 
 SMALLEST = dict(path="docs/results", size=8, test=0.3)
 # Unreadable pictures that are named.
 _SHOWN = 10
-_FORMAT = 2  # of the cache; increase it when decoding changes
 
 
 class Listing(NamedTuple):
@@ -53,6 +49,7 @@ class Listing(NamedTuple):
 def load(
     name: str,
     data_dir: str | None,
+    resident: float = float("inf"),
     *,
     path: str,
     size: Positive,
@@ -68,6 +65,7 @@ def load(
     Args:
       name: the name that the config gives; every folder loads alike.
       data_dir: ignored, because `path` is the folder.
+      resident: GB of decoded train images that may be in memory; if there are more, they stay in their cache.
       path: the folder's path.
       size: the height and width of an image, in pixels.
       channels: 3 for RGB, 1 for grey.
@@ -79,25 +77,20 @@ def load(
         pictures cannot be read.
     """
     listing = scan(files.expanded(path), what="config.data.path")
-    arrays, unreadable, dark = _load(listing, Shape(size, size, channels))
-    for each in unreadable[:_SHOWN]:
-        print(each, file=sys.stderr)
-    if len(unreadable) > _SHOWN:
-        print(f"skipping {len(unreadable) - _SHOWN} more", file=sys.stderr)
-    counts = f"{len(unreadable)} of {len(listing.names)}"
-    if unreadable:
-        print(f"{counts} pictures in {path} cannot be read", file=sys.stderr)
-    if dark:
-        print(pictures.dark_line(dark), file=sys.stderr)
-    if 2 * len(unreadable) > len(listing.names):
-        raise InputError(f"most pictures in {path} cannot be read: {counts}")
-    listing = listing.subset(arrays["rows"])
+    limit = resident * 1e9
+    images, rows, unreadable, dark = pixels.load(
+        listing.root, listing.names, Shape(size, size, channels), limit=limit
+    )
+    _report(unreadable, dark, path, len(listing.names))
+    listing = listing.subset(rows)
     splits = _split(listing, test)
     if not len(splits["train"]):
         raise InputError(f"no training images left in {path} (of {len(listing.names)})")
-    batches = {
-        split: Batch(arrays["images"][rows], listing.labels[rows]) if len(rows) else None
-        for split, rows in splits.items()
+    taken = {split: images.subset(rows) for split, rows in splits.items() if len(rows)}
+    on_disk = {"train"} if math.prod(taken["train"].shape) > limit else set()
+    batches = dict.fromkeys(splits) | {
+        split: Batch(each if split in on_disk else each[:], listing.labels[splits[split]])
+        for split, each in taken.items()
     }
     names = {split: tuple(listing.names[row] for row in rows) for split, rows in splits.items()}
     title = listing.root.resolve().name
@@ -122,6 +115,21 @@ def scan(root: Path, *, what: str) -> Listing:
     print(_summary(root, decided, [*found.omitted, *decided.omitted]), file=sys.stderr)
     labels = np.array(decided.labels, np.int32)
     return Listing(root, decided.names, decided.classes, labels, decided.splits)
+
+
+def _report(unreadable: Sequence[Unreadable], dark: Sequence[tuple[str, str]], path: str, count: int) -> None:
+    """Print which of the pictures cannot be read, or are nearly black; InputError if most cannot be read."""
+    for each in unreadable[:_SHOWN]:
+        print(each, file=sys.stderr)
+    if len(unreadable) > _SHOWN:
+        print(f"skipping {len(unreadable) - _SHOWN} more", file=sys.stderr)
+    counts = f"{len(unreadable)} of {count}"
+    if unreadable:
+        print(f"{counts} pictures in {path} cannot be read", file=sys.stderr)
+    if dark:
+        print(pictures.dark_line(dark), file=sys.stderr)
+    if 2 * len(unreadable) > count:
+        raise InputError(f"most pictures in {path} cannot be read: {counts}")
 
 
 def _check(root: Path, what: str) -> None:
@@ -158,58 +166,3 @@ def _split(listing: Listing, test: float) -> dict[str, np.ndarray]:
     return {
         split: np.array([row for row, each in enumerate(splits) if each == split], int) for split in layout.SPLITS
     }
-
-
-def _load(listing: Listing, shape: Shape) -> tuple[Arrays, list[Unreadable], list[tuple[str, str]]]:
-    """Decode the pictures or read the cache: (`images` [m, h, w, c] and their `rows`, unreadable, dark)."""
-    title = f"{listing.root.resolve().name}-{shape.height}x{shape.channels}"
-    stem = cache.user_stem(f"folder-{title}", listing.root)
-
-    def check(arrays: Arrays) -> None:
-        npz.require(arrays, images=("uint8", (None, *shape)), bad=("str", (None,)), dark=("str", (None,)))
-        n, bad, dark = (len(arrays[name]) for name in ("images", "bad", "dark"))
-        npz.require(arrays, rows=("int64", (n,)), reasons=("str", (bad,)), bits=("str", (dark,)))
-        rows = arrays["rows"]
-        if n + bad != len(listing.names) or (np.diff(rows, prepend=-1, append=len(listing.names)) < 1).any():
-            raise ValueError(f"it holds {n} of {len(listing.names)} pictures, or others")
-
-    what = files.printable(listing.root)
-    arrays = cache.load([stem], _key(listing), lambda: _decode(listing, shape), what=what, check=check)
-    unreadable = list(map(Unreadable, arrays["bad"].tolist(), arrays["reasons"].tolist()))
-    return arrays, unreadable, list(zip(arrays["dark"].tolist(), arrays["bits"].tolist(), strict=True))
-
-
-def _key(listing: Listing) -> str:
-    digest = hashlib.sha256(str(_FORMAT).encode())
-    for name in listing.names:
-        try:
-            status = (listing.root / name).stat()
-            digest.update(os.fsencode(name) + f" {status.st_size} {status.st_mtime_ns}\n".encode())
-        except OSError:  # dangling symlink
-            digest.update(os.fsencode(name))
-    return digest.hexdigest()[:16]
-
-
-def _decode(listing: Listing, shape: Shape) -> Arrays:
-    images, rows, unreadable, dark = np.empty((len(listing.names), *shape), np.uint8), [], [], []
-    paths = (listing.root / name for name in listing.names)
-    bar = tqdm.tqdm(
-        pictures.stream(paths, Preparation(shape)),
-        total=len(listing.names),
-        desc="decoding",
-        unit=" images",
-        disable=None,
-    )
-    for row, (_, result) in enumerate(bar):
-        if isinstance(result, Unreadable):
-            unreadable.append((listing.names[row], result.reason))
-        else:
-            images[len(rows)] = result.pixels
-            rows.append(row)
-            if result.dark:
-                dark.append((listing.names[row], result.dark))
-    bad, reasons = zip(*unreadable, strict=True) if unreadable else ((), ())
-    names, bits = zip(*dark, strict=True) if dark else ((), ())
-    texts = {"bad": bad, "reasons": reasons, "dark": names, "bits": bits}
-    rows = np.array(rows, np.int64)
-    return {"images": images[: len(rows)], "rows": rows} | {key: np.array(each, str) for key, each in texts.items()}

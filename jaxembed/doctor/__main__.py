@@ -2,22 +2,29 @@
 
   python -m jaxembed.doctor checkpoints/simclr_cifar
   python -m jaxembed.doctor simclr_mnist PHOTOS --output=photos
+  python -m jaxembed.doctor dinov2.parquet --images=PHOTOS
 
-Without a source it examines the dataset that the run was trained on. It writes a CSV file for each kind
-(near-duplicates in two splits and in the same one, suspicious labels, outliers), the most suspicious first, and a
-picture of the first ones. Of more than 100,000 images, a random 100,000 are examined.
+Without a source it examines the dataset that the run was trained on. A file of vectors, which may come from any
+tool, needs no run; its pictures, if there are any, are compared and drawn as well. It writes a CSV file for each
+kind (near-duplicates in two splits and in the same one, suspicious labels, outliers), the most suspicious first,
+and a picture of the first ones. Of more than 100,000 images, a random 100,000 are examined.
 """
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jaxembed.artifacts import diagnosis, identity
 from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.embed import stored, vectors
 from jaxembed.kernels import space
+
+if TYPE_CHECKING:
+    from jaxembed.embed.frozen import FrozenEncoder
 
 # Rows of a table that are printed.
 SHOWN = 5
@@ -27,43 +34,82 @@ PICTURE = "doctor.png"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.doctor`."""
     parser = command.parser("doctor", __doc__)
-    parser.add_argument("run", type=command.source, help=command.RUN)
+    parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(
         "source",
         nargs="?",
         type=command.source,
-        help="a folder of pictures, or a dataset name (default: the run's)",
+        metavar="SOURCE",
+        help=f"{command.VECTORS}; with RUN also a folder of pictures or a dataset name (default: the run's data)",
     )
     parser.add_argument(
         "--output", type=command.path, default=Path("doctor"), help="folder to write to (default: doctor)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the files of an earlier examination")
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
+    parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
+    command.add_columns(parser)
+    options = vectors.without_run(parser.parse_intermixed_args(arguments))
     command.check_folder(options.output)
     for file in (*diagnosis.csv_files(options.output), options.output / PICTURE):
         if file.exists() and not options.overwrite:
             raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
 
-    from jaxembed import datasets  # here, because they import jax
-    from jaxembed.doctor import examination
-    from jaxembed.embed import frozen, sources
+    from jaxembed.embed import frozen  # here, because it imports jax
 
-    encoder = frozen.load(options.run)
-    if options.source:
-        section = sources.section(options.source, encoder.shape)
+    encoder = frozen.load(options.run) if options.run else None
+    examine = _of_vectors if options.source and vectors.is_file(options.source) else _of_encoder
+    found, title, distance = examine(encoder, options)
+    written = write(found, title, options.output)
+    show(found)
+    print(f"distance and remoteness: {space.NAMES[distance]}")
+    print("\n".join(files.printable(file) for file in written))
+
+
+def _of_encoder(encoder: "FrozenEncoder", asked: Any) -> tuple[Diagnosis, str, str]:
+    """Examine a folder of pictures, or a dataset: (what is found, a title, the distance)."""
+    from jaxembed import datasets
+    from jaxembed.doctor import examination
+    from jaxembed.embed import sources
+
+    if asked.source:
+        section = sources.section(asked.source, encoder.shape)
         if section["name"] == "folder":  # no test split other than that of a folder train and a folder test
             section["test"] = 0
     else:
         section = identity.with_tuples(identity.current(encoder.saved.config)["data"])
     # Which train images a run held out for validation makes no difference here.
-    dataset = datasets.load(section | {"validation": 0}, data_dir=options.data_dir, seed=0)
+    dataset = datasets.load(section | {"validation": 0}, data_dir=asked.data_dir, seed=0)
     dataset = encoder.convert(dataset)
-    found = examination.examine(dataset, encoder.embed_splits(dataset), distance=encoder.distance)
-    written = write(found, f"{encoder.name} on {dataset.name}", options.output)
-    show(found)
-    print(f"distance and remoteness: {space.NAMES[encoder.distance]}")
-    print("\n".join(files.printable(file) for file in written))
+    distance = asked.distance or encoder.distance
+    found = examination.examine(dataset, encoder.embed_splits(dataset), distance=distance)
+    return found, f"{encoder.name} on {dataset.name}", distance
+
+
+def _of_vectors(encoder: "FrozenEncoder | None", asked: Any) -> tuple[Diagnosis, str, str]:
+    """Examine a file of vectors, as `_of_encoder`."""
+    from jaxembed.doctor import examination, given
+    from jaxembed.embed import sources
+
+    embedded = stored.read(files.expanded(asked.source), asked, encoder)
+    try:
+        album = sources.of_vectors(embedded, images=asked.images, data_dir=asked.data_dir)
+    except InputError as error:
+        if asked.images is not None:
+            raise
+        print(f"doctor: no pictures: {files.line(str(error))}", file=sys.stderr)
+        album = None
+    unreadable: dict[str, str] = {}
+    dataset, embeddings = given.dataset(embedded, album, unreadable)
+    found = examination.examine(dataset, embeddings, distance=embedded.about.distance)
+    if unreadable:
+        name, reason = next(iter(unreadable.items()))
+        more = ", …" if len(unreadable) > 1 else ""
+        line = f"{len(unreadable):,} pictures cannot be read: {files.printable(name)} ({reason}){more}"
+        print(f"doctor: {line}; drawn as noise", file=sys.stderr)
+    about = embedded.about
+    return found, f"{about.encoder} on {dataset.name}" if about.source else about.encoder, about.distance
 
 
 def write(found: Diagnosis, title: str, folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from jaxembed import pictures
 from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
 from jaxembed.doctor import duplicates, labels, outliers
 from jaxembed.kernels import nearest, space
@@ -91,7 +92,7 @@ class _Pool(NamedTuple):
     ) -> Table:
         """Make the table of some rows."""
         names = np.array([[self.name(row) for row in each] for each in chosen], str)
-        shown = None if self.splits[0].images is None else self.images(chosen[:SHOWN])
+        shown = None if self.splits[0].images is None else pictures.thumbnails(self.images(chosen[:SHOWN]))
         scores = {name: values.astype(np.float32) for name, values in scores.items()}
         proposed = None if proposed is None else proposed.astype(np.int64)
         return Table(names, self.labels[chosen].astype(np.int64), scores, shown, proposed)

@@ -1,5 +1,6 @@
 """Embedding a whole source into a file of embeddings."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,9 @@ def check(count: int, file: Path) -> None:
 
 def fill(spool: Spool, encoder: "FrozenEncoder", source: "Originals") -> Vectors:
     """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
-    with tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None) as bar:
-        for chunk in source.stream(encoder.preparation):
+    bar = tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None)
+    with bar, contextlib.closing(source.stream(encoder.preparation)) as chunks:
+        for chunk in chunks:
             for unreadable in chunk.unreadable:
                 bar.write(str(unreadable), file=sys.stderr)
             if chunk.names:

@@ -1,21 +1,16 @@
-"""Tables of embeddings as .parquet, for tools such as embedding-atlas: what Arrow reads and writes."""
+"""Tables of embeddings as .parquet, for tools such as embedding-atlas: written, and read as they were written."""
 
-import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxembed.core import files, npz
+from jaxembed.core import files
+from jaxembed.embed.tables import ABOUT, Table
 
 if TYPE_CHECKING:
     import pyarrow
-
-# The key of `about` in the table's metadata.
-ABOUT = b"jaxembed"
-# Rows that are read at a time, and bytes of all names or labels.
-_CHUNK, _TEXTS = 8192, 2**28
 
 
 def schema(about: str, *, dimension: int, is_folder: bool, labelled: bool, measure: str) -> "pyarrow.Schema":
@@ -47,82 +42,33 @@ def write(file: Path, chosen: "pyarrow.Schema", chunks: Iterator[Mapping[str, An
             writer.write(pyarrow.table({name: columns[name] for name in chosen.names}, schema=chosen))
 
 
-def read(file: Path) -> dict[str, Any]:
-    """Read the columns that embeddings have in a table.
+def read(table: Table) -> dict[str, Any]:
+    """Read the columns that embeddings have in a table of `write`.
 
     Returns:
-      `about`, a text; `names` and `labels`, lists of texts; `embeddings` [n, d]; `positions` [n, 2].
+      `names` and `labels`, lists of texts; `embeddings` [n, d]; `positions` [n, 2].
 
     Raises:
       Exception: nearly any, if the file is damaged; ValueError if a column is missing, has another type or a null.
     """
-    import pyarrow
-    from pyarrow import parquet, types
+    from pyarrow import types
 
-    there = parquet.read_schema(file)
-    _check_names(parquet.read_metadata(file).metadata or {}, there.names, pyarrow)
-    if ABOUT not in (there.metadata or {}):
-        raise ValueError(f"it has no {ABOUT.decode()} in its metadata")
-    read_as_text = ["name", "label"] if "label" in there.names else ["name"]
-    columns: dict[str, list[Any]] = {name: [] for name in (*read_as_text, "embedding", "x", "y")}
-    for name in columns:
-        if there.names.count(name) != 1:
-            raise ValueError(f"it must have one column {name}, got {there.names.count(name)}")
-    # Texts as dictionaries, so that one that is repeated a million times is in memory once.
-    options = {"read_dictionary": read_as_text, "page_checksum_verification": True}
-    with parquet.ParquetFile(file, **options) as opened:
-        kind = there.field("embedding").type
-        if not types.is_fixed_size_list(kind) or not types.is_floating(kind.value_type):
-            raise ValueError(f"embedding must be lists of float with one length, got {kind}")
-        npz.refuse_bomb("embedding", opened.metadata.num_rows * kind.list_size * 4, file.stat().st_size)
-        for name in read_as_text:
-            _refuse_long(name, opened.metadata)
-        for batch in opened.iter_batches(_CHUNK, columns=[*columns]):
-            batch.validate(full=True)
-            for name, parts in columns.items():
-                parts.append(_values(name, batch.column(name), pyarrow))
-    if (n := sum(map(len, columns["embedding"]))) != opened.metadata.num_rows:
-        raise ValueError(f"it has {n:,} of its {opened.metadata.num_rows:,} rows")
-    texts = {name: [text for part in columns[name] for text in part] for name in read_as_text}
-    embeddings = np.concatenate([np.zeros((0, kind.list_size), np.float32), *columns["embedding"]])
-    positions = np.stack([np.concatenate([np.zeros(0), *columns[axis]]) for axis in ("x", "y")], axis=1)
+    for name in ("name", "embedding", "x", "y"):
+        if name not in table.kinds:
+            raise ValueError(f"it must have one column {name}")
+    labelled = ["label"] if "label" in table.kinds else []
+    if not types.is_fixed_size_list(kind := table.kinds["embedding"]) or not types.is_floating(kind.value_type):
+        raise ValueError(f"embedding must be lists of float with one length, got {kind}")
+    for name in ("name", *labelled):
+        if not types.is_string(kind := table.kinds[name]):
+            raise ValueError(f"{name} must be text, got {kind}")
+    for name in ("x", "y"):
+        if not types.is_floating(kind := table.kinds[name]):
+            raise ValueError(f"{name} must be numbers, got {kind}")
+    names = table.texts("name")
     return {
-        "about": there.metadata[ABOUT].decode(),
-        "names": texts["name"],
-        "labels": texts.get("label", [""] * len(texts["name"])),
-        "embeddings": embeddings,
-        "positions": positions,
+        "names": names,
+        "labels": table.texts("label") if labelled else [""] * len(names),
+        "embeddings": table.vectors("embedding"),
+        "positions": np.stack([table.numbers("x"), table.numbers("y")], axis=1),
     }
-
-
-def _refuse_long(name: str, metadata: Any) -> None:
-    """Raise a ValueError for a column of texts that takes more memory than names can."""
-    column = metadata.schema.names.index(name)
-    groups = (metadata.row_group(number).column(column) for number in range(metadata.num_row_groups))
-    if (size := sum(group.total_uncompressed_size for group in groups)) > _TEXTS:
-        raise ValueError(f"{name} must take at most {_TEXTS:,} bytes, got {size:,}")
-
-
-def _check_names(metadata: Mapping[bytes, bytes], names: Sequence[str], pyarrow: Any) -> None:
-    """Raise a ValueError if the columns are not called as Arrow stored as well: a bit of a name has flipped."""
-    if stored := metadata.get(b"ARROW:schema"):
-        wanted = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(stored))).names
-        if list(names) != wanted:
-            raise ValueError(f"its columns must be {', '.join(wanted)}, got {', '.join(names)}")
-
-
-def _values(name: str, column: Any, pyarrow: Any) -> list[str] | np.ndarray:
-    """Take a column's values out of a batch; ValueError for a null, or another type than the column's."""
-    if column.null_count:
-        raise ValueError(f"{name} has {column.null_count} nulls in {len(column)} rows")
-    if name in ("name", "label"):
-        kind = column.type.value_type if pyarrow.types.is_dictionary(column.type) else column.type
-        if kind != column.type and kind == pyarrow.string() and not column.dictionary.null_count:
-            known = column.dictionary.to_pylist()
-            return [known[index] for index in column.indices.to_pylist()]
-        raise ValueError(f"{name} must be text, got {kind}")
-    flat = column.flatten() if name == "embedding" else column
-    if flat.null_count or not pyarrow.types.is_floating(flat.type):
-        raise ValueError(f"{name} must be numbers without nulls, got {flat.type}, {flat.null_count} nulls")
-    numbers = flat.to_numpy(zero_copy_only=False)
-    return numbers.reshape(len(column), column.type.list_size) if name == "embedding" else numbers

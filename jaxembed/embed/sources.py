@@ -1,5 +1,6 @@
 """Sources: where pictures to embed come from, a folder or a dataset."""
 
+import contextlib
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,11 +16,12 @@ from jaxembed import datasets, pictures
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.datasets import folder
-from jaxembed.embed.vectors import About
+from jaxembed.embed import naming
+from jaxembed.embed.vectors import Vectors
 from jaxembed.pictures import Converted, Preparation, Shape, Unreadable
 
-# Pictures held in memory at a time, at the encoder's shape.
-CHUNK = 512
+# Pictures in a chunk, at most; names by which the folder of the pictures is found.
+CHUNK, _TRIED = 256, 100
 
 
 class Chunk(NamedTuple):
@@ -76,11 +78,11 @@ def open_source(source: str, *, data_dir: str | None = None) -> Originals:
         raise InputError(f"{source} is not a folder, and loading it as a dataset failed: {error}") from error
 
 
-def of_vectors(about: About, *, images: str | None, data_dir: str | None) -> Album:
+def of_vectors(embedded: Vectors, *, images: str | None, data_dir: str | None) -> Album:
     """Open the pictures of a file of embeddings: those in a folder, else where the file says they are, and say so.
 
     Args:
-      about: the file's own words, which a stranger may have written.
+      embedded: what the file holds, which a stranger may have written.
       images: the folder that the user names; None to believe the file.
       data_dir: of the TFDS datasets; None for the default.
 
@@ -88,11 +90,13 @@ def of_vectors(about: About, *, images: str | None, data_dir: str | None) -> Alb
       InputError: if there is no such folder or dataset.
     """
     if images is not None:
-        return Pictures(files.expanded(images))
-    print(f"Pictures: {files.printable(about.source)}, as the file says; --images=FOLDER for another folder")
-    if Path(about.source).is_absolute():
-        return Pictures(Path(about.source))
-    return Named(about.source, data_dir)
+        return Pictures(files.expanded(images), embedded.names)
+    if not (source := embedded.about.source):
+        folder_of_all = Path(*naming.shared(embedded.names))
+        where = folder_of_all if folder_of_all.is_absolute() else "FOLDER"
+        raise InputError(f"the file does not say where its pictures are; use --images={files.printable(where)}")
+    print(f"Pictures: {files.printable(source)}, as the file says; --images=FOLDER for another folder")
+    return Pictures(Path(source)) if Path(source).is_absolute() else Named(source, data_dir)
 
 
 def section(source: str, shape: Shape) -> dict[str, Any]:
@@ -124,19 +128,37 @@ def _folder(source: str) -> Path | None:
 class Pictures:
     """The pictures in a folder, by name only."""
 
-    def __init__(self, path: Path) -> None:
-        """Take the folder; InputError if there is none."""
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
+        """Take the folder; InputError if there is none.
+
+        Args:
+          path: the folder.
+          names: all names, if the folder may be the place of one of the leading folders that they share.
+        """
         if not path.is_dir():
             problem = "is a file" if path.exists() else "does not exist"
             raise InputError(f"the folder of the pictures, {path}, {problem}; use --images=FOLDER")
         self.path = path
+        few = [Path(name).parts for name in names[:_TRIED]]
+        places = range(len(naming.shared(names)) + 1) if few else range(1)
+        there = (cut for cut in places for parts in few if self._is_there(parts[cut:]))
+        self.cut = next(there, 0)
+
+    def _is_there(self, parts: Sequence[str]) -> bool:
+        return not Path(*parts).is_absolute() and self.path.joinpath(*parts).is_file()
 
     def picture(self, name: str) -> Image.Image:
         """Read an original picture in RGB."""
         # Names are read from a file of embeddings, which may be from an untrusted source.
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        inside = Path(*Path(name).parts[self.cut :])
+        if inside.is_absolute() or ".." in inside.parts:
             raise InputError(f"{files.printable(name)} is not inside {self.path}")
-        return pictures.open_rgb(self.path / name)
+        try:
+            return pictures.open_rgb(self.path / inside)
+        except (OSError, ValueError, MemoryError):
+            raise
+        except Exception as error:  # a damaged file, or one of very many pixels, can raise anything
+            raise InputError(files.line(f"{type(error).__name__}: {error}")) from error
 
 
 class Folder(Pictures):
@@ -150,16 +172,14 @@ class Folder(Pictures):
 
     def stream(self, preparation: Preparation) -> Iterator[Chunk]:
         """Read all pictures as pixels, in chunks, in order; at the end, those that are nearly black are named."""
-        paths, dark = (self.listing.root / name for name in self.listing.names), []
-        results = enumerate(pictures.stream(paths, preparation))
-        while read := list(itertools.islice(results, CHUNK)):
-            rows = [(row, result) for row, (_, result) in read]
-            dark += [
-                (self.listing.names[row], each.dark)
-                for row, each in rows
-                if isinstance(each, Converted) and each.dark
-            ]
-            yield self._chunk(rows, preparation.shape)
+        names, dark = self.listing.names, []
+        results = pictures.stream((self.listing.root / name for name in names), preparation)
+        with contextlib.closing(results):
+            numbered = enumerate(result for _, result in results)
+            for size in _shares(len(names)):
+                rows = list(itertools.islice(numbered, size))
+                dark += [(names[row], each.dark) for row, each in rows if isinstance(each, Converted) and each.dark]
+                yield self._chunk(rows, preparation.shape)
         if dark:
             tqdm.tqdm.write(pictures.dark_line(dark), file=sys.stderr)
 
@@ -175,6 +195,12 @@ class Folder(Pictures):
             np.stack([result.pixels for _, result in readable]) if readable else np.zeros((0, *shape), np.uint8)
         )
         return Chunk(names, labels, pixels, unreadable)
+
+
+def _shares(count: int) -> list[int]:
+    """Divide pictures into chunks of equal size: for a last one of only a few, the encoder would compile again."""
+    chunks = -(-count // CHUNK)
+    return [(count + chunk) // chunks for chunk in range(chunks)]
 
 
 class Named:

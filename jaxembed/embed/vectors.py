@@ -1,4 +1,4 @@
-"""Vectors: files of embeddings and image names, .npz or .parquet, written and read in bounded memory."""
+"""Vectors: files of embeddings and image names, written as .npz or .parquet and read, in bounded memory."""
 
 import hashlib
 import json
@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from jaxembed.core import files, npz
+from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import parquet
+from jaxembed.embed import arrays, foreign, parquet, tables
+from jaxembed.embed.arrays import Stored
+from jaxembed.embed.foreign import Columns
 from jaxembed.embed.index import Neighbours
+from jaxembed.embed.tables import Table
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.frozen import FrozenEncoder
 
-SUFFIXES = (".npz", ".parquet")
+# Of files that are written, and of files that are read.
+SUFFIXES, READ = (".npz", ".parquet"), (".npz", ".npy", ".parquet")
 # Rows copied at a time.
 _CHUNK = 8192
 # Of a position on a map, which is in [-1, 1] as we write it.
@@ -32,9 +36,9 @@ class About(NamedTuple):
     """The origin of a file of embeddings.
 
     Attributes:
-      source: absolute path of the folder, or the dataset name.
-      encoder: the encoder's name.
-      sha256: hash of the encoder's parameters and statistics.
+      source: absolute path of the folder, or the dataset name; empty for a file from elsewhere.
+      encoder: the encoder's name, or that of a file from elsewhere.
+      sha256: hash of the encoder's parameters and statistics; empty for a file from elsewhere.
       distance: "cosine" or "euclidean", the distance by which the embeddings are compared.
     """
 
@@ -103,11 +107,9 @@ def write_npz(vectors: Vectors, file: Path) -> None:
     """Write an .npz atomically: `embeddings`, `names`, `labels` (if there are any) and `about`."""
     embeddings = vectors.embeddings
     with files.replacing(file) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open("embeddings.npy", "w", force_zip64=True) as entry:
-            header = {"descr": "<f4", "fortran_order": False, "shape": embeddings.shape}
-            np.lib.format.write_array_header_1_0(entry, header)
-            for start in range(0, len(embeddings), _CHUNK):
-                entry.write(np.asarray(embeddings[start : start + _CHUNK], "<f4").tobytes())
+        starts = range(0, len(embeddings), _CHUNK)
+        blocks = (np.asarray(embeddings[start : start + _CHUNK], "<f4") for start in starts)
+        npz.write(archive, "embeddings", np.dtype("<f4"), embeddings.shape, blocks)
         _write_texts(archive, "names", vectors.names)
         if any(vectors.labels):
             _write_texts(archive, "labels", vectors.labels)
@@ -167,58 +169,78 @@ def _chunks(vectors: Vectors, neighbours: Neighbours) -> Iterator[dict[str, Any]
         }
 
 
-def read(file: Path) -> Vectors:
-    """Read a file of embeddings, whoever wrote it; what it holds is checked before it is used.
+def is_file(argument: str) -> bool:
+    """Return whether an argument is a file of vectors, by its suffix, rather than a run, a folder or a dataset."""
+    return Path(argument).suffix in READ and not files.expanded(argument).is_dir()
+
+
+def without_run(asked: Any) -> Any:
+    """Take the first of a command's arguments `run` and `source` for the source if it is a file of vectors.
 
     Raises:
-      InputError: if the file does not exist, was not written by jaxembed.embed, or is damaged.
+      InputError: if neither is given, a file of vectors comes first, or an option needs one and there is none.
     """
-    check_suffix(file, what=str(file))
+    if asked.run and is_file(asked.run):
+        if asked.source:
+            raise InputError(f"{asked.run} is a file of vectors, not a run; it cannot come before {asked.source}")
+        asked.run, asked.source = None, asked.run
+    if not (asked.run or asked.source):
+        raise InputError("there must be RUN, or a file of vectors; --help shows the arguments")
+    if not (asked.source and is_file(asked.source)):
+        for option in ("images", *Columns._fields):
+            if getattr(asked, option):
+                raise InputError(f"--{option} is for a file of vectors; {asked.source or asked.run} is none")
+    return asked
+
+
+def read(file: Path, columns: Columns = foreign.ANY) -> Vectors:
+    """Read a file of embeddings, whoever wrote it; what it holds is checked before it is used.
+
+    Args:
+      file: an .npz or .parquet of jaxembed.embed, or one from elsewhere, or an .npy.
+      columns: which arrays or columns to read of a file from elsewhere.
+
+    Raises:
+      InputError: if the file does not exist, is damaged, or does not hold embeddings.
+    """
+    if file.suffix not in READ:
+        raise InputError(f"{file} must end in {', '.join(READ[:-1])} or {READ[-1]}")
     if not file.is_file():
         raise InputError(f"{file} {'is not a file' if file.exists() else 'does not exist'}")
+    told = "is damaged"
     try:
-        return _checked(_read_npz(file) if file.suffix == ".npz" else parquet.read(file))
+        found = tables.Table(file) if file.suffix == ".parquet" else arrays.find(file)
+        if is_own := (found.about is not None if isinstance(found, Table) else "about" in found):
+            told = "was not written by jaxembed.embed, or is damaged"
+            about, content = _own(found)
+        else:
+            told = "cannot be used"
+            about, content = About("", file.stem, "", "cosine"), foreign.read(file, found, columns)
+        embedded = _checked(about, content)
+    except InputError:
+        raise
     except Exception as error:  # from zipfile, NumPy, JSON or pyarrow
         reason = files.line(f"{type(error).__name__}: {error}")
-        raise InputError(f"{file} was not written by jaxembed.embed, or is damaged: {reason}") from error
+        raise InputError(f"{file} {told}: {reason}") from error
+    if is_own and any(columns):
+        given = next(f"--{name}={value}" for name, value in columns._asdict().items() if value)
+        raise InputError(f"{file} was written by jaxembed.embed and says what is what; leave out {given}")
+    return embedded
 
 
-def _read_npz(file: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(file) as archive:
-        texts, there = {}, npz.names(archive)
-        for name in ("about", "names", "labels"):
-            if name in there or name != "labels":
-                entry = npz.entry_of(archive, name)
-                with archive.open(entry) as stream:
-                    texts[name] = npz.texts(stream, npz.header(stream, entry.file_size))
-        (about,) = texts["about"]
-        return (
-            {"labels": [""] * len(texts["names"])} | texts | {"about": about, "embeddings": _mapped(archive, file)}
-        )
+def _own(found: Table | dict[str, Stored]) -> tuple[About, dict[str, Any]]:
+    """Read what `write_npz` or `write_parquet` wrote."""
+    if isinstance(found, Table):
+        return _about(found.about), parquet.read(found)
+    (text,) = found["about"].texts()
+    names = found["names"].texts()
+    labels = found["labels"].texts() if "labels" in found else [""] * len(names)
+    return _about(text), {"embeddings": found["embeddings"].mapped(), "names": names, "labels": labels}
 
 
-def _mapped(archive: zipfile.ZipFile, file: Path) -> np.ndarray:
-    """Memory-map the embeddings of an .npz as they are stored, uncompressed; else read them."""
-    entry = npz.entry_of(archive, "embeddings")
-    with archive.open(entry) as stream:
-        header = npz.header(stream, entry.file_size)
-        if entry.compress_type != zipfile.ZIP_STORED or header.dtype != np.dtype("<f4"):
-            npz.refuse_bomb("embeddings", header.size, entry.compress_size)
-            return npz.values(stream, header)
-        # To the end, where its CRC is checked.
-        if (read := sum(map(len, npz.blocks(stream, header.dtype)))) * header.dtype.itemsize < header.size:
-            raise ValueError(f"embeddings are cut after {read:,} numbers")
-    with file.open("rb") as stream:
-        stream.seek(entry.header_offset + 26)
-        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
-        stream.seek(name + extra, 1)
-        start = stream.tell() + entry.file_size - header.size
-    return np.memmap(file, header.dtype, "r", start, header.shape, "F" if header.is_fortran else "C")
-
-
-def _checked(content: Mapping[str, Any]) -> Vectors:
-    """Make Vectors of what a file holds; ValueError unless it is what `Vectors` says."""
-    about = files.parsed(content["about"])
+def _about(text: str) -> About:
+    """Make the origin of a file's own words; ValueError unless they are what `About` says."""
+    about = files.parsed(text)
     checksum = about.pop("checksum", None)  # which earlier versions do not write
     if not all(isinstance(value, str) for value in about.values()):
         raise ValueError("about must be an object of texts")
@@ -227,6 +249,11 @@ def _checked(content: Mapping[str, Any]) -> Vectors:
         raise ValueError("about has another checksum")
     if about.distance not in ("cosine", "euclidean"):
         raise ValueError(f"about.distance must be cosine or euclidean, got {about.distance!r}")
+    return about
+
+
+def _checked(about: About, content: Mapping[str, Any]) -> Vectors:
+    """Make Vectors of what a file holds; ValueError unless it is what `Vectors` says."""
     embeddings, n = content["embeddings"], len(content["names"])
     if embeddings.ndim != 2 or not embeddings.size or embeddings.dtype.kind != "f":
         raise ValueError(f"embeddings must be float [n, d], got {embeddings.dtype} {list(embeddings.shape)}")
@@ -248,6 +275,8 @@ def _checked(content: Mapping[str, Any]) -> Vectors:
 def check_encoder(embedded: Vectors, encoder: "FrozenEncoder", file: Path) -> None:
     """Raise an InputError unless the embeddings in a file were computed by this encoder."""
     again = f"run jaxembed.embed again with {encoder.name}"
+    if not embedded.about.sha256:
+        raise InputError(f"{file} does not say which encoder it was written with: leave out RUN, or {again}")
     if (d := embedded.embeddings.shape[1]) != encoder.dimension:
         raise InputError(
             f"{file} has {d}-dimensional embeddings, but {encoder.name} produces {encoder.dimension}; {again}"

@@ -17,8 +17,8 @@ from jaxembed.kernels import chunked, compiler, space
 from jaxembed.run.run import Run
 from jaxembed.types import Batch, Dataset, Images, OnDisk, Outputs, Scores, Seen, State, Weights
 
-# Images embedded at a time: 1,000 of 32×32 are 256 MB of a ResNet18's first feature map.
-CHUNK = 1000
+# Images embedded at a time, and their pixels on a device: both are 256 MB of a ResNet18's first feature map.
+CHUNK, PIXELS = 1000, 2**20
 
 
 def embed(
@@ -33,7 +33,7 @@ def embed(
     """
     view_keys = None if key is None else jax.random.split(key, len(images))
     function = partial(_embed, run, run.weights(state))
-    embeddings = chunked.apply(function, (images, view_keys), size=chunk(run, len(images)))
+    embeddings = chunked.apply(function, (images, view_keys), size=chunk(run, images))
     if not (usable := space.is_usable(embeddings)).all():
         lost = f"{np.sum(~usable)} of {len(images)} images"
         raise Diverged(f"the embeddings of {lost} are not finite, or beyond {space.LARGEST:g}")
@@ -45,13 +45,15 @@ def reports(run: Run, state: State, split: Batch, name: str) -> dict[str, float]
     if not run.objective.reports:
         return {}
     learned = state._replace(opt_state=())
-    scores = chunked.apply(partial(_reports, run, learned), split, size=chunk(run, len(split.labels)))
+    scores = chunked.apply(partial(_reports, run, learned), split, size=chunk(run, split.images))
     return {f"{name}/{score}": float(values.mean(dtype=np.float64)) for score, values in scores.items()}
 
 
-def chunk(run: Run, n: int) -> int:
-    """Return how many of n images are embedded at a time, a multiple of the devices."""
-    return -(-min(CHUNK, n) // run.mesh.size) * run.mesh.size
+def chunk(run: Run, images: np.ndarray | OnDisk) -> int:
+    """Return how many of the images [n, h, w, c] are embedded at a time, a multiple of the devices."""
+    n, height, width, _ = images.shape
+    fitting = max(1, PIXELS // (height * width)) * run.mesh.size
+    return -(-min(CHUNK, n, fitting) // run.mesh.size) * run.mesh.size
 
 
 def fingerprint(weights: Weights) -> str:

@@ -150,7 +150,7 @@ def _reconstructed(run: Run, state: State, images: UInt8[np.ndarray, "n h w c"])
     predicted = jax.eval_shape(partial(_prediction, *parts), images[:1])
     if [leaf.shape[1:] for leaf in jax.tree.leaves(predicted)] != [images.shape[1:]]:
         return {}
-    made = chunked.apply(partial(_predict, *parts), images, size=forward.chunk(run, len(images)))
+    made = chunked.apply(partial(_predict, *parts), images, size=forward.chunk(run, images))
     errors = np.asarray(losses.l1(jnp.asarray(made), model.pixels(jnp.asarray(images))))
     order, across = np.argsort(errors), min(ACROSS, len(errors))
     middle = (len(order) - across) // 2

@@ -3,23 +3,25 @@
   python -m jaxembed.explore checkpoints/simclr_folder photos.npz
   python -m jaxembed.explore checkpoints/simclr_folder PHOTOS
   python -m jaxembed.explore checkpoints/simclr_folder
+  python -m jaxembed.explore dinov2.parquet --images=PHOTOS
 
 The page has a map of all images. Hover over a point to see its image; lasso points to list them. Choose an image,
 or drop one on the page, to see its position on the map and its nearest neighbours. Without a source, the page shows
-the dataset of the run.
+the dataset of the run; without a run, a file of vectors from any tool, with no search for new images.
 """
 
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import vectors
-from jaxembed.embed.vectors import SUFFIXES, About, Spool, Vectors
+from jaxembed.embed import stored, vectors
+from jaxembed.embed.vectors import Spool, Vectors
+from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.frozen import FrozenEncoder
@@ -29,19 +31,22 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `python -m jaxembed.explore`."""
     parser = command.parser("explore", __doc__)
-    parser.add_argument("run", type=command.source, help=command.RUN)
+    parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(
         "source",
         nargs="?",
         type=command.source,
-        help="a file written by jaxembed.embed, a folder of pictures or a dataset name (default: the run's data)",
+        metavar="SOURCE",
+        help=f"{command.VECTORS}; with RUN also a folder of pictures or a dataset name (default: the run's data)",
     )
     parser.add_argument(
         "--port", type=int, default=5006, help="port to serve on (default: 5006; 0 picks a free port)"
     )
     parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
-    options = parser.parse_args(arguments)
+    parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
+    command.add_columns(parser)
+    options = vectors.without_run(parser.parse_intermixed_args(arguments))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
 
@@ -49,10 +54,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jaxembed.explore import server
 
     sockets = server.listen(options.port)
-    encoder = frozen.load(options.run)
-    name = options.source or _training_source(encoder)
-    embedded, album = _load_source(encoder, name, images=options.images, data_dir=options.data_dir)
-    server.serve(encoder, embedded, album, sockets)
+    encoder = frozen.load(options.run) if options.run else None
+    server.serve(encoder, *_load_source(encoder, options), sockets)
+
+
+def _load_source(encoder: "FrozenEncoder | None", asked: Any) -> "tuple[Vectors, Album | None]":
+    """Read embeddings and open their pictures, None if they are gone, or embed those of a folder or dataset.
+
+    Args:
+      encoder: the encoder; None for a file of vectors without one.
+      asked: the command's options.
+    """
+    from jaxembed.embed import fill, index, projection, sources
+
+    name = asked.source or _training_source(encoder)
+    if vectors.is_file(name):
+        embedded = stored.read(files.expanded(name), asked, encoder)
+        album = _opened(embedded, images=asked.images, data_dir=asked.data_dir)
+    else:
+        album = sources.open_source(name, data_dir=asked.data_dir)
+        index.check(album.count)
+        with Spool(Path(tempfile.gettempdir()), encoder.dimension) as spool:
+            embedded = fill.fill(spool, encoder, album)
+        embedded = stored.compared(embedded, asked.distance)
+    if embedded.positions is None:
+        distance = embedded.about.distance
+        print(f"computing the map of {len(embedded.names):,} images by {space.NAMES[distance]}")
+        positions = projection.project(embedded.embeddings, distance=distance)
+        embedded = embedded._replace(positions=positions)
+    return embedded, album
 
 
 def _training_source(encoder: "FrozenEncoder") -> str:
@@ -61,37 +91,12 @@ def _training_source(encoder: "FrozenEncoder") -> str:
     return data.get("path", data["name"])
 
 
-def _load_source(
-    encoder: "FrozenEncoder", name: str, *, images: str | None, data_dir: str | None
-) -> "tuple[Vectors, Album | None]":
-    """Read embeddings and open their pictures, None if they are gone, or embed those of a folder or dataset."""
-    from jaxembed.embed import fill, index, projection, sources
-
-    file = Path(name)
-    if file.suffix in SUFFIXES and not file.is_dir():
-        embedded = vectors.read(file)
-        vectors.check_encoder(embedded, encoder, file)
-        album = _opened(embedded.about, images=images, data_dir=data_dir)
-    elif images is not None:
-        raise InputError(f"--images is for a file of vectors; {name} has its own pictures")
-    else:
-        album = sources.open_source(name, data_dir=data_dir)
-        index.check(album.count)
-        with Spool(Path(tempfile.gettempdir()), encoder.dimension) as spool:
-            embedded = fill.fill(spool, encoder, album)
-    if embedded.positions is None:
-        print(f"computing the map of {len(embedded.names):,} images")
-        positions = projection.project(embedded.embeddings, distance=encoder.distance)
-        embedded = embedded._replace(positions=positions)
-    return embedded, album
-
-
-def _opened(about: About, *, images: str | None, data_dir: str | None) -> "Album | None":
+def _opened(embedded: Vectors, *, images: str | None, data_dir: str | None) -> "Album | None":
     """Open the pictures of a file of vectors; None, with a warning, if they are not where the file says."""
     from jaxembed.embed import sources
 
     try:
-        return sources.of_vectors(about, images=images, data_dir=data_dir)
+        return sources.of_vectors(embedded, images=images, data_dir=data_dir)
     except InputError as error:
         if images is not None:
             raise

@@ -17,7 +17,6 @@ from bokeh.resources import Resources
 from bokeh.transform import linear_cmap
 
 from jaxembed.core import files
-from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore import decoding, grid
 from jaxembed.figures import style
@@ -29,6 +28,8 @@ SESSION = "SESSION-TOKEN"
 MAX_LISTED, LARGEST = 60, 100 * 2**20
 # A file that is chosen, as one that is dropped, is searched for by a function in the page's template.
 CHOOSE = '<input type="file" accept="image/*" onchange="search(this.files[0])">'
+# What the page says instead where there is no encoder.
+WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -59,10 +60,11 @@ p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 class Page:
     """Builds a document for each browser that opens the page."""
 
-    def __init__(self, encoder: FrozenEncoder, embedded: Vectors) -> None:
-        """Prepare what all documents share."""
-        self.encoder, self.embedded = encoder, embedded
-        self.title = f"{files.utf8(files.printable(encoder.name))}: {len(embedded.names):,} images"
+    def __init__(self, embedded: Vectors, *, takes_pictures: bool) -> None:
+        """Prepare what all documents share; without an encoder the page takes no new pictures."""
+        self.embedded, self.takes_pictures = embedded, takes_pictures
+        self.encoder = files.utf8(files.printable(embedded.about.encoder))
+        self.title = f"{self.encoder}: {len(embedded.names):,} images"
         self.names = [files.utf8(files.printable(name)) for name in embedded.names]
         self.labels = [files.utf8(files.printable(label)) for label in embedded.labels]
         classes = sorted(set(self.labels))
@@ -75,7 +77,8 @@ class Page:
         item = RenderItem(token=SESSION, use_for_title=True)
         scripts = bundle.bundle_for_objs_and_resources(None, resources)
         limits = {"bytes": LARGEST, "megabytes": LARGEST // 2**20}
-        return elements.html_page_for_render_items(scripts, {}, [item], self.title, template, limits)
+        values = limits | {"takes_pictures": self.takes_pictures, "without": WITHOUT}
+        return elements.html_page_for_render_items(scripts, {}, [item], self.title, template, values)
 
     def texts(self) -> str:
         """Write the columns of texts as JSON."""
@@ -98,17 +101,19 @@ class Page:
             selected.text = self._selection(rows)
 
         points.selected.on_change("indices", select)
-        parts = (_div(self._head()), _div(CHOOSE), _div("", name="neighbours"), selected, save)
+        choose = [_div(CHOOSE)] if self.takes_pictures else []
+        parts = (_div(self._head()), *choose, _div("", name="neighbours"), selected, save)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, new)
         document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
         document.title = self.title
 
     def _head(self) -> str:
-        text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder.name)}"
+        text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder)}"
         limits = f"{decoding.PIXELS // 10**6} megapixels and {LARGEST // 2**20} MiB"
         hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
-        return f"<p><b>{text}</b></p><p>{hint} (up to {limits}).</p>"
+        hint = f"{hint} (up to {limits})." if self.takes_pictures else WITHOUT
+        return f"<p><b>{text}</b></p><p>{hint}</p>"
 
     def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
         tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"

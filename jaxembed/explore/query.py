@@ -39,7 +39,7 @@ class Query:
             reason = html.escape(files.printable(str(error)))
             return f"<p><b>{name} cannot be read as an image:</b> {reason}</p>", None
         neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
-        measure = space.NAMES[self.encoder.distance]
+        measure = space.NAMES[self.embedded.about.distance]
         uri = "data:image/webp;base64," + base64.b64encode(small).decode()
         text = f"<p><b>{name}</b> and its nearest neighbours, by {measure}:</p>"
         head = f'<div class="query">{text}<img src="{uri}" alt=""></div>'

@@ -50,12 +50,17 @@ def listen(port: int) -> list[socket.socket]:
 
 
 def make(
-    encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket], door: Door
+    encoder: FrozenEncoder | None,
+    embedded: Vectors,
+    originals: Album | None,
+    sockets: Sequence[socket.socket],
+    door: Door,
 ) -> BaseServer:
-    """Make the server behind a door; it answers on the sockets once its loop runs."""
-    search_index = index.make(np.asarray(embedded.embeddings), distance=encoder.distance)
-    page = Page(encoder, embedded)
-    query = Query(encoder, embedded, page.names, search_index)
+    """Make the server behind a door; it answers on the sockets once its loop runs.
+
+    Without an encoder, there is no search for new pictures.
+    """
+    page = Page(embedded, takes_pictures=encoder is not None)
 
     @functools.lru_cache(KEPT)
     def thumbnail(row: int) -> bytes:
@@ -76,15 +81,17 @@ def make(
     )
     threads = ThreadPoolExecutor(os.cpu_count())
     thumbnails = {"thumbnail": thumbnail, "count": len(embedded.names), "threads": threads}
-    # One thread: decoding a new picture takes up to two gigabytes.
-    searches = {"query": query, "threads": ThreadPoolExecutor(1), "waiting": set()}
     handlers = [
         (r"/?", Start, {"text": page.text(application.resources())}),
         (r"/image/(\d{1,9})", Pictures, thumbnails),
         (r"/texts", Texts, {"text": page.texts().encode()}),
-        (r"/search", Search, searches),
         (r"/(?:autoload.js|metadata)", ErrorHandler, {"status_code": 404}),  # Bokeh's: they make documents
     ]
+    if encoder:
+        search_index = index.make(np.asarray(embedded.embeddings), distance=embedded.about.distance)
+        query = Query(encoder, embedded, page.names, search_index)
+        # One thread: decoding a new picture takes up to two gigabytes.
+        handlers.append((r"/search", Search, {"query": query, "threads": ThreadPoolExecutor(1), "waiting": set()}))
     application.add_handlers(".*", handlers)  # before Bokeh's own
     http_server = _Server(application, idle_connection_timeout=SECONDS, body_timeout=SECONDS, max_body_size=BODY)
     http_server.add_sockets(sockets)
@@ -94,7 +101,10 @@ def make(
 
 
 def serve(
-    encoder: FrozenEncoder, embedded: Vectors, originals: Album | None, sockets: Sequence[socket.socket]
+    encoder: FrozenEncoder | None,
+    embedded: Vectors,
+    originals: Album | None,
+    sockets: Sequence[socket.socket],
 ) -> None:
     """Serve the page until Ctrl-C."""
     door = Door(sockets[0].getsockname()[1])

@@ -6,9 +6,10 @@
   python -m jaxembed.measure patches --dataset=cifar10 --like=RUN --workdir=checkpoints/patches
 
 VECTORS is an .npz with the arrays train, train_labels, test and test_labels (and perhaps train_images, train_names,
-the same of test or validation, and classes); a folder with one .npy for each; or a dataset's file from
-jaxembed.embed. With --on it is a run, whose frozen encoder is measured on another dataset; its images are converted
-to the size and the channels that the encoder takes, as jaxembed.embed converts pictures.
+the same of test or validation, and classes); a folder with one .npy for each; or a file of vectors from
+jaxembed.embed or elsewhere, whose names begin with their splits, as test/0. With --on it is a run, whose frozen
+encoder is measured on another dataset; its images are converted to the size and the channels that the encoder
+takes, as jaxembed.embed converts pictures.
 
 It can also be a control, which an embedding has to beat: {controls}. Its own options can be given as well, such as
 --centres=1600. A folder of vectors with the name of a control is ./NAME.
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = parser.parse_args(arguments)  # which refuses what only a control may know
     if asked.on and is_control:
         raise InputError(f"{asked.vectors} is a control: it takes --dataset={asked.on}, not --on")
+    if asked.train is not None and not asked.on:
+        raise InputError(f"--train={asked.train} needs --on; other vectors are measured as they are")
     if asked.on and (asked.like or asked.dataset):
         raise InputError(
             "--on takes the protocol and the name from the run and the dataset: no --like, no --dataset"
@@ -65,7 +68,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
         "vectors",
         type=command.source,
         metavar="VECTORS",
-        help="the vectors, or a control; with --on, a run or a pretrained encoder",
+        help="the vectors, or a control; with --on, a run or a pretrained or published encoder",
     )
     parser.add_argument("--workdir", type=command.path, required=True, help="folder to write to")
     parser.add_argument(
@@ -95,6 +98,10 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=int, help="of the choice of validation images, and of a control (default: the run's)"
     )
+    parser.add_argument(
+        "--train", type=int, metavar="N", help="with --on, keep N random train images (default: all of them)"
+    )
+    command.add_columns(parser)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
     return parser

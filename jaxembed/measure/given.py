@@ -10,6 +10,7 @@ import numpy as np
 from jaxembed import controls, datasets
 from jaxembed.core import files, options
 from jaxembed.core.errors import InputError
+from jaxembed.embed.foreign import Columns
 from jaxembed.evaluate.evaluation import Embeddings
 from jaxembed.measure import embedded, reference, splits
 from jaxembed.measure.embedded import Embedded
@@ -30,7 +31,8 @@ def make(asked: Any) -> Embedded:
         )
     like = reference.config(asked.like)
     seed, validation = embedded.divided(asked, like)
-    read = splits.read(source, title=asked.dataset or source.stem, seed=seed, validation=validation)
+    title, columns = asked.dataset or source.stem, Columns(asked.embeddings, asked.names, asked.labels)
+    read = splits.read(source, title=title, seed=seed, validation=validation, columns=columns)
     dataset, about = read.dataset, read.about
     if about is not None and not asked.dataset:
         dataset = dataset._replace(

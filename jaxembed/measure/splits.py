@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 
 from jaxembed import datasets
 from jaxembed.core.errors import InputError
+from jaxembed.embed import foreign
+from jaxembed.embed.foreign import Columns
 from jaxembed.embed.vectors import About
 from jaxembed.kernels import space
 from jaxembed.measure import arrays
@@ -34,21 +36,22 @@ class Given(NamedTuple):
     about: About | None
 
 
-def read(source: Path, *, title: str, seed: int, validation: float) -> Given:
+def read(source: Path, *, title: str, seed: int, validation: float, columns: Columns = foreign.ANY) -> Given:
     """Read vectors and divide them into splits.
 
     Args:
       source: an .npz with the arrays `train`, `train_labels`, `test`, `test_labels`, and perhaps `validation`,
-        `<split>_images`, `<split>_names` and `classes`; a folder with one .npy for each; or a file that
-        jaxembed.embed wrote, of a dataset with these splits.
+        `<split>_images`, `<split>_names` and `classes`; a folder with one .npy for each; or a file of vectors
+        whose names begin with their splits.
       title: the dataset's title.
       seed: the seed that chooses the validation images.
       validation: number or share of the train images to hold out, as config.data.validation.
+      columns: the arrays or columns to read of a file of vectors from elsewhere.
 
     Raises:
       InputError: if there is no such file or folder, it lacks an array, or one is not what it must be.
     """
-    given, about = arrays.read(source)
+    given, about = arrays.read(source, columns)
     points = {split: _points(source, split, given[split]) for split in arrays.SPLITS if split in given}
     widths = {split: each.shape[1] for split, each in points.items()}
     if len({*widths.values()}) > 1:

@@ -1,20 +1,21 @@
 """Pictures: convert any file that Pillow can read to uint8 pixels of one size, identically for training and use."""
 
 import base64
+import collections
 import contextlib
 import io
-import itertools
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
@@ -25,7 +26,12 @@ Pixels = UInt8[np.ndarray, "h w c"]
 MODES = {1: "L", 3: "RGB"}
 # JPEGs are decoded at a reduced size, at least this many times the target: 5x faster for large photos.
 _DRAFT_SCALE = 4
-_AT_ONCE = 512
+# EXIF orientations other than upright.
+_TURNED = range(2, 9)
+# Pictures that are decoded before they are asked for, at most, and the bytes of their pixels.
+_AHEAD, _AHEAD_BYTES = 2048, 2**27
+# Pixels of the longer side of a thumbnail.
+THUMBNAIL = 96
 # Dark pictures that are named.
 _SHOWN = 5
 
@@ -122,17 +128,42 @@ def open_rgb(file: Path | io.BufferedIOBase) -> Image.Image:
 
 
 def stream(paths: Iterable[Path], preparation: Preparation) -> Iterator[tuple[Path, Converted | Unreadable]]:
-    """Read picture files on all cores, a few hundred at a time; yield (file, Converted or Unreadable) in order."""
+    """Read picture files on all cores, ahead of what is taken; yield (file, Converted or Unreadable) in order.
+
+    However many there are, the pixels that wait take at most 128 MiB, and each core holds one picture in full size.
+    Closing the iterator (`contextlib.closing`) ends its threads, after the pictures that they are decoding.
+    """
     # Threads are enough: Pillow releases the GIL while it decodes and resizes.
-    with _allow_large_images(), ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        paths = iter(paths)
-        while batch := list(itertools.islice(paths, _AT_ONCE)):
-            yield from zip(batch, pool.map(lambda file: _read(file, preparation), batch), strict=True)
+    cores = len(os.sched_getaffinity(0))
+    ahead = max(cores, min(_AHEAD, _AHEAD_BYTES // math.prod(preparation.shape)))
+    waiting: collections.deque[tuple[Path, Future]] = collections.deque()
+    pool = ThreadPoolExecutor(cores, thread_name_prefix="decode")
+    with _allow_large_images():
+        try:
+            for file in paths:
+                waiting.append((file, pool.submit(_read, file, preparation)))
+                if len(waiting) > ahead:
+                    yield _result(waiting)
+            while waiting:
+                yield _result(waiting)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def from_array(image: np.ndarray) -> Image.Image:
     """Convert uint8 pixels [h, w, c], with 1, 3 or 4 channels, to a picture."""
     return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def thumbnails(images: UInt8[np.ndarray, "... h w c"]) -> UInt8[np.ndarray, "... H W c"]:
+    """Reduce images, with 1 or 3 channels, to at most 96 pixels along the longer side; smaller ones stay."""
+    *several, height, width, channels = images.shape
+    if max(height, width) <= THUMBNAIL:
+        return images
+    size = [max(1, round(side * THUMBNAIL / max(height, width))) for side in (width, height)]
+    flat = images.reshape(-1, height, width, channels)
+    small = [np.asarray(from_array(image).resize(size, Image.Resampling.BICUBIC)) for image in flat]
+    return np.array(small, np.uint8).reshape(*several, size[1], size[0], channels)
 
 
 def dark_line(dark: Sequence[tuple[str, str]]) -> str:
@@ -141,6 +172,11 @@ def dark_line(dark: Sequence[tuple[str, str]]) -> str:
     more = f" and {len(dark) - _SHOWN} more" if len(dark) > _SHOWN else ""
     mend = "scale their values, or state the largest one (MaxSampleValue in a grey TIFF)"
     return f"{len(dark)} pictures are nearly black, as their values use few of their bits: {shown}{more}; {mend}"
+
+
+def _result(waiting: collections.deque[tuple[Path, Future]]) -> tuple[Path, Converted | Unreadable]:
+    file, future = waiting.popleft()
+    return file, future.result()
 
 
 def _read(file: Path, preparation: Preparation) -> Converted | Unreadable:
@@ -201,7 +237,9 @@ def _cut(picture: Image.Image, size: tuple[int, int], side: int, resampling: Ima
 
 def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str) -> Image.Image:
     """Apply EXIF orientation, composite a transparent picture onto white, and convert to a mode with 8 bits."""
-    picture = ImageOps.exif_transpose(picture)
+    picture.load()  # before its EXIF data, which some formats have at the end
+    if picture.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED:  # or it would be copied
+        picture = ImageOps.exif_transpose(picture)
     if scale:
         return depth.to_8_bits(picture, scale).convert(mode)
     if picture.mode == "La":  # Pillow converts it to nothing else
@@ -209,8 +247,9 @@ def _upright(picture: Image.Image, scale: depth.Scale | None, mode: str) -> Imag
     if picture.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in picture.info:
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
-    # Pillow converts LAB to no other mode.
-    return (picture.convert("RGB") if picture.mode == "LAB" else picture).convert(mode)
+    if picture.mode == "LAB":  # Pillow converts it to no other mode
+        picture = picture.convert("RGB")
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _told(result: Converted, name: str | Path) -> Pixels:

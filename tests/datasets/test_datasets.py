@@ -12,7 +12,7 @@ from absl import logging
 from sklearn.datasets import load_digits
 
 from jaxembed import datasets
-from jaxembed.core import files
+from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 from jaxembed.datasets.storage import cache, records
 from jaxembed.types import Dataset
@@ -267,11 +267,11 @@ def test_partial_cache_of_a_killed_process_is_removed(tmp_path):
 
 
 def test_a_cache_appears_whole_or_not_at_all(data_dir, folder, user_cache, monkeypatch):
-    def interrupt(stream, **arrays):
-        stream.write(b"half")
+    def interrupt(archive, *_):
+        archive.fp.write(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(np, "savez", interrupt)
+    monkeypatch.setattr(npz, "write", interrupt)
     with pytest.raises(KeyboardInterrupt):
         load(data_dir)
     assert not caches(folder)

@@ -1,5 +1,6 @@
 """Embed, search and explore: from a folder to embeddings, to the nearest images, to a page."""
 
+import argparse
 import importlib.util
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -14,10 +16,10 @@ from PIL import Image
 
 from jaxembed import datasets, search
 from jaxembed.cli import command
-from jaxembed.core.errors import InputError
+from jaxembed.core.errors import Diverged, InputError
 from jaxembed.embed import __main__ as embed
-from jaxembed.embed import frozen, index, projection, sources, vectors
-from jaxembed.embed.vectors import About
+from jaxembed.embed import fill, frozen, index, projection, sources, vectors
+from jaxembed.embed.vectors import About, Spool
 from jaxembed.explore import __main__ as explore
 
 RANDOM = np.random.default_rng(0)
@@ -63,6 +65,24 @@ def test_folder_is_embedded_with_names_and_labels(suffix, outputs, photos, encod
     expected = encoder.embed([photos / name for name in names])
     np.testing.assert_allclose(read.embeddings, expected, atol=1e-6)
     assert read.about == About(str(photos), "quickstart", encoder.saved.sha256, "cosine")
+
+
+@pytest.mark.parametrize("error", [Diverged, KeyboardInterrupt])
+def test_no_thread_outlives_embedding_that_fails(error, photos, encoder, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(encoder, "embed_pixels", fail)
+    monkeypatch.setattr(sources, "CHUNK", 4)
+    with pytest.raises(error), Spool(tmp_path, encoder.dimension) as spool:
+        fill.fill(spool, encoder, sources.open_source(str(photos)))
+    assert not [each for each in threading.enumerate() if each.name.startswith("decode")]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (256, [256]), (257, [128, 129]), (600, [200] * 3)])
+def test_chunks_of_a_folder_have_equal_sizes(count, sizes):
+    assert sources._shares(count) == sizes
 
 
 def test_npz_is_readable_by_numpy_and_parquet_has_map_and_neighbours(outputs):
@@ -289,11 +309,17 @@ def test_vectors_without_their_pictures_have_a_map(outputs, encoder, tmp_path, c
     written = vectors.read(outputs[".npz"])
     gone = written._replace(about=written.about._replace(source=str(tmp_path / "gone")))
     vectors.write_npz(gone, tmp_path / "v.npz")
-    _, album = explore._load_source(encoder, str(tmp_path / "v.npz"), images=None, data_dir=None)
+    _, album = explore._load_source(encoder, asked(tmp_path / "v.npz"))
     assert album is None
     assert "the map has no pictures: the folder of the pictures" in capsys.readouterr().err
     with pytest.raises(InputError, match="use --images=FOLDER"):
-        explore._load_source(encoder, str(tmp_path / "v.npz"), images=str(tmp_path / "gone"), data_dir=None)
+        explore._load_source(encoder, asked(tmp_path / "v.npz", images=str(tmp_path / "gone")))
+
+
+def asked(source, images=None) -> argparse.Namespace:
+    """The options of explore."""
+    columns = dict(embeddings="", names="", labels="")
+    return argparse.Namespace(source=str(source), images=images, distance=None, data_dir=None, **columns)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +344,7 @@ def test_a_map_keeps_neighbourhoods_and_a_new_point_is_interpolated(monkeypatch)
 
 
 def test_names_outside_the_folder_are_refused(photos, encoder, outputs):
-    _, originals = explore._load_source(encoder, str(outputs[".npz"]), images=None, data_dir=None)
+    _, originals = explore._load_source(encoder, asked(outputs[".npz"]))
     for name in ("../secret.png", "/etc/passwd", "cat/../../secret.png"):
         with pytest.raises(InputError, match="is not inside"):
             originals.picture(name)

@@ -1,6 +1,6 @@
 """Published encoders equal the publishers' own classes; files that are not right are refused in one line.
 
-The publishers' numbers are in oracles/features.npz and pixels.npz, with the script that made them. Weights are drawn
+The publishers' numbers are in oracles, with the script that made them. Weights are drawn
 from the arrays' names, but for EfficientNet-Lite0, whose true weights are in a package.
 """
 
@@ -149,15 +149,18 @@ LAYOUTS = {
 
 @pytest.mark.parametrize(("name", "family", "shapes", "configs"), CASES)
 def test_features_equal_those_of_the_publishers_classes(name, family, shapes, configs):
+    wanted = FEATURES[name]
+    assert np.abs(features(name, family, shapes(), configs) - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+def features(name: str, family, shapes, configs) -> np.ndarray:
+    """Embed the drawn images with drawn weights, at the size that is in the name."""
     side = int(name.split()[-1])
-    drawn_model = model(shapes(), configs)
-    assert family.recognises(drawn_model.arrays)
+    drawn_model = model(shapes, configs)
     assert next(each for each in published.FAMILIES if each.recognises(drawn_model.arrays)) is family
     saved = published._saved("model", family, drawn_model)
     saved = saved._replace(preparation=saved.preparation._replace(shape=Shape(side, side, 3)))
-    features = FrozenEncoder(saved).embed_pixels(drawn.images(side))
-    wanted = FEATURES[name]
-    assert np.abs(features - wanted).max() < 1e-5 * np.abs(wanted).max()
+    return FrozenEncoder(saved).embed_pixels(drawn.images(side))
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -273,6 +276,22 @@ def test_a_name_whose_file_is_missing_says_what_to_do(name, monkeypatch):
     with pytest.raises(InputError, match=r"pip install 'jaxembed\[(photos|hub)\]'") as error:
         frozen.load(name)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"cos\nsystem\n(S'true'\ntR.", "the operation STRING"),
+        (b"cos\nsystem\n(X\x04\x00\x00\x00truetR.", "asks for os.system"),
+        (b"}r\xff\xff\xff\x7f.", "numbers its objects up to 2147483647"),
+        (b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f.", "FRAME"),
+        (b"", "pickle exhausted"),
+    ],
+    ids=["text", "system", "memory", "frame", "empty"],
+)
+def test_a_pickle_of_anything_but_arrays_is_not_loaded(content, message):
+    with pytest.raises(ValueError, match=message):
+        pickled.read(content)
 
 
 @needs_lite0

@@ -151,6 +151,15 @@ def test_embedding_is_exact_over_a_ragged_last_chunk(encoder, config, dataset, m
     np.testing.assert_allclose(forward.embed(run, state, dataset.train.images), whole, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("shape", "rows"),
+    [((3000, 32, 32, 3), 1000), ((5, 28, 28, 1), 8), ((3000, 224, 224, 3), 160), ((9, 4096, 4096, 3), 8)],
+)
+def test_images_are_embedded_in_chunks_of_as_many_as_fit(shape, rows, run):
+    assert run.mesh.size == 8
+    assert forward.chunk(run, np.broadcast_to(np.uint8(0), shape)) == rows
+
+
 def test_what_an_objective_reports_is_exact_over_a_ragged_last_chunk(run, dataset, monkeypatch):
     state = start.initial(run, dataset, seed=0)
     whole = forward.reports(run, state, dataset.test, "test")

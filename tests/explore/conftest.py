@@ -1,6 +1,7 @@
 """A server of the page, in a thread, and what it shows."""
 
 import asyncio
+import contextlib
 import http.client
 import threading
 from typing import NamedTuple
@@ -71,8 +72,9 @@ def embedded(photos, encoder):
     return Vectors(encoder.embed([photos / name for name in NAMES]), NAMES, labels, about, positions)
 
 
-@pytest.fixture
-def site(photos, encoder, embedded):
+@contextlib.contextmanager
+def serving(*shown):
+    """Serve an encoder or None, embeddings and pictures."""
     started, made = threading.Event(), []
 
     def serve():
@@ -80,7 +82,7 @@ def site(photos, encoder, embedded):
         sockets = server.listen(0)
         port = sockets[0].getsockname()[1]
         door = Door(port)
-        running = server.make(encoder, embedded, sources.open_source(str(photos)), sockets, door)
+        running = server.make(*shown, sockets, door)
         made.append(Site(running, door, port))
         started.set()
         running.io_loop.start()
@@ -92,3 +94,16 @@ def site(photos, encoder, embedded):
     yield made[0]
     made[0].server.io_loop.add_callback(made[0].server.io_loop.stop)
     thread.join(10)
+
+
+@pytest.fixture
+def site(photos, encoder, embedded):
+    with serving(encoder, embedded, sources.open_source(str(photos))) as running:
+        yield running
+
+
+@pytest.fixture
+def site_without_encoder(photos, embedded):
+    elsewhere = embedded._replace(about=About("", "<b>dino", "", "cosine"))
+    with serving(None, elsewhere, sources.Pictures(photos, embedded.names)) as running:
+        yield running

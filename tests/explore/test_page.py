@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxembed.core import files
+from jaxembed.explore.page import WITHOUT
 
 DROP = """
 const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0))
@@ -90,4 +91,26 @@ def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, bro
     browser.execute_script(CHOOSE).send_keys(str(photos / "03.png"))
     texts, *_ = until(lambda state: state[1] == 12 and state)
     assert "0.000 03.png" in texts
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_in_a_browser_without_an_encoder_the_page_says_why_and_lists_a_selection(
+    site_without_encoder, browser, photos, embedded
+):
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+
+    def until(true):
+        return wait(browser, 20, 0.1).until(lambda _: true(browser.execute_script(TEXT)))
+
+    browser.get(site_without_encoder.door.address)
+    texts, *_ = until(
+        lambda state: any("images in the embedding of <b>dino" in text for text in state[0]) and state
+    )
+    assert WITHOUT in texts
+    assert not browser.execute_script(CHOOSE)
+    wait(browser, 20, 0.1).until(lambda _: browser.execute_script(NAMES))
+    browser.execute_script(LASSO)
+    until(lambda state: state[1] == 3)
+    browser.execute_script(DROP, base64.b64encode((photos / "02.png").read_bytes()).decode())
+    until(lambda state: state[0].count(WITHOUT) == 2)
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

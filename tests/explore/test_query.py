@@ -238,3 +238,13 @@ def test_any_upload_gets_neighbours_or_a_line_that_says_why_not(site, caplog, mo
     assert 0 < found < (MORE or 120)
     assert not [record for record in caplog.records if not record.name.startswith("PIL")]
     assert site.ask("/image/0")[0] == 200
+
+
+def test_without_an_encoder_no_picture_is_received(site_without_encoder, photos):
+    picture = (photos / "02.png").read_bytes()
+    status, *_ = site_without_encoder.ask("/search?name=x", method="POST", body=picture)
+    assert status == 404
+    assert site_without_encoder.ask("/image/2")[0] == 200
+    status, page, _ = site_without_encoder.ask("/")
+    assert status == 200
+    assert b"<p>New images cannot be searched for" in page

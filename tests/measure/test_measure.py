@@ -344,6 +344,20 @@ def test_vectors_of_a_folder_without_splits_are_refused(tmp_path, capsys):
     )
 
 
+@pytest.mark.parametrize("label", ["label", "kind"])
+def test_table_from_elsewhere_is_measured_by_the_splits_in_its_paths(label, tmp_path, capsys):
+    pandas = pytest.importorskip("pandas")
+    rows = {split: np.arange(n) % CLASSES for split, n in (("train", N), ("test", M))}
+    paths = [f"/data/{split}/{number}.jpg" for split, labels in rows.items() for number in range(len(labels))]
+    labels = np.concatenate([*rows.values()])
+    table = {"path": paths, "embedding": np.eye(CLASSES)[labels].tolist(), label: [f"c{each}" for each in labels]}
+    pandas.DataFrame(table).to_parquet(tmp_path / "v.parquet")
+    options = () if label == "label" else (f"--labels={label}", "--names=path")
+    assert run(tmp_path / "v.parquet", *options, "--workdir", tmp_path / "out") == 0
+    assert f"names: path, labels: {label}" in capsys.readouterr().out
+    assert metrics(tmp_path / "out")["test/knn_accuracy"] == 1
+
+
 def test_a_report_of_a_measurement_imports_no_jax(exported):
     code = (
         "import sys; from jaxembed.report.__main__ import main; main(sys.argv[1:]); assert 'jax' not in sys.modules"

@@ -29,7 +29,7 @@ from jaxembed.core.errors import InputError
 _Examples = Iterator[tuple[int, dict[str, Any]]]
 _Arrays = tuple[np.ndarray, np.ndarray]
 # Seconds until a server counts as unreachable.
-_PATIENCE = 20
+_PATIENCE = 20.0
 
 
 def prepare(name: str, data_dir: Path) -> Path:

@@ -81,12 +81,13 @@ def _saved(name: str, family: Any, model: Model, data: str = "") -> SavedEncoder
     try:
         converted = family.convert(model)
         params, stats = _checked(converted.encoder, converted.preparation.shape, converted.params, converted.stats)
-    except (KeyError, ValueError, IndexError, TypeError, InputError) as error:
+    except (AttributeError, KeyError, ValueError, IndexError, TypeError, InputError) as error:
         reason = files.line(str(error)) if not isinstance(error, KeyError) else f"it lacks {error}"
         raise InputError(f"{files.printable(model.path)} is not {family.TITLE}: {reason}") from error
     config = {
         "data": {"name": data or family.TITLE},
         "encoder": converted.encoder,
+        "objective": {"name": "published"},
         "train": {"dtype": "float32"},
         "evaluate": {"distance": "cosine"},
     }

@@ -8,7 +8,7 @@ from jaxembed.encoders.published import weights
 from jaxembed.encoders.published.weights import Source
 
 # Seconds until a server that does not answer is given up.
-TIMEOUT = 8
+TIMEOUT = 8.0
 # Of an encoder with words.
 TOKENIZER = "tokenizer.json"
 HOST = "https://huggingface.co/"

@@ -8,11 +8,44 @@ Source: torch/serialization.py, _legacy_load.
 import io
 import math
 import pickle
+import pickletools
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import numpy as np
 
+# Operations of a pickle that such a file has.
+_OPERATIONS = {
+    "PROTO",
+    "STOP",
+    "MARK",
+    "NONE",
+    "NEWTRUE",
+    "NEWFALSE",
+    "LONG1",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "BINUNICODE",
+    "EMPTY_DICT",
+    "EMPTY_LIST",
+    "EMPTY_TUPLE",
+    "SETITEM",
+    "SETITEMS",
+    "APPENDS",
+    "TUPLE",
+    "TUPLE1",
+    "TUPLE2",
+    "TUPLE3",
+    "BINPUT",
+    "LONG_BINPUT",
+    "BINGET",
+    "LONG_BINGET",
+    "GLOBAL",
+    "REDUCE",
+    "BUILD",
+    "BINPERSID",
+}
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 _COUNT = np.dtype("<i8")
 # Arrays of a file, dimensions of an array, and numbers in it.
@@ -44,17 +77,30 @@ def read(content: bytes) -> dict[str, np.ndarray]:
     """
     stream = io.BytesIO(content)
     try:
-        magic, version, platform = (_Unpickler(stream).load() for _ in range(3))
+        magic, version, platform = (_load(stream) for _ in range(3))
         if (magic, version) != (MAGIC, VERSION):
             raise ValueError("it is not a legacy .pth file")
         if platform.get("little_endian") is not True:
             raise ValueError("its numbers are not little-endian")
-        arrays, keys = _Unpickler(stream).load(), _Unpickler(stream).load()
+        arrays, keys = _load(stream), _load(stream)
         return _read(stream, arrays, keys)
     except ValueError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+
+
+def _load(stream: io.BytesIO) -> Any:
+    """Load a pickle after a look at its operations; ValueError at one that such a file does not need."""
+    start = stream.tell()
+    for operation, argument, _ in pickletools.genops(stream):
+        if operation.name not in _OPERATIONS:
+            raise ValueError(f"it has the operation {operation.name}, which is not executed")
+        # Of the memo, which Python makes as long as its largest number.
+        if operation.name.endswith("BINPUT") and argument > _MOST:
+            raise ValueError(f"it numbers its objects up to {argument}")
+    stream.seek(start)
+    return _Unpickler(stream).load()
 
 
 def _read(stream: io.BytesIO, arrays: Any, keys: Any) -> dict[str, np.ndarray]:

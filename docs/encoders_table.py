@@ -1,0 +1,32 @@
+"""The table of published encoders: what each is, from its family's file, and how exact and fast it is, from results."""
+
+import json
+from pathlib import Path
+
+from jaxembed.encoders import published
+
+HERE = Path(__file__).parent
+PARITY, SPEED = HERE / "results" / "encoders" / "parity.json", HERE / "speed" / "encoders.json"
+HEAD = ("encoder", "file", "MB", "licence", "trained on", "compared with", "largest difference", "images/s")
+# Name of the comparison -> what it was compared with; open_clip's is that of the files of these names.
+COMPARED = {"dinov2": "transformers", "open_clip": "open_clip", "resnet": "timm", "efficientnet": "efficientnet-lite-pytorch"}
+
+
+def table() -> str:
+    """Write a row for each name."""
+    lines = [_row(*HEAD), "|---|---|---:|---|---|---|---:|---:|"]
+    parity = json.loads(PARITY.read_text(encoding="utf-8"))["largest_difference"]
+    speeds = json.loads(SPEED.read_text(encoding="utf-8"))["images_per_second"] if SPEED.exists() else {}
+    for name in published.names():
+        source = published.source(name)
+        measured = f"{'open_' if name.startswith('clip') else ''}{name} 224"
+        peer = next(title for prefix, title in COMPARED.items() if measured.startswith(prefix))
+        speed = f"{speeds[name]['jaxembed']:.0f}" if name in speeds else "–"
+        address = f"[{source.address.partition('//')[2].rstrip('/').partition('/')[2]}]({source.address})"
+        cells = [f"`{name}`", address, f"{source.megabytes:.0f}", source.licence, source.data, peer]
+        lines.append(_row(*cells, f"{parity[measured]:.1e}", speed))
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
