@@ -1,7 +1,7 @@
 """The model: an encoder with its objective's head on top, and the parts that encoders and heads share."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,14 +46,16 @@ class Embedder(nn.Module):
     Attributes:
       encoder: images -> embeddings.
       head: embeddings -> predictions.
+      frozen: whether only the head learns: the encoder computes in training what it does in evaluation.
     """
 
     encoder: nn.Module
     head: nn.Module
+    frozen: bool = False
 
     def __call__(self, images: Images, *, train: bool) -> Outputs:
         """Embed n images [n, h, w, c] and predict from the embeddings; float32 out, whatever came in."""
-        embedding = self.encoder(images, train=train)
+        embedding = self.encoder(images, train=train and not self.frozen)
         prediction = self.head(embedding, train=train)
         return Outputs(embedding.astype(jnp.float32), _float32(prediction))
 
@@ -64,6 +66,11 @@ class Embedder(nn.Module):
     def predict(self, embedding: Float[Array, "n d"]) -> PyTree[Float[Array, "n ..."]]:
         """Predict from n embeddings with the frozen head."""
         return _float32(self.head(embedding, train=False))
+
+    @nn.nowrap
+    def learning(self, tree: Mapping[str, Any]) -> dict[str, Any]:
+        """Take what learns out of the network's parameters, or its statistics: all but a frozen encoder's."""
+        return {name: part for name, part in tree.items() if not (self.frozen and name == "encoder")}
 
 
 class MLP(nn.Module):

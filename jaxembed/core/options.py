@@ -75,13 +75,16 @@ def bind(function: Callable[..., Any], value: Any, *, what: str) -> dict[str, An
     return bound
 
 
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the keyword-only arguments of a function that may be left out, and the values that they then have."""
+    return {name: p.default for name, p in _keywords(function).items() if p.default is not p.empty}
+
+
 def divide(value: Any, *functions: Callable[..., Any], what: str) -> list[dict[str, Any]]:
     """Return each function's options, checked as by `bind`, from a config section that the functions share."""
     takes = [_keywords(function) for function in functions]
     known = {name: parameter.annotation for each in takes for name, parameter in each.items()}
-    optional = {
-        name for each in takes for name, parameter in each.items() if parameter.default is not parameter.empty
-    }
+    optional = {name for function in functions for name in defaults(function)}
     if not isinstance(value, Mapping | ConfigDict):
         raise InputError(
             f"{what} must be a section with {', '.join(known) or 'no options'}; got {bounds.shown(value)}"

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from jaxembed import encoders
 from jaxembed.artifacts import identity, workdir
+from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh, processes
-from jaxembed.run import build, memory
+from jaxembed.run import build, memory, origin
 from jaxembed.run.run import Run
 from jaxembed.types import Dataset
 
@@ -63,7 +65,7 @@ class Job(NamedTuple):
         with processes.first_goes_ahead():  # and prepares the dataset
             dataset = build.load(parsed, data_dir=self.data_dir)
         processes.compare(_notes(dataset), begins=True)
-        parts = build.assemble(parsed, dataset)
+        parts = build.assemble(parsed, dataset, begun=workdir.holds_a_run(self.folder))
         names = " × ".join((dataset.name, self.config.encoder.name, self.config.objective.name))
         print(f"{self.name}: {names}, on {mesh.described()}")
         print(_described(dataset))
@@ -75,6 +77,29 @@ class Job(NamedTuple):
         there = {"checkpoints": sorted(kept, key=int), workdir.RESULT: "there" if self.is_finished else "not there"}
         held = {f"{name} in {self.folder}": value for name, value in there.items()}
         return held | identity.flatten(self.config.to_dict())
+
+
+def pinned(config: ConfigDict, folder: Path) -> ConfigDict:
+    """Return a config with the SHA-256 of the weights that its encoder starts from, so that config.json has it.
+
+    A run that has begun no longer needs them: if they cannot be read, they are the ones that it began with.
+
+    Raises:
+      InputError: if they cannot be read otherwise, or must have another SHA-256.
+    """
+    start = encoders.parse(config["encoder"]).origin
+    if not start.start:
+        return config
+    with processes.first_goes_ahead():  # and downloads them
+        try:
+            sha256 = origin.read(start.start).sha256
+        except InputError as error:
+            began = identity.flatten(workdir.read_config(folder) or {})
+            if not (sha256 := began.get("config.encoder.start_sha256")):
+                raise
+            print(f"{error}; not needed, because the run in {folder} has begun")
+    origin.check_same(start, sha256)
+    return ConfigDict({**config, "encoder": {**config["encoder"], "start_sha256": sha256}})
 
 
 def command_of(file: Path, overrides: Mapping[str, Any], seed: int) -> str:

@@ -11,7 +11,7 @@ from jaxembed.cli import config_file
 from jaxembed.core import files
 from jaxembed.devices import processes
 from jaxembed.jobs import commands, suite
-from jaxembed.jobs.job import Job, command_of
+from jaxembed.jobs.job import Job, command_of, pinned
 from jaxembed.run import build
 
 
@@ -45,7 +45,8 @@ def _job(asked: flags.FlagValues, file: Path) -> Job:
     build.check(config)  # before its seed is used
     line = command_of(file, config_flags.get_override_values(asked["config"]), config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
-    return Job(file.stem, config, _folder(asked, name), line, asked.data_dir, asked.tensorboard)
+    folder = _folder(asked, name)
+    return Job(file.stem, pinned(config, folder), folder, line, asked.data_dir, asked.tensorboard)
 
 
 def _config(asked: flags.FlagValues) -> ConfigDict:

@@ -15,7 +15,7 @@ from jaxembed.core.bounds import Section
 from jaxembed.core.errors import Diverged, Incomplete, InputError, JaxembedError, Lost, OutOfMemory, Stopped
 from jaxembed.devices import processes
 from jaxembed.jobs import commands, rehearsal
-from jaxembed.jobs.job import Job, command_of
+from jaxembed.jobs.job import Job, command_of, pinned
 from jaxembed.run import build
 
 REPORT = "report"
@@ -141,7 +141,7 @@ def jobs(
             _override(config, overrides, what="config.overrides")
             line = command_of(configs / f"{name}.py", overrides, seed)
             where = folder / name / f"seed{seed}"
-            found.append(Job(name, config, where, line, data_dir, tensorboard, name in together))
+            found.append(Job(name, pinned(config, where), where, line, data_dir, tensorboard, name in together))
     for job in found:
         workdir.check(job.config, workdir.read_config(job.folder), job.folder)
     return found

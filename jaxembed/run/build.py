@@ -10,7 +10,7 @@ from jaxembed.core import bounds, options
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
-from jaxembed.run import checks, memory, protocol
+from jaxembed.run import checks, memory, origin, protocol
 from jaxembed.run.protocol import Protocol
 from jaxembed.run.run import Run
 from jaxembed.run.training import Training
@@ -51,8 +51,8 @@ def dataset(config: Section, *, data_dir: str | None) -> Dataset:
 
 
 def run(config: Section, dataset: Dataset) -> Run:
-    """Make the parts of a run; InputError at anything in the config that does not fit."""
-    return assemble(parse(config), dataset)
+    """Make the parts of a run that has not begun; InputError at anything in the config that does not fit."""
+    return assemble(parse(config), dataset, begun=False)
 
 
 def load(parsed: Parsed, *, data_dir: str | None) -> Dataset:
@@ -61,12 +61,14 @@ def load(parsed: Parsed, *, data_dir: str | None) -> Dataset:
     return datasets.load(config["data"], data_dir=data_dir, seed=config["seed"], resident=resident)
 
 
-def assemble(parsed: Parsed, dataset: Dataset) -> Run:
-    """Make the parts of the run of a parsed config."""
+def assemble(parsed: Parsed, dataset: Dataset, *, begun: bool) -> Run:
+    """Make the parts of a run from its parsed config; if it has begun, what its encoder starts from is not read."""
     config, training, measured = parsed
     devices, image_shape = mesh.make(), dataset.train.images.shape[1:]
     checks.check_counts(training, measured, dataset, devices.size)
-    embedder, objective = _network(config, dataset)
+    encoder, start = encoders.parse(config["encoder"])
+    objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
+    embedder = model.Embedder(encoder, objective.head, training.frozen)
     # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
     shapes, views = (
         memory.shapes(embedder, jnp.zeros((1, *image_shape))),
@@ -75,14 +77,16 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
     if measured.augmentation is not None:
         jax.eval_shape(measured.augmentation, jax.random.key(0), jnp.zeros(image_shape))
     rows = views * training.batch_size
-    checks.check_chunk(training, rows, devices.size, shapes.has_statistics)
+    learning = shapes._replace(params=embedder.learning(shapes.params), stats=embedder.learning(shapes.stats))
+    checks.check_learning(learning, config["objective"])
+    checks.check_chunk(training, rows, devices.size, has_statistics=bool(learning.stats))
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
     memory.check_steps(training.epochs, steps_per_epoch, what="config.train.epochs")
     total_steps = training.epochs * steps_per_epoch
     resized = checks.resized(training, embedder, shapes, image_shape)
     optimizer, schedule = optim.make(config["optimizer"], steps_per_epoch, total_steps)
     held = {"rows": (training.chunk or rows) // devices.size, "itemsize": jnp.dtype(training.dtype).itemsize}
-    memory.check_memory(shapes, optimizer, **held, what="config.encoder")
+    memory.check_memory(learning, optimizer, **held, what="config.encoder")
     memory.check_kept(shapes, objective)
     checks.check_probes(measured, dataset, shapes.outputs.embedding)
     run = Run(
@@ -96,17 +100,10 @@ def assemble(parsed: Parsed, dataset: Dataset) -> Run:
         steps_per_epoch=steps_per_epoch,
         total_steps=total_steps,
         resized=resized,
+        origin=start if begun or not start.start else origin.fitting(start, config["encoder"], shapes),
     )
     checks.check_objective(run, shapes.outputs, image_shape)
     return run
-
-
-def _network(config: Section, dataset: Dataset) -> tuple[model.Embedder, Objective]:
-    """Make the network, an encoder and a head, and the objective that it learns by."""
-    encoder = encoders.make(config["encoder"])
-    task = Task(encoder, dataset.train.images.shape[1:], len(dataset.classes))
-    objective = objectives.make(config["objective"], task)
-    return model.Embedder(encoder, objective.head), objective
 
 
 def _views_of_an_image(objective: Objective, image_shape: tuple[int, ...]) -> int:

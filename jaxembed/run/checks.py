@@ -9,6 +9,7 @@ import optax
 
 from jaxembed import model
 from jaxembed.core import bounds
+from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
@@ -45,7 +46,16 @@ def resized(
     return resized
 
 
-def check_chunk(training: Training, views: int, devices: int, has_statistics: bool) -> None:
+def check_learning(learning: memory.Shapes, section: Section) -> None:
+    """Raise an InputError if a network has nothing to train: with a frozen encoder, a head without parameters."""
+    if not jax.tree.leaves(learning.params):
+        raise InputError(
+            "config.train.frozen needs an objective whose head has parameters, such as 'ntxent' or 'classify'; got "
+            f"config.objective.name={section['name']!r}"
+        )
+
+
+def check_chunk(training: Training, views: int, devices: int, *, has_statistics: bool) -> None:
     """Raise an InputError unless the views of a batch can be divided into the chunks that the config asks for."""
     chunk = training.chunk
     if chunk and (views % chunk or chunk % devices):

@@ -23,13 +23,13 @@ class Shapes(NamedTuple):
     Attributes:
       outputs: the outputs for one row.
       params: its parameters.
-      has_statistics: whether it has a BatchNorm.
+      stats: the statistics of its BatchNorm.
       largest: numbers that the largest output of one of its layers has, for one row.
     """
 
     outputs: Any
     params: Any
-    has_statistics: bool
+    stats: Any
     largest: int
 
 
@@ -38,7 +38,7 @@ def shapes(module: nn.Module, row: Float[Array, "1 ..."]) -> Shapes:
     traced = partial(module.init_with_output, train=False, capture_intermediates=True, mutable=True)
     outputs, variables = jax.eval_shape(traced, jax.random.key(0), row)
     layers = [leaf.size for leaf in jax.tree.leaves(variables.get("intermediates", {}))]
-    return Shapes(outputs, variables.get("params", {}), "batch_stats" in variables, max(layers, default=0))
+    return Shapes(outputs, variables.get("params", {}), variables.get("batch_stats", {}), max(layers, default=0))
 
 
 def check_memory(

@@ -8,7 +8,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from jaxembed import model
+from jaxembed import encoders, model
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.run.protocol import Protocol
@@ -20,6 +20,7 @@ class Run(NamedTuple):
     """Everything that stays the same while State changes; hashable, so a compiled function takes it as static.
 
     `resized` is the height and width that views are resized to, in early steps only: steps take `run.at(step)`.
+    `origin` is what the encoder starts from.
     """
 
     model: model.Embedder
@@ -32,6 +33,7 @@ class Run(NamedTuple):
     steps_per_epoch: int
     total_steps: int
     resized: tuple[int, int] | None = None
+    origin: encoders.Origin = encoders.Origin()
 
     @property
     def early_steps(self) -> int:
@@ -57,10 +59,14 @@ class Run(NamedTuple):
             return self.model.apply({"params": params, "batch_stats": stats}, inputs.astype(dtype), **options)
 
     def learn(self, stats: Any, params: Any, views: Images, key: Key) -> tuple[Outputs, Any]:
-        """Apply the model as it learns, with dropout, and BatchNorm by the batch: (outputs, new statistics)."""
+        """Apply the model as it learns, with dropout, and BatchNorm by the batch.
+
+        Returns:
+          the outputs; the new statistics, of what learns.
+        """
         rngs = {"dropout": key}
         outputs, updates = self.apply(params, stats, views, train=True, rngs=rngs, mutable=["batch_stats"])
-        return outputs, updates.get("batch_stats", {})
+        return outputs, self.model.learning(updates.get("batch_stats", {}))
 
     def score(self, seen: Seen) -> Scores:
         """Score what was seen by the objective, over all devices."""

@@ -24,6 +24,7 @@ class Training:
       early_side: pixels of the shorter side of the views at first, which makes those steps faster; 0 for views as
         large as the images. Source: Tan & Le 2021, arXiv:2104.00298, section 4, without its other changes.
       early_share: the share of the steps that have such views, from the first one on.
+      frozen: whether the encoder stays as it is, parameters and statistics, and only the head is trained.
       resident: GB of train images that may be in memory; if there are more, batches are read from disk as they are
         needed, the same ones.
     """
@@ -38,4 +39,5 @@ class Training:
     statistics: Literal["batch", "chunk"] = "batch"
     early_side: Count = 0
     early_share: Fraction = 0.0
+    frozen: bool = False
     resident: NonNegative = 8.0

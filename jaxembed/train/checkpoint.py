@@ -80,6 +80,11 @@ class Checkpoints:
         with self._writing():
             self.manager.save(int(state.step), args=ocp.args.StandardSave(_fields(state)), custom_metadata=noted)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no checkpoints, intact or damaged."""
+        return not self.manager.all_steps()
+
     def restore(self, like: State, *, step: int | None = None) -> Saved | None:
         """Restore the newest intact checkpoint, or the one at a given step; None if there are no checkpoints.
 

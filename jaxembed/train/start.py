@@ -14,6 +14,7 @@ from jaxembed.core.errors import InputError
 from jaxembed.core.keys import Key
 from jaxembed.devices import mesh
 from jaxembed.kernels import compiler
+from jaxembed.run import origin
 from jaxembed.run.run import Run
 from jaxembed.train.checkpoint import Checkpoints, Saved
 from jaxembed.types import Dataset, State, Weights
@@ -38,8 +39,10 @@ def resumed(
     checkpoints: Checkpoints, run: Run, dataset: Dataset, folder: Path, *, seed: int, step: int | None = None
 ) -> Saved:
     """Restore a state of this run on this dataset, by default the newest; without a checkpoint, the first."""
-    first = initial(run, dataset, seed=seed)
-    saved = checkpoints.restore(first, step=step) or Saved(first, {})
+    if step is None and checkpoints.is_empty:
+        return Saved(initial(run, dataset, seed=seed), {})
+    # What the encoder started from may be gone: a checkpoint has all of it.
+    saved = checkpoints.restore(_drawn(run, dataset, seed=seed), step=step)
     if saved.notes.get(DATA, dataset.sha256) != dataset.sha256:
         raise InputError(
             f"--workdir {folder} was trained on other images or labels than {dataset.name} has now; bring those "
@@ -49,7 +52,26 @@ def resumed(
 
 
 def initial(run: Run, dataset: Dataset, *, seed: int) -> State:
-    """Make the state at step 0, whole on every device."""
+    """Make the state at step 0, whole on every device; InputError if what the encoder starts from is lost."""
+    return _started(run, _drawn(run, dataset, seed=seed))
+
+
+def _started(run: Run, state: State) -> State:
+    """Put the weights that the encoder starts from, if there are any, into a state at step 0."""
+    if not run.origin.start:
+        return state
+    given = origin.weights(run.origin)
+
+    def put(drawn: Weights) -> Weights:  # once for each network: a step may not be given an array twice
+        own = mesh.replicate(run.mesh, given)
+        return Weights(*({**each, "encoder": new} if new else each for each, new in zip(drawn, own, strict=True)))
+
+    params, stats = put(Weights(state.params, state.stats))
+    return state._replace(params=params, stats=stats, teacher=put(state.teacher) if state.teacher else ())
+
+
+def _drawn(run: Run, dataset: Dataset, *, seed: int) -> State:
+    """Make the state at step 0 of an encoder that starts from random weights."""
     key = jax.random.key(seed)
     with jax.default_device(mesh.host()):
         n = len(dataset.train.labels)
@@ -72,7 +94,7 @@ def state_at_zero(run: Run, key: Key, images: UInt8[Array, "n h w c"]) -> State:
         key=key,
         params=weights.params,
         stats=weights.stats,
-        opt_state=run.optimizer.init(weights.params),
+        opt_state=run.optimizer.init(run.model.learning(weights.params)),
         teacher=weights if run.objective.teacher else (),
         memory=run.objective.memory(divided.memory),
     )

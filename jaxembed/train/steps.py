@@ -66,10 +66,11 @@ def train_step(run: Run, state: State, fed: Fed) -> tuple[State, dict[str, Array
         seen = partial(Seen, **known, progress=state.step / run.total_steps)
         gradients, (scores, outputs), stats = _gradients(run, state, views, seen, step_keys.dropout)
         memory = _remember(run, seen(outputs), gradients)
-    updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    learned = run.model.learning(state.params)
+    updates, opt_state = run.optimizer.update(gradients, state.opt_state, learned)
+    params = {**state.params, **optax.apply_updates(learned, updates)}
     followed = teacher.follow(run, state, params, teacher_stats)
-    state = State(state.step + 1, state.key, params, stats, opt_state, followed, memory)
+    state = State(state.step + 1, state.key, params, {**state.stats, **stats}, opt_state, followed, memory)
     return mesh.whole(run.mesh, (state, scores))
 
 
@@ -85,8 +86,11 @@ def _batch(run: Run, step: Int[Array, ""], fed: Fed) -> Batch:
 def _gradients(
     run: Run, state: State, views: Images, seen: Callable[[Outputs], Seen], key: Key
 ) -> tuple[Any, tuple[dict[str, Array], Outputs], Any]:
-    """Return the mean loss's gradients, the mean scores with the outputs, and BatchNorm's new statistics."""
-    forward = partial(run.learn, state.stats)
+    """Return the mean loss's gradients, the mean scores with the outputs, and new statistics: of what learns."""
+    learned = run.model.learning(state.params)
+
+    def forward(params: Any, rows: Images, key: Key) -> tuple[Outputs, Any]:
+        return run.learn(state.stats, {**state.params, **params}, rows, key)
 
     def loss(outputs: Outputs) -> tuple[Array, tuple[dict[str, Array], Outputs]]:
         scores = {name: jnp.mean(values) for name, values in run.score(seen(outputs)).items()}
@@ -98,8 +102,8 @@ def _gradients(
         return value, (others, stats)
 
     if size := run.training.chunk:
-        return gradcache.gradients(forward, loss, state.params, views, key, size=size, devices=run.mesh)
-    gradients, (others, stats) = jax.grad(whole, has_aux=True)(state.params)
+        return gradcache.gradients(forward, loss, learned, views, key, size=size, devices=run.mesh)
+    gradients, (others, stats) = jax.grad(whole, has_aux=True)(learned)
     return gradients, others, stats
 
 

@@ -15,7 +15,7 @@ from jaxembed.types import Images, Outputs, State, Weights
 
 
 def outputs(run: Run, state: State, views: Images, key: Key) -> tuple[Outputs | None, Any]:
-    """Compute what the teacher makes of the views that are learnt from, and its BatchNorm's new statistics.
+    """Compute what the teacher makes of the views that are learnt from, and new statistics of what learns.
 
     The gradients are those by the network's own parameters, so none goes through the teacher.
 
@@ -40,9 +40,11 @@ def follow(run: Run, state: State, params: Any, stats: Any) -> Weights | tuple[(
       run: its objective says whether there is a teacher, and the decay.
       state: the state before the step.
       params: the network's parameters after it.
-      stats: the statistics of the teacher's BatchNorm after it.
+      stats: the new statistics of the teacher's BatchNorm, of what learns.
     """
     if not run.objective.teacher:
         return ()
     decay = run.objective.teacher((state.step + 1) / run.total_steps)
-    return Weights(optax.incremental_update(params, state.teacher.params, 1 - decay), stats)
+    new, old = map(run.model.learning, (params, state.teacher.params))
+    moved = optax.incremental_update(new, old, 1 - decay)
+    return Weights({**state.teacher.params, **moved}, {**state.teacher.stats, **stats})
