@@ -1,4 +1,4 @@
-"""The table of published encoders: what each is, from its family's file, and how exact and fast it is, from results."""
+"""The table of published encoders: what each is, from its family's file; how exact and how fast, from results."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,12 @@ HERE = Path(__file__).parent
 PARITY, SPEED = HERE / "results" / "encoders" / "parity.json", HERE / "speed" / "encoders.json"
 HEAD = ("encoder", "file", "MB", "licence", "trained on", "compared with", "largest difference", "images/s")
 # Name of the comparison -> what it was compared with; open_clip's is that of the files of these names.
-COMPARED = {"dinov2": "transformers", "open_clip": "open_clip", "resnet": "timm", "efficientnet": "efficientnet-lite-pytorch"}
+COMPARED = {
+    "dinov2": "transformers",
+    "open_clip": "open_clip",
+    "resnet": "timm",
+    "efficientnet": "efficientnet-lite-pytorch",
+}
 
 
 def table() -> str:

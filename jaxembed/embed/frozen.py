@@ -3,6 +3,7 @@
 import argparse
 import functools
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
