@@ -30,7 +30,22 @@ def table() -> str:
         address = f"[{source.address.partition('//')[2].rstrip('/').partition('/')[2]}]({source.address})"
         cells = [f"`{name}`", address, f"{source.megabytes:.0f}", source.licence, source.data, peer]
         lines.append(_row(*cells, f"{parity[measured]:.1e}", speed))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_measured()]) + "\n"
+
+
+def _measured() -> list[str]:
+    """Write a line for each result file of a published encoder on a dataset."""
+    files = sorted((HERE / "results" / "encoders").glob("*/result.json"))
+    return [_line(json.loads(file.read_text(encoding="utf-8"))) for file in files]
+
+
+def _line(record: dict) -> str:
+    split, titles = record["split"], {"knn": "kNN", "linear": "linear probe", "mlp": "MLP probe"}
+    scores = [
+        f"{title} {100 * record['metrics'][f'{split}/{name}_accuracy']:.2f}%" for name, title in titles.items()
+    ]
+    made = f"`{record['command']}`, seed {record['seed']}, {record['device']}"
+    return f"`{record['experiment']}` on the {split} split of {record['dataset']}: {', '.join(scores)} ({made})."
 
 
 def _row(*cells: str) -> str:
