@@ -19,6 +19,7 @@ from jaxembed.embed.onnx_asked import Asked
 from jaxembed.embed.onnx_model import Model
 from jaxembed.embed.onnx_use import Use
 from jaxembed.kernels import chunked
+from jaxembed.pictures import Preparation
 
 # Images per batch, if the model takes any number.
 CHUNK = 32
@@ -95,7 +96,10 @@ class OnnxEncoder(Encoder):
         file, use = self.model.file, self.use
         output = f"{self.dimension} numbers of {self.output}{', its first token' if self.is_token else ''}"
         print(files.printable(f"{file}: {use}; embedding: {output}"), file=sys.stderr)
-        said = {"output": self.output, "preparation": use.preparation, "mean": use.mean, "deviation": use.deviation}
+        usual = Preparation(self.shape)._asdict()
+        # Without what is as usual, so that vectors stay those of this encoder when there is more to say.
+        unusual = {name: value for name, value in use.preparation._asdict().items() if value != usual[name]}
+        said = {"output": self.output, "shape": self.shape, "mean": use.mean, "deviation": use.deviation} | unusual
         digest = hashlib.sha256(json.dumps([self.model.sha256, said]).encode()).hexdigest()
         config = {
             "data": {},
