@@ -84,7 +84,11 @@ def _options(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument("vectors", type=command.source, metavar="VECTORS", help=command.VECTORS)
     parser.add_argument(
-        "images", nargs="*", metavar="QUERY", help="a picture; without RUN, the name of a picture in VECTORS"
+        "images",
+        nargs="*",
+        type=command.source,
+        metavar="QUERY",
+        help="a picture; without RUN, the name of a picture in VECTORS",
     )
     parser.add_argument("--text", action="append", default=[], help="query text (repeatable; not of all encoders)")
     parser.add_argument("--count", type=int, default=10, help="results per query (default: 10)")

@@ -75,7 +75,7 @@ def _of_encoder(encoder: "Encoder", asked: Any) -> tuple[Diagnosis, str, str]:
     from jaxembed.embed import sources
 
     if asked.source:
-        section = sources.section(asked.source, encoder.shape)
+        section = sources.section(asked.source, encoder.preparation)
         if section["name"] == "folder":  # no test split other than that of a folder train and a folder test
             section["test"] = 0
     else:

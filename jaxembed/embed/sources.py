@@ -99,18 +99,20 @@ def of_vectors(embedded: Vectors, *, images: str | None, data_dir: str | None) -
     return Pictures(Path(source)) if Path(source).is_absolute() else Named(source, data_dir)
 
 
-def section(source: str, shape: Shape) -> dict[str, Any]:
+def section(source: str, preparation: Preparation) -> dict[str, Any]:
     """Return the section of a config, config.data, that loads a folder of pictures or a dataset by its name.
 
     Args:
       source: path of the folder, or the dataset name.
-      shape: the shape to decode a folder's pictures to; a dataset's images have their own.
+      preparation: how an encoder prepares pictures. A folder's are decoded so large that `Encoder.convert` can
+        prepare them further; a dataset's images have their own size.
 
     Raises:
       InputError: if it is neither a folder nor a name.
     """
     if path := _folder(source):
-        return {"name": "folder", "path": str(path), "size": shape.height, "channels": shape.channels}
+        size, channels = preparation.side or preparation.shape.height, preparation.shape.channels
+        return {"name": "folder", "path": str(path), "size": size, "channels": channels}
     return {"name": source}
 
 

@@ -23,7 +23,7 @@ from jaxembed.evaluate.evaluation import Viewed
 from jaxembed.kernels import chunked, compiler
 from jaxembed.measure import embedded, reference
 from jaxembed.measure.embedded import Embedded
-from jaxembed.pictures import Shape
+from jaxembed.pictures import Preparation, Shape
 from jaxembed.run import checks, memory, protocol
 from jaxembed.run.protocol import Protocol
 from jaxembed.types import Augment, Dataset
@@ -121,7 +121,7 @@ def _data(asked: Any, like: Mapping[str, Any]) -> dict[str, Any]:
     if own.get("path") and os.path.realpath(path) == os.path.realpath(files.expanded(own["path"])):
         return dict(own)
     side = own.get("size", SIDE)
-    data = sources.section(asked.dataset, Shape(side, side, own.get("channels", 3)))
+    data = sources.section(asked.dataset, Preparation(Shape(side, side, own.get("channels", 3))))
     return data | ({"path": os.path.realpath(path)} if "path" in data else {})
 
 

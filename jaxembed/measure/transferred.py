@@ -22,7 +22,7 @@ def make(asked: Any) -> Embedded:
     settings = embedded.PROTOCOL | saved["evaluate"]
     own = asked.on == saved["data"].get("name")
     seed, validation = embedded.divided(asked, saved if own else {"seed": saved.get("seed", 0)})
-    section = sources.section(asked.on, encoder.shape) | {"validation": validation}
+    section = sources.section(asked.on, encoder.preparation) | {"validation": validation}
     dataset = datasets.load(section, data_dir=asked.data_dir, seed=seed)
     if asked.train is not None:
         dataset = _reduced(dataset, asked.train, seed)

@@ -1,5 +1,6 @@
 """Commands: arguments that are paths, outputs that cannot be written, and text that reaches a terminal."""
 
+import functools
 import io
 import os
 from pathlib import Path
@@ -37,14 +38,16 @@ class Parsed(Exception):
 def test_home_directory_is_known_in_every_path(name, tmp_path, monkeypatch):
     module, arguments = PROGRAMS[name]
     found = {}
-    parse = command.argparse.ArgumentParser.parse_args
+    parser = command.argparse.ArgumentParser
+    parses = {name: getattr(parser, name) for name in ("parse_args", "parse_intermixed_args")}
 
-    def parsed(self, given):
-        found.update(vars(parse(self, given)))
+    def parsed(self, given, *, by):
+        found.update(vars(parses[by](self, given)))
         raise Parsed
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(command.argparse.ArgumentParser, "parse_args", parsed)
+    for method in parses:
+        monkeypatch.setattr(parser, method, functools.partialmethod(parsed, by=method))
     with pytest.raises(Parsed):
         module.main(arguments)
     text = str([value if isinstance(value, list) else [value] for value in found.values()])

@@ -209,6 +209,7 @@ def folder(tmp_path: Path, arrays: dict[str, np.ndarray], **configs: dict) -> Pa
 def test_a_model_folder_and_its_file_are_encoders(tmp_path):
     arrays = model(small_dinov2()).arrays
     asked = {"size": {"shortest_edge": 12}, "crop_size": {"height": 8, "width": 8}, "image_mean": [0.5] * 3}
+    asked |= {"do_center_crop": True}
     path = folder(tmp_path, arrays, config={"num_attention_heads": 2}, preprocessor_config=asked)
     encoder = frozen.load(path)
     assert encoder.shape == (8, 8, 3)

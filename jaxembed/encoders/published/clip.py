@@ -32,6 +32,7 @@ def convert(model: Model) -> Converted:
     is_open = layouts.OPEN_CLIP.token in model.arrays
     layout, ignored = (layouts.OPEN_CLIP, _is_open_text) if is_open else (layouts.CLIP, _is_text)
     shapes, params = layouts.convert(model.arrays, layout, ignored=ignored)
+    preparation, standardised = weights.prepared(model, PREPARATION, MEAN, DEVIATION)
     options = {
         "name": "vit",
         **shapes,
@@ -40,10 +41,10 @@ def convert(model: Model) -> Converted:
         "activation": _activation(model, is_open=is_open),
         "positions": "bicubic",
         "remat": False,
+        **standardised,
     }
-    options |= weights.standardisation(model, MEAN, DEVIATION)
     has_text = clip_text.layout(model.arrays) is not None
-    return Converted(options, weights.preparation(model, PREPARATION), params, {}, has_text=has_text)
+    return Converted(options, preparation, params, {}, has_text=has_text)
 
 
 def _activation(model: Model, *, is_open: bool) -> str:

@@ -33,6 +33,9 @@ def convert(model: Model) -> Converted:
     """Convert its arrays; what is missing or too much is a KeyError or a ValueError."""
     shapes, params = layouts.convert(model.arrays, layouts.DINOV2, ignored=_is_ignored)
     said = model.configs.get("config.json", {})
+    preparation, standardised = weights.prepared(
+        model, PREPARATION, weights.IMAGENET_MEAN, weights.IMAGENET_DEVIATION
+    )
     options = {
         "name": "vit",
         **shapes,
@@ -41,10 +44,10 @@ def convert(model: Model) -> Converted:
         "activation": said.get("hidden_act", "gelu"),
         "positions": "antialiased" if shapes["registers"] else "bicubic",
         "remat": False,
+        **standardised,
     }
     options["heads"] = said.get("num_attention_heads", shapes["heads"])
-    options |= weights.standardisation(model, weights.IMAGENET_MEAN, weights.IMAGENET_DEVIATION)
-    return Converted(options, weights.preparation(model, PREPARATION), params, {})
+    return Converted(options, preparation, params, {})
 
 
 def _is_ignored(name: str) -> bool:

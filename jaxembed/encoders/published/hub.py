@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from jaxembed.artifacts import preprocessor
 from jaxembed.core import files, network
 from jaxembed.core.errors import InputError
 from jaxembed.encoders.published import weights
@@ -37,7 +38,7 @@ def folder(source: Source, *, name: str) -> Path:
         return Path(found).parent
     try:
         network.ask(constants.ENDPOINT, seconds=TIMEOUT)
-        patterns = [source.file, *weights.CONFIGS, TOKENIZER]
+        patterns = [source.file, *weights.CONFIGS, preprocessor.FILE, TOKENIZER]
         return Path(huggingface_hub.snapshot_download(repository, allow_patterns=patterns))
     except Exception as error:  # of the network, the hub or the disk
         reason = files.line(str(error) or type(error).__name__)[:200]

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
+from jaxembed.artifacts import preprocessor
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.encoders.published import pickled
@@ -20,11 +21,9 @@ from jaxembed.pictures import Preparation, Shape
 Arrays = Mapping[str, np.ndarray]
 # In the order in which a model folder is searched for its arrays: timm's of a CLIP has its vision tower apart also.
 FILES = ("open_clip_model.safetensors", "model.safetensors")
-CONFIGS = ("config.json", "preprocessor_config.json", "open_clip_config.json")
+CONFIGS = ("config.json", "open_clip_config.json")
 _TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64}
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# PIL's numbers of the interpolations, in preprocessor_config.json.
-_INTERPOLATIONS = {2: "bilinear", 3: "bicubic"}
 
 
 class Source(NamedTuple):
@@ -110,32 +109,26 @@ def of_folder(path: Path) -> Model:
     return Model(path, _safetensors(file), {each.name: files.read_json(each) for each in there})
 
 
-def preparation(model: Model, default: Preparation) -> Preparation:
-    """Return how pictures are prepared, from the model's preprocessor_config.json if it has one.
+def prepared(
+    model: Model, default: Preparation, mean: tuple[float, ...], deviation: tuple[float, ...]
+) -> tuple[Preparation, dict[str, tuple[float, ...]]]:
+    """Return how pictures are prepared: by the folder's preprocessor_config.json, or by what the family does.
+
+    Returns:
+      the preparation; and the options `mean` and `deviation` of the encoder.
 
     Raises:
-      ValueError: if that asks for something else than resizing the shorter side and cutting out the middle.
+      InputError: if that file asks for something that is not done here.
     """
-    asked = model.configs.get("preprocessor_config.json")
-    if not asked:
-        return default
-    size, crop = asked.get("size"), asked.get("crop_size", asked.get("size"))
-    side = size.get("shortest_edge") if isinstance(size, Mapping) else size
-    cut = (crop["height"], crop["width"]) if isinstance(crop, Mapping) else (crop, crop)
-    interpolation = _INTERPOLATIONS.get(asked.get("resample", 3))
-    sides = (side, *cut)
-    if not all(type(each) is int and 0 < each <= 2**15 for each in sides) or max(cut) > side or not interpolation:
-        raise ValueError(f"preprocessor_config.json must resize the shortest edge and crop, got {asked}")
-    return Preparation(Shape(*cut, 3), side, interpolation)
-
-
-def standardisation(
-    model: Model, mean: tuple[float, ...], deviation: tuple[float, ...]
-) -> dict[str, tuple[float, ...]]:
-    """Return the options `mean` and `deviation` of the encoder, from preprocessor_config.json if there is one."""
-    asked = model.configs.get("preprocessor_config.json", {})
-    numbers = asked.get("image_mean", mean), asked.get("image_std", deviation)
-    return dict(zip(("mean", "deviation"), (tuple(map(float, each)) for each in numbers), strict=True))
+    file = model.path / preprocessor.FILE
+    if not file.is_file():
+        return default, {"mean": mean, "deviation": deviation}
+    said = preprocessor.read(file)
+    shape = Shape(*said.crop, 3) if said.crop else default.shape
+    preparation = Preparation(shape, said.side, said.interpolation or default.interpolation, said.stretched)
+    numbers = said.mean or mean, said.deviation or deviation
+    spread = (tuple(each) if len(each) == 3 else tuple(each) * 3 for each in numbers)
+    return preparation, dict(zip(("mean", "deviation"), spread, strict=True))
 
 
 def of_timm(model: Model) -> tuple[tuple[float, ...], tuple[float, ...], Preparation, str]:
