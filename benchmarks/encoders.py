@@ -92,7 +92,8 @@ def peers(name: str, images: np.ndarray) -> dict[str, Embed]:
     import torch
 
     architecture, options = NETWORKS[name][1]
-    network = timm.create_model(architecture, num_classes=0, **options).eval()
+    network = timm.create_model(architecture, num_classes=0, exportable=True, **options).eval()
+    network.requires_grad_(False)
     mean, deviation = (torch.tensor(each).reshape(1, 3, 1, 1) for each in PIXELS.values())
 
     class Scaled(torch.nn.Module):

@@ -118,6 +118,13 @@ def by_rows(function: Callable[..., Tree], *, whole: bool = False) -> Callable[.
     return jax.shard_map(function, in_specs=rows, out_specs=PartitionSpec() if whole else rows, check_vma=False)
 
 
+def summed(function: Callable[..., Tree], *arrays: jax.Array) -> Tree:
+    """Sum what a function makes of the rows on each device; of all rows at once where they are not divided."""
+    if not divides(len(arrays[0])):
+        return function(*arrays)
+    return by_rows(lambda *rows: total(function(*rows)), whole=True)(*arrays)
+
+
 def total(tree: Tree) -> Tree:
     """Inside `by_rows`: sum arrays over the devices."""
     return jax.lax.psum(tree, "data")

@@ -2,9 +2,8 @@
 
 import contextlib
 import contextvars
-import operator
 from collections.abc import Iterator, Sequence
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxembed.devices import mesh
-from jaxembed.kernels import compiler, winograd
+from jaxembed.kernels import compiler, depthwise, winograd
 from jaxembed.kernels.fusion import once
 from jaxembed.kernels.winograd import Pads
 
@@ -49,15 +48,15 @@ def convolve(
         groups of several channels.
     """
     dilations = (options["lhs_dilation"], options["rhs_dilation"])
-    groups, inputs, outputs = options["feature_group_count"], images.shape[3], kernel.shape[3]
-    depthwise = groups == inputs == outputs
-    plain = all(set(dilation) == {1} for dilation in dilations) and (groups == 1 or depthwise)
-    if not plain or jax.default_backend() != "cpu" or _AS_DEFINED.get():
+    groups = options["feature_group_count"]
+    own = _convolve if groups == 1 else depthwise.convolve
+    known = groups == 1 or groups == images.shape[3] == kernel.shape[3]
+    plain = all(set(dilation) == {1} for dilation in dilations)
+    if not (plain and known) or jax.default_backend() != "cpu" or _AS_DEFINED.get():
         return lax.conv_general_dilated(images, kernel, strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
-    strides, pads = tuple(strides), tuple(map(tuple, padding))
-    return _convolve(images, kernel, strides, pads) if groups == 1 else _depthwise(images, kernel, strides, pads)
+    return own(images, kernel, tuple(strides), tuple(map(tuple, padding)))
 
 
 @contextlib.contextmanager
@@ -99,21 +98,6 @@ _convolve.defvjp(_forward, _backward)
 def _is_for_winograd(kernel: Array, strides: Strides, dtype: Any) -> bool:
     # With fewer channels the transforms cost more than the multiplications that they save.
     return kernel.shape[:2] == (3, 3) and strides == (1, 1) and min(kernel.shape[2:]) >= 64 and dtype == jnp.float32
-
-
-def _depthwise(images: Array, kernel: Float[Array, "p q 1 c"], strides: Strides, pads: Pads) -> Array:
-    """Convolve each channel with its own kernel, as a sum of shifted products: XLA's own is four times slower."""
-    padded, (down, right), sides = winograd.pad(images, pads), strides, kernel.shape[:2]
-    height, width = (
-        (size - side) // stride + 1 for size, side, stride in zip(padded.shape[1:3], sides, strides, strict=True)
-    )
-    ends = down * (height - 1) + 1, right * (width - 1) + 1
-    taps = (
-        padded[:, y : y + ends[0] : down, x : x + ends[1] : right] * kernel[y, x, 0][None, None, None]
-        for y in range(sides[0])
-        for x in range(sides[1])
-    )
-    return reduce(operator.add, taps)
 
 
 def _image_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads, gradient: Array) -> Array:
@@ -172,9 +156,7 @@ def _kernel_gradient(images: Array, kernel: Array, strides: Strides, pads: Pads,
         own = partial(_by_weight, size=kernel.shape[:2], strides=strides, pads=pads)
     else:
         return _transposed_convolution(images, kernel, strides, pads, gradient)
-    if not mesh.divides(len(images)):
-        return own(images, gradient)
-    return mesh.by_rows(lambda *rows: mesh.total(own(*rows)), whole=True)(images, gradient)
+    return mesh.summed(own, images, gradient)
 
 
 def _is_for_matmuls(kernel: Array, dtype: Any) -> bool:

@@ -89,6 +89,20 @@ def test_value_and_gradients_are_those_of_xla_in_bfloat16(channels, strides):
     assert_as_xla(images, kernel, strides, "SAME", rtol=2**-7)
 
 
+@pytest.mark.parametrize("padding", ["SAME", ((0, 2), (3, 1)), ((4, 0), (0, 5))])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 5)])
+def test_a_depthwise_convolution_is_that_of_xla(size, strides, padding):
+    images, kernel = draw(3, 7, 10, 4, seed=0), draw(*size, 1, 4, seed=1)
+    assert_as_xla(images, kernel, strides, padding, rtol=1e-5, feature_group_count=4)
+
+
+def test_a_depthwise_convolution_is_that_of_xla_in_bfloat16():
+    images, kernel = (draw(*shape, seed=0, dtype="bfloat16") for shape in ((2, 7, 8, 4), (3, 3, 1, 4)))
+    # Each of nine sums is rounded.
+    assert_as_xla(images, kernel, (2, 2), "SAME", rtol=2**-6, feature_group_count=4)
+
+
 @pytest.mark.parametrize(
     "options", [{"rhs_dilation": (2, 2)}, {"lhs_dilation": (2, 1)}, {"feature_group_count": 2}], ids=str
 )
