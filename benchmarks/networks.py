@@ -143,8 +143,12 @@ def cnn(shape: Shape, *, widths: Sequence[int], depth: int, stem: str, latent: i
     return nn.Sequential(*layers)
 
 
-def resnet(shape: Shape, *, depth: int, width: int) -> nn.Module:
+def resnet(
+    shape: Shape, *, depth: int, width: int, stem: str, mean: Sequence[float], deviation: Sequence[float]
+) -> nn.Module:
     """Make the ResNet of basic blocks with the stem for small images."""
+    if stem != "small" or depth not in BLOCKS or mean or deviation:
+        raise SystemExit("benchmarks: there is a peer of a ResNet 18 or 34 with a small stem only, without a mean")
     layers: list[nn.Module] = [_conv(shape[-1], width), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
     inputs = width
     for stage, blocks in enumerate(BLOCKS[depth]):

@@ -26,15 +26,15 @@ def standardised(images: Images, mean: Sequence[float], deviation: Sequence[floa
     """Subtract a mean from each channel and divide by a deviation; both are empty for images as they are.
 
     Raises:
-      InputError: if there is not one number of each for each channel, or a deviation is not positive.
+      InputError: if there is not one number of each for each channel.
     """
     if not (mean or deviation):
         return images
     channels = images.shape[-1]
-    if not len(mean) == len(deviation) == channels or min(deviation) <= 0:
+    if not len(mean) == len(deviation) == channels:
         raise InputError(
-            f"config.encoder.mean and deviation must have a number for each of the {channels} channels, and "
-            f"deviations above 0, got {tuple(mean)} and {tuple(deviation)}"
+            f"config.encoder.mean and deviation must have a number for each of the {channels} channels, got "
+            f"{tuple(mean)} and {tuple(deviation)}"
         )
     shift, scale = (jnp.asarray(numbers, images.dtype)[None, None, None] for numbers in (mean, deviation))
     return (images - shift) / scale

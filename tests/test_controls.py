@@ -146,7 +146,7 @@ def test_untrained_is_the_run_at_step_0(dtype):
             {"centres": 9999},
             "patches.centres must be at most 80, the patches that are drawn, got 9999",
         ),
-        ("patches", {"size": 7}, "patches.size must be less than the images' 7 pixels, got 7"),
+        ("patches", {"side": 7}, "patches.side must be less than the images' 7 pixels, got 7"),
         ("pca", {"components": 10}, "pca.components must be at most 9, for 10 train images of 189 pixels, got 10"),
         ("pca", {"components": 2.5}, "pca.components must be a whole number, got 2.5"),
         ("histogram", {"bins": 1}, r"histogram.bins must be in \[2, 16\], got 1"),
@@ -160,4 +160,4 @@ def test_what_a_control_cannot_use_is_one_line(name, given, error):
 
 
 def test_the_options_that_are_not_given_are_recorded_too():
-    assert controls.section("patches", {"centres": 50}) == {"name": "patches", "centres": 50, "size": 6}
+    assert controls.section("patches", {"centres": 50}) == {"name": "patches", "centres": 50, "side": 6}

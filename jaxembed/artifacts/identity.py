@@ -16,7 +16,6 @@ TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics", "early_side", "
 # Options that came later, and the value that reproduces runs from before they existed: (section, its name) ->
 # options.
 NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
-    ("encoder", None): {"start": "", "start_sha256": ""},
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("encoder", "resnet"): {"stem": "small", "mean": (), "deviation": ()},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
@@ -25,6 +24,8 @@ NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("evaluate", None): {"views": 0, "augmentation": {}},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
+# What an encoder starts from where its section does not say: random weights.
+RANDOM = {"config.encoder.start": "", "config.encoder.start_sha256": ""}
 # Options that no longer exist; each had one value in all configs.
 GONE = {
     "train": ("steps_per_call", "keep", "tensorboard"),
@@ -55,9 +56,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     config = current(config)
     kept = {name: config[name] for name in SECTIONS if name in config}
     train = {name: value for name, value in (_section(config, "train") or {}).items() if name in TRAIN}
-    flat = located(flatten(kept | {"train": train}))
+    flat = RANDOM | located(flatten(kept | {"train": train}))
     # Weights are what they are, wherever they come from.
-    return flat | ({"config.encoder.start": ""} if flat.get("config.encoder.start_sha256") else {})
+    return flat | ({"config.encoder.start": ""} if flat["config.encoder.start_sha256"] else {})
 
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:

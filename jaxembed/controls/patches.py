@@ -18,7 +18,7 @@ from jaxembed.core.bounds import Width
 from jaxembed.core.errors import InputError
 from jaxembed.kernels import chunked, compiler
 
-SMALLEST = dict(centres=5, size=3)
+SMALLEST = dict(centres=5, side=3)
 # Patches that the centres are found among, and the iterations of k-means at most.
 DRAWN, ITERATIONS = 50_000, 50
 # Added to the variance of a patch, of pixels in 0..255, and to the variances along the axes of all patches.
@@ -41,24 +41,24 @@ class Codebook(NamedTuple):
     centres: Float[np.ndarray, "k d"]
 
 
-def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, centres: Width = 400, size: Width = 6) -> Embed:
+def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, centres: Width = 400, side: Width = 6) -> Embed:
     """Find the centres among random patches.
 
     Args:
       images: the train images.
       seed: the seed of the draw and of k-means.
       centres: k, the number of centres; an image becomes 4·k numbers.
-      size: the height and width of a patch.
+      side: the height and width of a patch.
 
     Raises:
       InputError: if the images are not larger than a patch, or have fewer patches than there are centres.
     """
     n, height, width, _ = images.shape
-    if size >= min(height, width):
-        raise InputError(f"patches.size must be less than the images' {min(height, width)} pixels, got {size}")
-    if centres > (most := min(DRAWN, n * (height - size + 1) * (width - size + 1))):
+    if side >= min(height, width):
+        raise InputError(f"patches.side must be less than the images' {min(height, width)} pixels, got {side}")
+    if centres > (most := min(DRAWN, n * (height - side + 1) * (width - side + 1))):
         raise InputError(f"patches.centres must be at most {most}, the patches that are drawn, got {centres}")
-    return partial(embed, learned(_drawn(images, size, np.random.default_rng(seed)), centres, seed), size)
+    return partial(embed, learned(_drawn(images, side, np.random.default_rng(seed)), centres, seed), side)
 
 
 def embed(book: Codebook, size: int, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:

@@ -50,7 +50,8 @@ LARGEST = 2**31 - 1
 Positive = Annotated[int, above(0), most(LARGEST)]
 Count = Annotated[int, least(0), most(LARGEST)]
 # The square of a number between these is one that float32 has.
-PositiveFloat = Annotated[float, above(0), Bound("in [1e-12, 1e9]", lambda number: 1e-12 <= number <= 1e9)]
+_SQUARED = Bound("in [1e-12, 1e9]", lambda number: 1e-12 <= number <= 1e9)
+PositiveFloat = Annotated[float, above(0), _SQUARED]
 NonNegative = Annotated[float, least(0), Bound("<= 1e9", lambda number: number <= 1e9)]
 Share = Annotated[float, within(0, 1)]
 Fraction = Annotated[float, Bound("in [0, 1)", lambda number: 0 <= number < 1)]
@@ -63,7 +64,10 @@ Depth = Annotated[int, above(0), most(64)]
 Widths = Annotated[tuple[int, ...], above(0), most(65536), Length(0, 64)]
 SomeWidths = Annotated[tuple[int, ...], above(0), most(65536), Length(1, 64)]
 # A number for each channel of an image, or none at all.
-Channels = Annotated[tuple[float, ...], Length(0, 3)]
+Means = Annotated[tuple[float, ...], within(-1e9, 1e9), Length(0, 3)]
+Deviations = Annotated[
+    tuple[float, ...], above(0), Bound("in [1e-12, 1e9]", lambda x: 1e-12 <= x <= 1e9), Length(0, 3)
+]
 Section = Mapping[str, Any] | ConfigDict
 
 # Whatever an annotation says, JAX has no numbers beyond these.
@@ -90,12 +94,14 @@ def check(value: Any, kind: Any, bounds: Sequence[Bound | Length], *, what: str)
         raise InputError(f"{what} must be {words}, got {shown(value)}")
     numbers = value if isinstance(value, tuple) else (value,)
     # The type's own bound comes last, so that an annotation's are named before it.
-    fitting = _FITTING.get(int if kind == tuple[int, ...] else kind)
+    fitting = _FITTING.get({tuple[int, ...]: int, tuple[float, ...]: float}.get(kind, kind))
     for bound in (*bounds, fitting) if fitting else bounds:
         if isinstance(bound, Length):
             _check_length(numbers, bound, what=what)
         elif not all(map(bound.holds, numbers)):
             raise InputError(f"{what} must be {bound.words}, got {shown(value)}")
+    if kind == tuple[float, ...]:
+        return tuple(map(float, value))
     return float(value) if kind is float else value
 
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.core.bounds import Channels, Width, within
+from jaxembed.core.bounds import Deviations, Means, Width, within
 from jaxembed.kernels import convolution, norm
 from jaxembed.types import Images
 
@@ -111,6 +111,6 @@ def _rounded(channels: float) -> int:
 SMALLEST = dict(width=0.1, depth=0.1, head=6, mean=(), deviation=())
 
 
-def make(*, width: Multiplier, depth: Multiplier, head: Width, mean: Channels, deviation: Channels) -> Encoder:
+def make(*, width: Multiplier, depth: Multiplier, head: Width, mean: Means, deviation: Deviations) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     return Encoder(width, depth, head, mean, deviation)

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.core.bounds import Channels, Width
+from jaxembed.core.bounds import Deviations, Means, Width
 from jaxembed.kernels import convolution, norm
 from jaxembed.types import Images
 
@@ -112,6 +112,6 @@ def _max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n H W c"]:
 SMALLEST = dict(depth=18, width=2, stem="small", mean=(), deviation=())
 
 
-def make(*, depth: Literal[18, 34, 50], width: Width, stem: Stem, mean: Channels, deviation: Channels) -> Encoder:
+def make(*, depth: Literal[18, 34, 50], width: Width, stem: Stem, mean: Means, deviation: Deviations) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     return Encoder(depth, width, stem, mean, deviation)

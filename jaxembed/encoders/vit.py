@@ -8,7 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxembed import model
-from jaxembed.core.bounds import Channels, Count, Depth, NonNegative, Positive, PositiveFloat, Width
+from jaxembed.core.bounds import Count, Depth, Deviations, Means, NonNegative, Positive, PositiveFloat, Width
 from jaxembed.core.errors import InputError
 from jaxembed.types import Images
 
@@ -209,8 +209,8 @@ def make(
     projection: Count,
     positions: Resampling,
     remat: bool,
-    mean: Channels,
-    deviation: Channels,
+    mean: Means,
+    deviation: Deviations,
 ) -> Encoder:
     """Make the encoder from the options of config.encoder."""
     if width % heads:

@@ -74,9 +74,10 @@ def test_no_thread_outlives_embedding_that_fails(error, photos, encoder, tmp_pat
 
     monkeypatch.setattr(encoder, "embed_pixels", fail)
     monkeypatch.setattr(sources, "CHUNK", 4)
+    before = set(threading.enumerate())
     with pytest.raises(error), Spool(tmp_path, encoder.dimension) as spool:
         fill.fill(spool, encoder, sources.open_source(str(photos)))
-    assert not [each for each in threading.enumerate() if each.name.startswith("decode")]
+    assert not [each for each in set(threading.enumerate()) - before if each.name.startswith("decode")]
     assert not list(tmp_path.iterdir())
 
 

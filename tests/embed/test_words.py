@@ -297,7 +297,7 @@ def test_bad_words_end_in_one_line_and_status_2(output, photos, tmp_path, capsys
         ([search, ["quickstart", str(file)]], "there must be a query"),
         ([search, ["quickstart", str(file), "--text"]], "argument --text: expected one argument"),
         ([search, ["quickstart", str(file), "--text", "a dog"]], none),
-        ([search, ["quickstart"]], "the following arguments are required: vectors"),
+        ([search, ["quickstart"]], "there must be a query"),
         (words_of("words.txt"), none),
         (words_of("one.txt"), "must have at least two words, each on its own line, got 1"),
         (words_of("twice.txt"), "has dog more than once"),

@@ -71,16 +71,16 @@ def test_options_the_seed_and_a_name_are_recorded(tmp_path):
         "--like=configs/quickstart.py",
         "--seed=4",
         "--centres=20",
-        "--size",
+        "--side",
         "4",
         "--name=small",
     )
     assert run(*arguments, "--workdir", tmp_path / "out") == 0
     read = finished.read(tmp_path / "out")
-    assert read.config["encoder"] == {"name": "patches", "centres": 20, "size": 4}
+    assert read.config["encoder"] == {"name": "patches", "centres": 20, "side": 4}
     assert (read.config["seed"], read.record["seed"], read.record["dataset"]) == (4, 4, "digits")
     assert (read.record["experiment"], read.is_control) == ("small", True)
-    assert read.record["command"].endswith("--centres=20 --size 4 --name=small --workdir " + str(tmp_path / "out"))
+    assert read.record["command"].endswith("--centres=20 --side 4 --name=small --workdir " + str(tmp_path / "out"))
 
 
 def test_an_option_is_written_as_any_other():
