@@ -78,7 +78,7 @@ def test_pca_ignores_pixels_that_never_change_in_train():
 def test_patches_code_images_as_the_paper_says():
     """One patch after the other, in float64, with the authors' constants."""
     train, new = images(30), images(3)
-    embed = fitted("patches", train, centres=6, size=4)
+    embed = fitted("patches", train, centres=6, side=4)
     book = embed.args[0]
     expected = np.zeros((3, 2, 2, 6))
     for row, top, left in np.ndindex(3, 6, 4):  # of 9 − 4 + 1 and 7 − 4 + 1 positions

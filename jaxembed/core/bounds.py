@@ -65,9 +65,7 @@ Widths = Annotated[tuple[int, ...], above(0), most(65536), Length(0, 64)]
 SomeWidths = Annotated[tuple[int, ...], above(0), most(65536), Length(1, 64)]
 # A number for each channel of an image, or none at all.
 Means = Annotated[tuple[float, ...], within(-1e9, 1e9), Length(0, 3)]
-Deviations = Annotated[
-    tuple[float, ...], above(0), Bound("in [1e-12, 1e9]", lambda x: 1e-12 <= x <= 1e9), Length(0, 3)
-]
+Deviations = Annotated[tuple[float, ...], above(0), _SQUARED, Length(0, 3)]
 Section = Mapping[str, Any] | ConfigDict
 
 # Whatever an annotation says, JAX has no numbers beyond these.
