@@ -26,11 +26,17 @@ def table() -> str:
         source = published.source(name)
         measured = f"{'open_' if name.startswith('clip') else ''}{name} 224"
         peer = next(title for prefix, title in COMPARED.items() if measured.startswith(prefix))
-        speed = f"{speeds[name]['jaxembed']:.0f}" if name in speeds else "–"
+        speed = _speed(speeds[name]) if name in speeds else "–"
         address = f"[{source.address.partition('//')[2].rstrip('/').partition('/')[2]}]({source.address})"
         cells = [f"`{name}`", address, f"{source.megabytes:.0f}", source.licence, source.data, peer]
         lines.append(_row(*cells, f"{parity[measured]:.1e}", speed))
     return "\n".join([*lines, "", *_measured()]) + "\n"
+
+
+def _speed(rates: dict[str, float]) -> str:
+    ours, peers = rates["jaxembed"], (("pytorch", "PyTorch"), ("onnxruntime", "ONNX Runtime"))
+    ratios = [f"{ours / rates[name]:.2f} × {title}" for name, title in peers]
+    return f"{ours:.0f} ({', '.join(ratios)})"
 
 
 def _measured() -> list[str]:
