@@ -3,7 +3,7 @@
   python -m benchmarks.encoders --output=docs/speed/encoders.json
 
 All have random weights of the true shapes. PyTorch is eager, channels_last, without gradients; ONNX Runtime has its
-CPU provider with all optimisations. Needs torch, timm, onnx and onnxruntime: pip install -e ".[bench,onnx]"
+CPU provider with all optimisations. Needs more: pip install -e ".[bench,onnx]" timm
 """
 
 import argparse

@@ -38,8 +38,11 @@ def folder(source: Source, *, name: str) -> Path:
         return Path(found).parent
     try:
         network.ask(constants.ENDPOINT, seconds=TIMEOUT)
-        patterns = [source.file, *weights.CONFIGS, preprocessor.FILE, TOKENIZER]
-        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=patterns))
+        # The arrays come last: where they are, the other files are too, whenever a download was interrupted.
+        huggingface_hub.snapshot_download(
+            repository, allow_patterns=[*weights.CONFIGS, preprocessor.FILE, TOKENIZER]
+        )
+        return Path(huggingface_hub.snapshot_download(repository, allow_patterns=[source.file]))
     except Exception as error:  # of the network, the hub or the disk
         reason = files.line(str(error) or type(error).__name__)[:200]
         raise InputError(f"{name} is not here and cannot be downloaded ({reason}); {by_hand}") from error
