@@ -112,42 +112,52 @@ def model(shapes, configs=None) -> Model:
 SMALL = dict(width=384, grid=37, patch=14)
 BASE = dict(width=768, grid=37, patch=14)
 CLIP32, CLIP16 = dict(width=768, grid=7, patch=32), dict(width=768, grid=14, patch=16)
-slow = pytest.mark.slow
+TINY = dict(width=128, depth=2)
+# Small ones of each layout, and the true shapes, which are slow.
 CASES = [
-    pytest.param("dinov2_small 224", dinov2, lambda: vit_arrays(layouts.DINOV2, **SMALL), {}, marks=slow),
-    ("dinov2_small 294", dinov2, lambda: vit_arrays(layouts.DINOV2, **SMALL), {}),
-    pytest.param("dinov2_small 518", dinov2, lambda: vit_arrays(layouts.DINOV2, **SMALL), {}, marks=slow),
-    ("dinov2_small_registers 224", dinov2, lambda: vit_arrays(layouts.DINOV2, **SMALL, registers=4), {}),
-    pytest.param(
-        "dinov2_small_registers 294",
+    ("dinov2_tiny 98", dinov2, lambda: vit_arrays(layouts.DINOV2, grid=5, patch=14, **TINY), {}),
+    (
+        "dinov2_tiny_registers 98",
         dinov2,
-        lambda: vit_arrays(layouts.DINOV2, **SMALL, registers=4),
+        lambda: vit_arrays(layouts.DINOV2, grid=5, patch=14, registers=4, **TINY),
         {},
-        marks=slow,
     ),
-    pytest.param("dinov2_base 224", dinov2, lambda: vit_arrays(layouts.DINOV2, **BASE), {}, marks=slow),
-    pytest.param(
-        "dinov2_base_registers 224", dinov2, lambda: vit_arrays(layouts.DINOV2, **BASE, registers=4), {}, marks=slow
+    ("clip_tiny 224", clip, lambda: vit_arrays(layouts.CLIP, grid=7, patch=32, **TINY), {}),
+    ("open_clip_tiny 224", clip, lambda: vit_arrays(layouts.OPEN_CLIP, grid=7, patch=32, **TINY), {}),
+    ("timm_tiny 98", timm_vit, lambda: vit_arrays(layouts.TIMM, grid=5, patch=14, registers=4, **TINY), TIMM),
+    ("resnet18 96", resnet, lambda: resnet_arrays(18), TIMM),
+]
+TRUE = [
+    *(
+        (f"dinov2_small {side}", dinov2, lambda: vit_arrays(layouts.DINOV2, **SMALL), {})
+        for side in (224, 294, 518)
     ),
-    pytest.param("timm_vit 224", timm_vit, lambda: vit_arrays(layouts.TIMM, **SMALL), TIMM, marks=slow),
-    pytest.param("timm_vit 294", timm_vit, lambda: vit_arrays(layouts.TIMM, **SMALL), TIMM, marks=slow),
-    pytest.param("timm_vit_plain 224", timm_vit, lambda: vit_arrays(layouts.TIMM, 384, 14, 16), TIMM, marks=slow),
-    pytest.param("clip_vit_b32 224", clip, lambda: vit_arrays(layouts.CLIP, **CLIP32), {}, marks=slow),
-    pytest.param("clip_vit_b16 224", clip, lambda: vit_arrays(layouts.CLIP, **CLIP16), {}, marks=slow),
+    *(
+        (f"dinov2_small_registers {side}", dinov2, lambda: vit_arrays(layouts.DINOV2, **SMALL, registers=4), {})
+        for side in (224, 294)
+    ),
+    ("dinov2_base 224", dinov2, lambda: vit_arrays(layouts.DINOV2, **BASE), {}),
+    ("dinov2_base_registers 224", dinov2, lambda: vit_arrays(layouts.DINOV2, **BASE, registers=4), {}),
+    *((f"timm_vit {side}", timm_vit, lambda: vit_arrays(layouts.TIMM, **SMALL), TIMM) for side in (224, 294)),
+    ("timm_vit_plain 224", timm_vit, lambda: vit_arrays(layouts.TIMM, 384, 14, 16), TIMM),
+    ("clip_vit_b32 224", clip, lambda: vit_arrays(layouts.CLIP, **CLIP32), {}),
+    ("clip_vit_b16 224", clip, lambda: vit_arrays(layouts.CLIP, **CLIP16), {}),
     ("open_clip_vit_b32 224", clip, lambda: vit_arrays(layouts.OPEN_CLIP, **CLIP32), {}),
-    pytest.param("open_clip_vit_b16 224", clip, lambda: vit_arrays(layouts.OPEN_CLIP, **CLIP16), {}, marks=slow),
+    ("open_clip_vit_b16 224", clip, lambda: vit_arrays(layouts.OPEN_CLIP, **CLIP16), {}),
     ("resnet18 224", resnet, lambda: resnet_arrays(18), TIMM),
-    pytest.param("resnet34 224", resnet, lambda: resnet_arrays(34), TIMM, marks=slow),
-    pytest.param("resnet50 224", resnet, lambda: resnet_arrays(50), TIMM, marks=slow),
+    ("resnet34 224", resnet, lambda: resnet_arrays(34), TIMM),
+    ("resnet50 224", resnet, lambda: resnet_arrays(50), TIMM),
 ]
 LAYOUTS = {
-    "timm": (timm_vit, vit_arrays(layouts.TIMM, width=128, grid=2, patch=14, registers=4, depth=2), TIMM),
-    "clip": (clip, vit_arrays(layouts.CLIP, width=128, grid=7, patch=32, depth=2), {}),
+    "resnet34": (resnet, resnet_arrays(34), TIMM),
     "resnet50": (resnet, resnet_arrays(50), TIMM),
 }
 
 
-@pytest.mark.parametrize(("name", "family", "shapes", "configs"), CASES)
+@pytest.mark.parametrize(
+    ("name", "family", "shapes", "configs"),
+    [*CASES, *(pytest.param(*case, marks=pytest.mark.slow) for case in TRUE)],
+)
 def test_features_equal_those_of_the_publishers_classes(name, family, shapes, configs):
     wanted = FEATURES[name]
     assert np.abs(features(name, family, shapes(), configs) - wanted).max() < 1e-5 * np.abs(wanted).max()
@@ -168,10 +178,7 @@ def test_every_array_of_a_layout_becomes_one_of_ours(name):
     family, shapes, configs = LAYOUTS[name]
     arrays = {each: np.zeros(shape, np.float32) for each, shape in shapes.items()}
     saved = published._saved("model", family, Model(Path("model"), arrays, configs))
-    # The class token's position is added to it; statistics are counted in neither.
-    assert sum(map(np.size, leaves(saved.params) + leaves(saved.stats))) == sum(map(np.size, arrays.values())) - (
-        128 if name == "clip" else 0
-    )
+    assert sum(map(np.size, leaves(saved.params) + leaves(saved.stats))) == sum(map(np.size, arrays.values()))
 
 
 def leaves(tree) -> list:

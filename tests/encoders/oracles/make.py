@@ -55,8 +55,9 @@ def pixels(side: int, mean: tuple, deviation: tuple) -> torch.Tensor:
     return torch.from_numpy(scaled).permute(0, 3, 1, 2)
 
 
-def dinov2(width: int, heads: int, registers: bool, side: int) -> torch.Tensor:
-    sizes = dict(hidden_size=width, num_attention_heads=heads, image_size=518, patch_size=14)
+def dinov2(width: int, side: int, *, registers: bool = False, learned: int = 518, depth: int = 12) -> torch.Tensor:
+    sizes = dict(hidden_size=width, num_attention_heads=width // 64, num_hidden_layers=depth)
+    sizes |= dict(image_size=learned, patch_size=14)
     if registers:
         config = transformers.Dinov2WithRegistersConfig(**sizes)
         module = transformers.Dinov2WithRegistersModel(config)
@@ -65,15 +66,20 @@ def dinov2(width: int, heads: int, registers: bool, side: int) -> torch.Tensor:
     return filled(module, rename=True)(pixels(side, *IMAGENET)).pooler_output
 
 
-def clip(patch: int) -> torch.Tensor:
+def clip(patch: int, *, width: int = 768, depth: int = 12) -> torch.Tensor:
     config = transformers.CLIPVisionConfig(
-        hidden_size=768, intermediate_size=3072, num_attention_heads=12, patch_size=patch, projection_dim=512
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=depth,
+        num_attention_heads=width // 64,
+        patch_size=patch,
+        projection_dim=512,
     )
     return filled(transformers.CLIPVisionModelWithProjection(config))(pixels(224, *CLIP_PIXELS)).image_embeds
 
 
-def open_clip(patch: int) -> torch.Tensor:
-    vision = CLIPVisionCfg(layers=12, width=768, head_width=64, patch_size=patch, image_size=224)
+def open_clip(patch: int, *, width: int = 768, depth: int = 12) -> torch.Tensor:
+    vision = CLIPVisionCfg(layers=depth, width=width, head_width=64, patch_size=patch, image_size=224)
     text = CLIPTextCfg(layers=1, width=64, heads=1, vocab_size=50)
     return filled(CLIP(512, vision, text, quick_gelu=True)).encode_image(pixels(224, *CLIP_PIXELS))
 
@@ -97,12 +103,12 @@ def main() -> None:
     features = {}
     with torch.no_grad():
         for side in (224, 294):
-            features[f"dinov2_small {side}"] = dinov2(384, 6, False, side)
-            features[f"dinov2_small_registers {side}"] = dinov2(384, 6, True, side)
+            features[f"dinov2_small {side}"] = dinov2(384, side)
+            features[f"dinov2_small_registers {side}"] = dinov2(384, side, registers=True)
             features[f"timm_vit {side}"] = of_timm("vit_small_patch14_dinov2", side, dynamic_img_size=True)
-        features["dinov2_base 224"] = dinov2(768, 12, False, 224)
-        features["dinov2_base_registers 224"] = dinov2(768, 12, True, 224)
-        features["dinov2_small 518"] = dinov2(384, 6, False, 518)
+        features["dinov2_base 224"] = dinov2(768, 224)
+        features["dinov2_base_registers 224"] = dinov2(768, 224, registers=True)
+        features["dinov2_small 518"] = dinov2(384, 518)
         for patch in (32, 16):
             features[f"clip_vit_b{patch} 224"] = clip(patch)
             features[f"open_clip_vit_b{patch} 224"] = open_clip(patch)
@@ -110,6 +116,15 @@ def main() -> None:
         for depth in (18, 34, 50):
             features[f"resnet{depth} 224"] = of_timm(f"resnet{depth}", 224)
         features["efficientnet_lite0 224"] = lite0()
+        # Small ones of each layout, with positions that are resampled, for the tests that always run.
+        small = dict(learned=70, depth=2)
+        features["dinov2_tiny 98"] = dinov2(128, 98, **small)
+        features["dinov2_tiny_registers 98"] = dinov2(128, 98, registers=True, **small)
+        features["clip_tiny 224"] = clip(32, width=128, depth=2)
+        features["open_clip_tiny 224"] = open_clip(32, width=128, depth=2)
+        sizes = dict(embed_dim=128, depth=2, num_heads=2, img_size=70, dynamic_img_size=True)
+        features["timm_tiny 98"] = of_timm("vit_small_patch14_reg4_dinov2", 98, **sizes)
+        features["resnet18 96"] = of_timm("resnet18", 96)
     np.savez_compressed(FOLDER / "features.npz", **{name: value.numpy() for name, value in features.items()})
     sizes = dict(size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224}, resample=3)
     processors = {
