@@ -1,4 +1,4 @@
-"""Image embeddings, learned four ways in pure JAX: a run is dataset × encoder × objective.
+"""Image embeddings, learned in fourteen ways in pure JAX: a run is dataset × encoder × objective.
 
 `jaxembed.load("checkpoints/simclr_cifar").embed(images)` embeds images with a trained encoder.
 """
