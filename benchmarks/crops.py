@@ -1,4 +1,4 @@
-"""A folder of photographs in which some are of the same picture.
+"""Make a folder of photographs in which several crops show the same picture.
 
   python -m benchmarks.crops PHOTOS --edited
 

@@ -36,7 +36,7 @@ def measure(folder: Path, runs: Sequence[str]) -> None:
     sources = np.array([file.name.rsplit(".", 2)[0] for file in files])
     kinds = np.array([file.parent.name for file in files])
     majority = np.unique(kinds, return_counts=True)[1].max() / len(kinds)
-    print(f"{len(files)} crops of {len(set(sources))} pictures; {majority:.2f} are of the largest kind\n")
+    print(f"{len(files)} crops of {len(set(sources))} pictures; the largest kind has {majority:.0%} of them\n")
     print("| embedding | same picture R@1 | R-precision | kind by 5-NN |\n|---|---:|---:|---:|")
     for name, vectors in _embedded(files, runs):
         print(

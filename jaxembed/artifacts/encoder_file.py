@@ -206,8 +206,7 @@ def _shape(sides: Any) -> Shape:
 def _preparation(shape: Shape, resized: Any) -> Preparation:
     if resized == []:
         return Preparation(shape)
-    # Files from before pictures could be stretched have two.
-    side, interpolation, stretched = resized if len(resized) != 2 else (*resized, False)
+    side, interpolation, stretched = resized
     known = interpolation in _KINDS and type(stretched) is bool
     if type(side) is not int or not (side == 0 or max(shape[:2]) <= side <= _SIDE) or not known:
         raise ValueError(

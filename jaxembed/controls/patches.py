@@ -61,11 +61,11 @@ def fit(images: UInt8[np.ndarray, "n h w c"], seed: int, *, centres: Width = 400
     return partial(embed, learned(_drawn(images, side, np.random.default_rng(seed)), centres, seed), side)
 
 
-def embed(book: Codebook, size: int, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
+def embed(book: Codebook, side: int, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
     """Sum the codes of the patches over each quadrant of an image: [n, 4·k], at least 0."""
-    positions = (images.shape[1] - size + 1) * (images.shape[2] - size + 1)
+    positions = (images.shape[1] - side + 1) * (images.shape[2] - side + 1)
     chunk = max(1, HELD // (positions * len(book.centres)))
-    return chunked.apply(partial(_quadrants, size, book), images, size=min(chunk, len(images)))
+    return chunked.apply(partial(_quadrants, side, book), images, size=min(chunk, len(images)))
 
 
 def learned(patches: Float[np.ndarray, "m d"], centres: int, seed: int) -> Codebook:
@@ -92,21 +92,21 @@ def normalised(patches: Float[np.ndarray | Array, "m d"]) -> Float[np.ndarray | 
     return centred / (centred.var(axis=1, keepdims=True, ddof=1) + CONTRAST) ** 0.5
 
 
-def _drawn(images: UInt8[np.ndarray, "n h w c"], size: int, random: np.random.Generator) -> np.ndarray:
+def _drawn(images: UInt8[np.ndarray, "n h w c"], side: int, random: np.random.Generator) -> np.ndarray:
     """Draw patches at random, as many from each image as from any other."""
     n, height, width, _ = images.shape
-    tops, lefts = (random.integers(0, side - size + 1, DRAWN) for side in (height, width))
+    tops, lefts = (random.integers(0, length - side + 1, DRAWN) for length in (height, width))
     corners = zip(np.arange(DRAWN) % n, tops, lefts, strict=True)
-    patches = [images[row, top : top + size, left : left + size] for row, top, left in corners]
+    patches = [images[row, top : top + side, left : left + side] for row, top, left in corners]
     return np.stack(patches).reshape(DRAWN, -1).astype(np.float32)
 
 
 @partial(compiler.compiled, static_argnums=0)
-def _quadrants(size: int, book: Codebook, raw: UInt8[Array, "n h w c"]) -> Float[Array, "n d"]:
+def _quadrants(side: int, book: Codebook, raw: UInt8[Array, "n h w c"]) -> Float[Array, "n d"]:
     n, height, width, _ = raw.shape
-    height, width = height - size + 1, width - size + 1
+    height, width = height - side + 1, width - side + 1
     # The pixels of each patch, row by row, as `_drawn` has them.
-    shifted = [raw[:, y : y + height, x : x + width] for y in range(size) for x in range(size)]
+    shifted = [raw[:, y : y + height, x : x + width] for y in range(side) for x in range(side)]
     patches = jnp.concatenate(shifted, axis=3).reshape(n * height * width, -1).astype(jnp.float32)
     codes = _triangle((normalised(patches) - book.mean) @ book.whitening, book.centres)
     codes = codes.reshape(n, height, width, -1)

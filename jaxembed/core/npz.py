@@ -75,16 +75,8 @@ def memory_mapped(archive: zipfile.ZipFile, name: str, file: Path) -> np.ndarray
         # To the end, where its CRC is checked.
         if (read := sum(map(len, blocks(stream, found.dtype)))) * found.dtype.itemsize < found.size:
             raise ValueError(f"{name} is cut after {read:,} numbers")
-    values = start(file, entry) + entry.file_size - found.size
+    values = _start(file, entry) + entry.file_size - found.size
     return np.memmap(file, found.dtype, "r", values, found.shape, "F" if found.is_fortran else "C")
-
-
-def start(file: Path, entry: zipfile.ZipInfo) -> int:
-    """Return where the content of an archive's uncompressed entry starts in its file."""
-    with file.open("rb") as stream:
-        stream.seek(entry.header_offset + 26)
-        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
-        return stream.seek(name + extra, 1)
 
 
 def write(
@@ -224,3 +216,11 @@ def _read(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     refuse_bomb(name, entry.file_size, entry.compress_size)
     with archive.open(entry) as stream:
         return array(stream, entry.file_size)
+
+
+def _start(file: Path, entry: zipfile.ZipInfo) -> int:
+    """Return where the content of an archive's uncompressed entry starts in its file."""
+    with file.open("rb") as stream:
+        stream.seek(entry.header_offset + 26)
+        name, extra = np.frombuffer(stream.read(4), "<u2").tolist()
+        return stream.seek(name + extra, 1)

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxembed.artifacts import preprocessor
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 SUFFIX = ".onnx"
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(uint8)": np.uint8}
 # Pixels of a side.
-LARGEST = 4096
 # Only errors that end the process, because all others are raised.
 _FATAL = 4
 
@@ -172,8 +172,8 @@ def _images(file: Path, inputs: Sequence[Any]) -> Images:
         raise InputError(
             f"{what} must be images [n, c, h, w] or [n, h, w, c] with 1 or 3 channels, got {given.shape}"
         )
-    if max(side or 0 for side in sides[1:]) > LARGEST:
-        raise InputError(f"{what} may have sides of up to {LARGEST} pixels, got {given.shape}")
+    if max(side or 0 for side in sides[1:]) > preprocessor.LARGEST:
+        raise InputError(f"{what} may have sides of up to {preprocessor.LARGEST} pixels, got {given.shape}")
     first = _is_channels_first(given.shape)
     height, width, channels = sides[2:] + sides[1:2] if first else sides[1:]
     return Images(given.name, TYPES[given.type], first, sides[0], (height, width, channels))

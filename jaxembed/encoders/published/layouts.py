@@ -130,34 +130,19 @@ def convert(
       ValueError: if shapes do not fit, or there are arrays that the encoder does not have.
     """
     taken = Taken(arrays)
-    patches = taken[f"{layout.patches}.weight"]
-    width, _, patch, _ = patches.shape
-    prenorm, registers = f"{layout.prenorm}.weight" in arrays, layout.registers in arrays
-    params = {"patches/kernel": patches.transpose(2, 3, 1, 0)}
-    if not prenorm:
-        params["patches/bias"] = taken[f"{layout.patches}.bias"]
-    token, positions = taken[layout.token].reshape(1, -1), taken[layout.positions].reshape(-1, width)
-    if _is_square(len(positions) - 1):  # the first is the class token's, a constant that is added to it
-        token, positions = token + positions[:1], positions[1:]
-    grid = round(len(positions) ** 0.5)
-    params |= {"token": token, "positions": positions.reshape(grid, grid, width)}
-    if registers:
-        params["registers"] = taken[layout.registers].reshape(-1, width)
-    if prenorm:
-        params |= _norm(taken, layout.prenorm, "prenorm")
-    params |= end(taken, layout)
+    params = _begin(taken, layout) | end(taken, layout)
     if others := [name for name in arrays if name not in taken.names and not ignored(name)]:
         raise ValueError(f"it also has {others[0]!r}, which such an encoder does not")
     options = {
-        "patch": patch,
-        "grid": grid,
-        "width": width,
+        "patch": len(params["patches/kernel"]),
+        "grid": len(params["positions"]),
+        "width": params["token"].shape[1],
         "depth": depth(arrays, layout),
         "heads": max(1, width // HEAD),
         "hidden": params["block_0/expand/kernel"].shape[1],
         "registers": len(params.get("registers", ())),
         "layer_scale": float("block_0/scale_1" in params),
-        "prenorm": prenorm,
+        "prenorm": "prenorm/scale" in params,
         "projection": params["projection/kernel"].shape[1] if layout.projection else 0,
     }
     return options, params
@@ -192,6 +177,25 @@ class Taken:
         array = self.arrays[name]
         self.names.add(name)
         return array.astype(np.float32)
+
+
+def _begin(taken: Taken, layout: Layout) -> dict[str, np.ndarray]:
+    """Convert what makes tokens of an image, up to the first block."""
+    patches = taken[f"{layout.patches}.weight"]
+    width = len(patches)
+    params = {"patches/kernel": patches.transpose(2, 3, 1, 0)}
+    if f"{layout.prenorm}.weight" in taken.arrays:
+        params |= _norm(taken, layout.prenorm, "prenorm")
+    else:
+        params["patches/bias"] = taken[f"{layout.patches}.bias"]
+    token, positions = taken[layout.token].reshape(1, -1), taken[layout.positions].reshape(-1, width)
+    if _is_square(len(positions) - 1):  # the first is the class token's, a constant that is added to it
+        token, positions = token + positions[:1], positions[1:]
+    grid = round(len(positions) ** 0.5)
+    params |= {"token": token, "positions": positions.reshape(grid, grid, width)}
+    if layout.registers in taken.arrays:
+        params["registers"] = taken[layout.registers].reshape(-1, width)
+    return params
 
 
 def _block(taken: Taken, layout: Layout, index: int) -> dict[str, np.ndarray]:

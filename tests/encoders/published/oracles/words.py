@@ -1,6 +1,6 @@
 """Freeze what open_clip and transformers make of texts: tokens, and features of text towers with random weights.
 
-Neither is needed by the tests, which read the files beside this one. To make them again, with PyTorch:
+The tests need neither: they read the files in this folder. To make them again, with PyTorch:
 
   pip install open_clip_torch transformers
   python tests/encoders/published/oracles/words.py
