@@ -46,16 +46,19 @@ class Embedder(nn.Module):
     Attributes:
       encoder: images -> embeddings.
       head: embeddings -> predictions.
-      frozen: whether only the head learns: the encoder computes in training what it does in evaluation.
+      frozen: whether only the head learns.
+      evaluating: whether the encoder computes in training what it does in evaluation: without dropout, and with the
+        running statistics of its BatchNorm, which stay as they are. A frozen one always does.
     """
 
     encoder: nn.Module
     head: nn.Module
     frozen: bool = False
+    evaluating: bool = False
 
     def __call__(self, images: Images, *, train: bool) -> Outputs:
         """Embed n images [n, h, w, c] and predict from the embeddings; float32 out, whatever came in."""
-        embedding = self.encoder(images, train=train and not self.frozen)
+        embedding = self.encoder(images, train=train and not (self.frozen or self.evaluating))
         prediction = self.head(embedding, train=train)
         return Outputs(embedding.astype(jnp.float32), _float32(prediction))
 
@@ -69,7 +72,7 @@ class Embedder(nn.Module):
 
     @nn.nowrap
     def learning(self, tree: Mapping[str, Any]) -> dict[str, Any]:
-        """Take what learns out of the network's parameters, or its statistics: all but a frozen encoder's."""
+        """Return the parameters or statistics of the part that learns: of everything but a frozen encoder."""
         return {name: part for name, part in tree.items() if not (self.frozen and name == "encoder")}
 
 

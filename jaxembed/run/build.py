@@ -68,7 +68,7 @@ def assemble(parsed: Parsed, dataset: Dataset, *, begun: bool) -> Run:
     checks.check_counts(training, measured, dataset, devices.size)
     encoder, start = encoders.parse(config["encoder"])
     objective = objectives.make(config["objective"], Task(encoder, image_shape, len(dataset.classes)))
-    embedder = model.Embedder(encoder, objective.head, training.frozen)
+    embedder = model.Embedder(encoder, objective.head, training.frozen, training.statistics == "running")
     # A shape that an encoder, a head or an augmentation cannot take is found here, before anything is written.
     shapes, views = (
         memory.shapes(embedder, jnp.zeros((1, *image_shape))),
@@ -79,6 +79,7 @@ def assemble(parsed: Parsed, dataset: Dataset, *, begun: bool) -> Run:
     rows = views * training.batch_size
     learning = shapes._replace(params=embedder.learning(shapes.params), stats=embedder.learning(shapes.stats))
     checks.check_learning(learning, config["objective"])
+    checks.check_running(training, start, shapes)
     checks.check_chunk(training, rows, devices.size, has_statistics=bool(learning.stats))
     steps_per_epoch = len(dataset.train.labels) // training.batch_size
     memory.check_steps(training.epochs, steps_per_epoch, what="config.train.epochs")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxembed import model
+from jaxembed import encoders, model
 from jaxembed.core import bounds
 from jaxembed.core.bounds import Section
 from jaxembed.core.errors import InputError
@@ -55,6 +55,15 @@ def check_learning(learning: memory.Shapes, section: Section) -> None:
         )
 
 
+def check_running(training: Training, start: encoders.Origin, shapes: memory.Shapes) -> None:
+    """Raise an InputError if an encoder is to keep running statistics that it does not have or start with."""
+    if training.statistics == "running" and not (start.start and "encoder" in shapes.stats):
+        raise InputError(
+            "config.train.statistics='running' keeps the BatchNorm statistics that an encoder starts with: it needs "
+            f"config.encoder.start, and an encoder with BatchNorm, got start={start.start!r}"
+        )
+
+
 def check_chunk(training: Training, views: int, devices: int, *, has_statistics: bool) -> None:
     """Raise an InputError unless the views of a batch can be divided into the chunks that the config asks for."""
     chunk = training.chunk
@@ -63,7 +72,7 @@ def check_chunk(training: Training, views: int, devices: int, *, has_statistics:
             f"config.train.chunk must divide the {views} views of a batch, and be a multiple of the {devices} "
             f"devices, got {chunk}"
         )
-    if chunk and has_statistics and training.statistics == "batch":
+    if chunk and has_statistics and training.statistics != "chunk":
         raise InputError(
             "config.train.chunk changes the statistics of BatchNorm, in the encoder or the head, to those of a "
             "chunk; ask for that by config.train.statistics='chunk'"

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import tiny
+from conftest import ENCODERS, tiny
 from numpy.testing import assert_allclose, assert_array_equal
 from test_every_objective import WAYS, config_of, leaves, take
 
@@ -144,6 +144,36 @@ def test_a_frozen_encoder_computes_in_training_what_it_does_in_evaluation(datase
     learned, _ = jax.jit(run.learn)(state.stats, state.params, images, jax.random.key(0))
     frozen = jax.jit(functools.partial(run.apply, method="embed"))(state.params, state.stats, images)
     assert_allclose(learned.embedding, frozen, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["byol", "classify"])
+def test_an_encoder_keeps_the_running_statistics_that_it_starts_with_and_its_parameters_learn(
+    name, dataset, given
+):
+    config = config_of(name, statistics="running")
+    config.encoder = ENCODERS["cnn"] | {"dropout": 0.5}
+    weights = started(config, given)
+    run = build.run(config, dataset)
+    first = start.initial(run, dataset, seed=3)
+    images = model.pixels(jnp.asarray(dataset.train.images[:16]))
+    outputs, _ = jax.jit(run.learn)(first.stats, first.params, images, jax.random.key(0))
+    evaluated = jax.jit(functools.partial(run.apply, method="embed"))(first.params, first.stats, images)
+    assert_allclose(outputs.embedding, evaluated, rtol=1e-6, atol=1e-6)
+    state, _ = take(run, dataset, 3)
+    for learned in filter(None, (state, state.teacher)):
+        equal(learned.stats["encoder"], weights.stats)
+        moved = jax.tree.map(lambda new, old: (np.asarray(new) != old).any(), learned.params["encoder"], weights.params)
+        assert any(jax.tree.leaves(moved))
+
+
+def test_statistics_that_an_encoder_does_not_start_with_or_have_are_not_kept(dataset, given):
+    config = config_of("byol", statistics="running")
+    refused = r"^config.train.statistics='running' keeps .*: it needs config.encoder.start, and .* BatchNorm, got "
+    with pytest.raises(InputError, match=refused + "start=''$"):
+        build.run(config, dataset)
+    started(config, given)
+    with pytest.raises(InputError, match=refused + "start='/.*'$"):
+        build.run(config, dataset)
 
 
 def test_a_step_with_a_frozen_encoder_has_no_backward_pass_through_it(dataset):
