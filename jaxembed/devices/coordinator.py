@@ -14,6 +14,8 @@ WAYS = "auto, off or <coordinator>:<port>,<processes>,<id>"
 _WAY = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,5}),([0-9]{1,9}),([0-9]{1,9})")
 # Seconds: for one answer, and for which it may be of something else, such as a proxy of what is not there yet.
 _ANSWER, _STRANGE = 5, 10
+# Seconds for which a host's name may be unknown: in a cluster it becomes known when its pod starts.
+_NAMED = 30
 # HTTP/2's preface and an empty SETTINGS frame; every gRPC server answers with its own SETTINGS frame.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
@@ -67,7 +69,7 @@ def listening(seat: Seat) -> str:
     host, _, port = told.rpartition(":")
     what = f"--distributed: process 0 cannot listen at {told}"
     try:
-        places = _places(host, int(port))
+        places = _found(host, int(port))
         if _is_own_name(host) and all(ipaddress.ip_address(place[-1][0]).is_loopback for place in places):
             told = f"[::]:{port}" if socket.has_dualstack_ipv6() else f"0.0.0.0:{port}"
             places = _places(told.rpartition(":")[0], int(port))
@@ -85,10 +87,14 @@ def wait_for(seat: Seat, *, within: int) -> None:
     """Return once a coordinator answers.
 
     Raises:
-      InputError: if something else does.
+      InputError: if something else does, or its host's name is not known.
       Lost: if nothing does within a number of seconds.
     """
     end, since = time.monotonic() + within, None
+    try:
+        _found(seat.host, seat.port)
+    except socket.gaierror as error:
+        raise InputError(f"--distributed: the host {seat.host} is not known: {error.strerror}") from error
     while (found := answers(seat)) is not True:
         now = time.monotonic()
         since = None if found is False else since or now
@@ -104,8 +110,6 @@ def answers(seat: Seat) -> bool | None:
     try:
         with socket.create_connection((seat.host.strip("[]"), seat.port), timeout=_ANSWER) as connection:
             return _is_coordinator(connection)
-    except socket.gaierror as error:
-        raise InputError(f"--distributed: the host {seat.host} is not known: {error.strerror}") from error
     except OSError:
         return False
 
@@ -117,6 +121,18 @@ def _is_coordinator(connection: socket.socket) -> bool | None:
     except OSError:  # it has closed the connection, or says nothing
         return None
     return True if len(frame) == 9 and frame[3:4] == _HELLO[-6:-5] else None
+
+
+def _found(host: str, port: int) -> list[tuple]:
+    """Return the places to connect to or to listen at; socket.gaierror if the name stays unknown."""
+    end = time.monotonic() + _NAMED
+    while True:
+        try:
+            return _places(host, port)
+        except socket.gaierror:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.5)
 
 
 def _places(host: str, port: int) -> list[tuple]:

@@ -7,6 +7,7 @@ mesh are as for one. What differs is here: how processes start and end, who writ
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -24,6 +25,10 @@ from jaxembed.devices.coordinator import Seat
 CONNECT, END, TELL = 300, 3600, 20
 # Seconds between two looks whether the coordinator still answers, and after how many without an answer it is gone.
 _LOOK, _MISSED = 4, 3
+_KUBERNETES = (
+    "; in Kubernetes, auto needs the package kubernetes and the right to read pods and jobs, or use "
+    "--distributed=<coordinator>:<port>,<processes>,<id> as docs/cluster.md does"
+)
 
 
 def start(way: str) -> None:
@@ -125,26 +130,36 @@ def _connect(way: str, *, within: int) -> None:
     ending.in_one_line(*ending.quiet())
     # In a thread, so that this one can be interrupted and sees whether the coordinator ends.
     connecting = ThreadPoolExecutor(max_workers=1).submit(
-        jax.distributed.initialize,
+        _initialize,
+        way,
         **given,
         initialization_timeout=within + 5 * _LOOK,
         heartbeat_timeout_seconds=ending.HEARTBEAT,
         shutdown_timeout_seconds=END,
     )
-    try:
-        missed = 0
-        while not _is_done(connecting):
-            missed = missed + 1 if seat and seat.index and coordinator.answers(seat) is not True else 0
-            if missed == _MISSED:
-                raise Lost(f"--distributed={way}: process 0 has ended before all processes had come")
-            if time.monotonic() > end:
-                raise Lost(f"--distributed={way}: not all processes have come within {within} seconds")
-    except ValueError as error:
-        reason = str(error) if seat else "there is no cluster that JAX knows"
-        raise InputError(f"--distributed={way}: {reason}") from error
-    except RuntimeError as error:  # of gRPC
-        raise InputError(f"--distributed={way}: {str(error).splitlines()[0]}") from error
+    missed = 0
+    while not _is_done(connecting):
+        missed = missed + 1 if seat and seat.index and coordinator.answers(seat) is not True else 0
+        if missed == _MISSED:
+            raise Lost(f"--distributed={way}: process 0 has ended before all processes had come")
+        if time.monotonic() > end:
+            raise Lost(f"--distributed={way}: not all processes have come within {within} seconds")
     board.connect()
+
+
+def _initialize(way: str, **given: object) -> None:
+    """Let JAX connect this process; InputError if it cannot."""
+    # RuntimeError is of gRPC; with auto, a cluster's own library may raise anything.
+    refusals = Exception if way == "auto" else (ValueError, RuntimeError)
+    warnings.filterwarnings("ignore", "Kubernetes environment detected")  # the line below says it
+    try:
+        jax.distributed.initialize(**given)
+    except refusals as error:
+        line = str(error).partition("\n")[0].removesuffix(".")
+        if way == "auto" and isinstance(error, ValueError):
+            line = "there is no cluster that JAX knows"
+        hint = _KUBERNETES if way == "auto" and "KUBERNETES_SERVICE_HOST" in os.environ else ""
+        raise InputError(f"--distributed={way}: {line}{hint}") from error
 
 
 def _given(seat: Seat) -> dict[str, object]:

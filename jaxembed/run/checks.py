@@ -59,8 +59,8 @@ def check_running(training: Training, start: encoders.Origin, shapes: memory.Sha
     """Raise an InputError if an encoder is to keep running statistics that it does not have or start with."""
     if training.statistics == "running" and not (start.start and "encoder" in shapes.stats):
         raise InputError(
-            "config.train.statistics='running' keeps the BatchNorm statistics that an encoder starts with: it needs "
-            f"config.encoder.start, and an encoder with BatchNorm, got start={start.start!r}"
+            "config.train.statistics='running' keeps the BatchNorm statistics that an encoder starts with: it "
+            f"needs config.encoder.start, and an encoder with BatchNorm, got start={start.start!r}"
         )
 
 

@@ -20,9 +20,9 @@ class Training:
       validate_every: epochs between measurements on the validation split; 0 for none before the end.
       chunk: views that the network processes at a time, where a batch has more than fit in memory; 0 for all. Each
         is then embedded twice, and the loss still compares all of them.
-      statistics: what BatchNorm takes its statistics over: the "batch" or, which chunks need, only each "chunk". With
-        "running", an encoder that starts from given weights keeps the statistics in them, and only its parameters
-        learn: it computes in training what it does in evaluation.
+      statistics: what BatchNorm takes its statistics over: the "batch" or, which chunks need, only each "chunk".
+        With "running", an encoder that starts from given weights keeps the statistics in them, and only its
+        parameters learn: it computes in training what it does in evaluation.
       early_side: pixels of the shorter side of the views at first, which makes those steps faster; 0 for views as
         large as the images. Source: Tan & Le 2021, arXiv:2104.00298, section 4, without its other changes.
       early_share: the share of the steps that have such views, from the first one on.

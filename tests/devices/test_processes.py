@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 import two_processes
+import yaml
 from conftest import ENCODERS, OBJECTIVES
 from ml_collections import ConfigDict
 from numpy.testing import assert_allclose
@@ -199,6 +200,39 @@ def test_port_that_something_else_listens_at_is_refused_by_all_processes(monkeyp
             coordinator.wait_for(coordinator.parsed(f"{address},2,1"), within=60)
 
 
+def test_a_name_that_becomes_known_later_is_waited_for_and_one_that_does_not_is_refused(monkeypatch):
+    seat = coordinator.parsed(f"pod-0.run:{free_port()},2,0")
+    found, answers = socket.getaddrinfo("127.0.0.1", seat.port, type=socket.SOCK_STREAM), []
+
+    def look_up(*_):
+        answers.append(len(answers))
+        if len(answers) < 3:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return found
+
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(coordinator, "_places", look_up)
+    assert coordinator.listening(seat) == seat.address
+    monkeypatch.setattr(coordinator, "_NAMED", -1)
+    answers.clear()
+    with pytest.raises(errors.InputError, match=r"the host pod-0.run is not known: Name or service not known"):
+        coordinator.wait_for(seat._replace(index=1), within=60)
+
+
+def test_the_documented_jobset_says_who_its_processes_are():
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    jobset = yaml.safe_load(re.search(r"<!-- jobset -->\n```yaml\n(.*?)```", text, re.DOTALL)[1])
+    [job] = jobset["spec"]["replicatedJobs"]
+    spec, name = job["template"]["spec"], jobset["metadata"]["name"]
+    [container] = spec["template"]["spec"]["containers"]
+    [way] = [each.partition("=")[2] for each in container["args"] if each.startswith("--distributed=")]
+    seats = [coordinator.parsed(way.replace("$(JOB_COMPLETION_INDEX)", str(index))) for index in range(2)]
+    assert {seat.host for seat in seats} == {f"{name}-{job['name']}-0-0.{name}"}
+    assert {seat.processes for seat in seats} == {spec["completions"]} == {spec["parallelism"]}
+    assert {seat.port for seat in seats} == {port["containerPort"] for port in container["ports"]}
+    assert (spec["completionMode"], [seat.index for seat in seats]) == ("Indexed", [0, 1])
+
+
 @pytest.mark.parametrize(
     ("log", "status", "words"),
     [
@@ -249,6 +283,8 @@ def test_invalid_distributed_value_is_refused(way, message):
 
 def test_missing_cluster_is_reported_in_one_line():
     command = [sys.executable, ROOT / "launch.py", f"--config={QUICKSTART}", "--distributed=auto"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    line = "launch.py: --distributed=auto: there is no cluster that JAX knows\n"
-    assert (done.returncode, done.stderr) == (2, line)
+    pod = os.environ | {"KUBERNETES_SERVICE_HOST": "127.0.0.1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=pod)
+    line = "launch.py: --distributed=auto: there is no cluster that JAX knows; in Kubernetes, auto needs "
+    assert done.returncode == 2
+    assert re.fullmatch(f"{line}.*, or use --distributed=<coordinator>.*\n", done.stderr)
