@@ -42,7 +42,7 @@ flags.DEFINE_string(
     "Run on the devices of several processes, each started with this command: auto (Slurm, Open MPI, Kubernetes, "
     "Cloud TPU), off, or <coordinator>:<port>,<processes>,<id>.",
 )
-flags.DEFINE_bool("tensorboard", False, "Write the metrics as TensorBoard events as well.")
+flags.DEFINE_string("track", "", "Tracker that gets the metrics as well: mlflow, tensorboard, trackio or wandb.")
 
 
 def main(_: Sequence[str]) -> None:

@@ -66,7 +66,7 @@ def test_a_config_builds_and_its_step_has_a_scalar_loss(file):
 @pytest.mark.parametrize("file", SUITES, ids=lambda file: file.stem)
 def test_suite_names_existing_experiments_and_overrides_existing_options(file, tmp_path):
     config = load(file).get_config()
-    jobs = options.call(suite.jobs, config, tmp_path, CONFIGS, None, False, what="config")
+    jobs = options.call(suite.jobs, config, tmp_path, CONFIGS, None, "", what="config")
     assert len(jobs) == len(config.experiments) * len(config.seeds)
 
 

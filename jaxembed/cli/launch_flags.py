@@ -1,6 +1,5 @@
 """launch.py's arguments: parsed and checked, or refused in one line before anything heavy is imported."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -52,8 +51,6 @@ def parse(argv: Sequence[str]) -> list[str]:
         _fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
     if FLAGS.seed is not None and config_file.is_suite(FLAGS.config):
         _fail(f"--seed works on a single run; for a suite use --config.seeds='({FLAGS.seed},)'")
-    if FLAGS.tensorboard and not importlib.util.find_spec("tensorboardX"):
-        _fail("--tensorboard needs tensorboardX: pip install 'jaxembed[tensorboard]'")
     if FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.WARNING)  # JAX logs missing devices, orbax every file
         # Orbax also logs each failure that it raises.

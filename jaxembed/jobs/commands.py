@@ -62,7 +62,7 @@ def train_side_by_side(jobs: Sequence[Job]) -> None:
             own = build.dataset(job.config, data_dir=job.data_dir) if number else dataset
             workdir.write_config(job.config, job.folder)
             seeds.append(Seed(job.config.seed, own, job.folder))
-        together.fit(parts, seeds, tensorboard=jobs[0].tensorboard)
+        together.fit(parts, seeds, track=jobs[0].track)
 
 
 def evaluate(job: Job) -> None:
@@ -134,7 +134,7 @@ def _complete(job: Job, there: Mapping[str, Any], record: dict[str, Any]) -> Non
 
 
 def _trained(job: Job, parts: Run, dataset: Dataset) -> State:
-    options = {"seed": job.config.seed, "tensorboard": job.tensorboard}
+    options = {"seed": job.config.seed, "track": job.track}
     if not processes.is_first():
         return loop.fit(parts, dataset, job.folder, **options)
     workdir.write_config(job.config, job.folder)

@@ -26,7 +26,7 @@ class Job(NamedTuple):
       folder: the run's folder.
       command: the command that its result.json names.
       data_dir: of the TFDS datasets; None for the default.
-      tensorboard: whether to write TensorBoard events as well.
+      track: the name of a tracker that gets the log as well; empty for none.
       together: whether its seeds may train side by side.
     """
 
@@ -35,7 +35,7 @@ class Job(NamedTuple):
     folder: Path
     command: str
     data_dir: str | None
-    tensorboard: bool = False
+    track: str = ""
     together: bool = False
 
     @property

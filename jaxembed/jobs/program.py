@@ -13,14 +13,17 @@ from jaxembed.devices import processes
 from jaxembed.jobs import commands, suite
 from jaxembed.jobs.job import Job, command_of, pinned
 from jaxembed.run import build
+from jaxembed.train import trackers
 
 
 def run(asked: flags.FlagValues) -> None:
     """Run the experiment or the suite that the flags describe; the errors are those of `commands` and `suite`."""
+    if asked.track:
+        trackers.require(asked.track)
     file = files.expanded(config_flags.get_config_filename(asked["config"]))
     processes.compare(_notes(asked, file))
     if config_file.is_suite(asked.config):
-        options = {"data_dir": asked.data_dir, "tensorboard": asked.tensorboard, "again": asked.evaluate}
+        options = {"data_dir": asked.data_dir, "track": asked.track, "again": asked.evaluate}
         suite.train(asked.config, _folder(asked, file.stem), configs=file.parent, **options)
         return
     job = _job(asked, file)
@@ -36,7 +39,7 @@ def _notes(asked: flags.FlagValues, file: Path) -> dict[str, Any]:
     """Note what the processes of a run must be asked alike; --data_dir may be another one on each machine."""
     what = {"what --config describes": "a suite" if config_file.is_suite(asked.config) else "a run"}
     named = {"the name of --config": file.stem}
-    told = {f"--{name}": getattr(asked, name) for name in ("evaluate", "tune", "tensorboard", "workdir")}
+    told = {f"--{name}": getattr(asked, name) for name in ("evaluate", "tune", "track", "workdir")}
     return what | told | named | identity.flatten(_config(asked).to_dict())
 
 
@@ -46,7 +49,7 @@ def _job(asked: flags.FlagValues, file: Path) -> Job:
     line = command_of(file, config_flags.get_override_values(asked["config"]), config.seed)
     name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
     folder = _folder(asked, name)
-    return Job(file.stem, pinned(config, folder), folder, line, asked.data_dir, asked.tensorboard)
+    return Job(file.stem, pinned(config, folder), folder, line, asked.data_dir, asked.track)
 
 
 def _config(asked: flags.FlagValues) -> ConfigDict:

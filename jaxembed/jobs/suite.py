@@ -22,7 +22,7 @@ REPORT = "report"
 
 
 def train(
-    config: Section, folder: Path, *, configs: Path, data_dir: str | None, tensorboard: bool, again: bool
+    config: Section, folder: Path, *, configs: Path, data_dir: str | None, track: str, again: bool
 ) -> None:
     """Train every unfinished run of a suite, and write the report on all into `folder`/report.
 
@@ -33,14 +33,14 @@ def train(
       folder: the suite's folder; that of a run is `folder`/<experiment>/seed<seed>.
       configs: folder of the config files.
       data_dir: of the TFDS datasets; None for the default.
-      tensorboard: whether to write TensorBoard events as well.
+      track: the name of a tracker that gets the logs as well; empty for none.
       again: measure finished runs again.
 
     Raises:
       InputError: if any of that cannot be used; everything is checked before the first run starts.
       Incomplete: if runs failed, whatever the reason; the others are finished, and in the report.
     """
-    listed = options.call(jobs, config, folder, configs, data_dir, tensorboard, what="config")
+    listed = options.call(jobs, config, folder, configs, data_dir, track, what="config")
     for job in listed:
         if job.is_finished and not again:
             workdir.check_protocol(job.config, workdir.read_config(job.folder), job.folder)
@@ -112,7 +112,7 @@ def jobs(
     folder: Path,
     configs: Path,
     data_dir: str | None,
-    tensorboard: bool,
+    track: str,
     *,
     experiments: tuple[str, ...],
     seeds: tuple[int, ...],
@@ -141,7 +141,7 @@ def jobs(
             _override(config, overrides, what="config.overrides")
             line = command_of(configs / f"{name}.py", overrides, seed)
             where = folder / name / f"seed{seed}"
-            found.append(Job(name, pinned(config, where), where, line, data_dir, tensorboard, name in together))
+            found.append(Job(name, pinned(config, where), where, line, data_dir, track, name in together))
     for job in found:
         workdir.check(job.config, workdir.read_config(job.folder), job.folder)
     return found

@@ -1,4 +1,4 @@
-"""The log of a run: means over steps go to metrics.jsonl, to the progress display, and to TensorBoard if asked."""
+"""The log of a run: means over steps go to metrics.jsonl, to the progress display, and to a tracker if asked."""
 
 import contextlib
 import math
@@ -18,6 +18,7 @@ from jaxembed.kernels.flops import Speed
 from jaxembed.losses import collapse
 from jaxembed.run.run import Run
 from jaxembed.train.progress import Progress
+from jaxembed.train.trackers import Tracked
 
 
 class Scored(NamedTuple):
@@ -94,10 +95,10 @@ class Log:
     """
 
     def __init__(
-        self, run: Run, journal: Journal, clock: Clock, progress: Progress, *, together: int, board: Any
+        self, run: Run, journal: Journal, clock: Clock, progress: Progress, *, together: int, tracked: Tracked | None
     ) -> None:
-        """Log into a journal; `board` writes TensorBoard events, or is None."""
-        self.run, self.journal, self.clock, self.progress, self.board = run, journal, clock, progress, board
+        """Log into a journal and, unless it is None, a tracker."""
+        self.run, self.journal, self.clock, self.progress, self.tracked = run, journal, clock, progress, tracked
         self.together = {"together": together} if together > 1 else {}
         self.speed: Speed | None = None
         self.validated = {line["step"] for line in journal.lines if "validation/loss" in line}
@@ -147,12 +148,11 @@ class Log:
         self.progress.validated(step, measured)
 
     def _write(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
-        """Append one line to the journal, and to TensorBoard."""
+        """Append one line to the journal, and to the tracker."""
         placed = {"step": step, "epoch": step / self.run.steps_per_epoch, "seconds": seconds}
         self.journal.append(placed | self.together | values)
-        if self.board:
-            for name, value in values.items():
-                self.board.add_scalar(name, value, step)
+        if self.tracked:
+            self.tracked.log(step, values)
 
     def _close_window(self) -> None:
         if self.window:
@@ -186,7 +186,7 @@ class Log:
 
 @contextlib.contextmanager
 def opened(
-    folder: Path, run: Run, *, step: int, notes: Mapping[str, Any], tensorboard: bool, together: int = 1
+    folder: Path, run: Run, *, step: int, notes: Mapping[str, Any], track: str, together: int = 1
 ) -> Iterator[Log]:
     """Open the log of a run that resumes at `step`.
 
@@ -195,20 +195,20 @@ def opened(
       run: its parts.
       step: the step of the state that training resumes from.
       notes: what was saved with that state (`Log.notes`); empty at step 0.
-      tensorboard: whether to write TensorBoard events as well.
+      track: the name of a tracker that gets the lines as well; empty for none.
       together: how many runs train side by side, this one included; more than one are noted in its lines.
     """
     lines = _lines(folder / workdir.METRICS, step, notes)
     clock = Clock(max([notes.get("seconds", 0.0), *(line["seconds"] for line in lines)]))
     journal = Journal(folder / workdir.METRICS, lines)
-    board = _board(folder, step) if tensorboard and processes.is_first() else None
+    tracked = Tracked(track, folder, step=step) if track and processes.is_first() else None
     progress = Progress(epochs=run.training.epochs, steps_per_epoch=run.steps_per_epoch, step=step)
     try:
-        yield Log(run, journal, clock, progress, together=together, board=board)
+        yield Log(run, journal, clock, progress, together=together, tracked=tracked)
     finally:
         progress.close()
-        if board:
-            board.close()
+        if tracked:
+            tracked.close()
 
 
 def _lines(file: Path, step: int, notes: Mapping[str, Any]) -> list[Line]:
@@ -232,9 +232,3 @@ def _means(window: list[Scored]) -> dict[str, float]:
     return {
         f"train/{name}": float(sum(each.count * each.scores[name] for each in window) / total) for name in names
     }
-
-
-def _board(folder: Path, step: int) -> Any:
-    import tensorboardX  # here, because it is an extra
-
-    return tensorboardX.SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)

@@ -17,7 +17,7 @@ def fit(
     folder: Path,
     *,
     seed: int,
-    tensorboard: bool = False,
+    track: str = "",
     rehearsed: Callable[[], None] = lambda: None,
 ) -> State:
     """Train to the end, from the newest checkpoint in the run's folder if there is one.
@@ -31,7 +31,7 @@ def fit(
       dataset: its data.
       folder: where its log and checkpoints are.
       seed: the seed of the initial weights and of every step.
-      tensorboard: whether to write TensorBoard events as well.
+      track: the name of a tracker that gets the log as well; empty for none.
       rehearsed: called once the first steps are compiled, which takes seconds; what it raises ends the run.
 
     Raises:
@@ -39,7 +39,7 @@ def fit(
       Diverged: if the loss is no longer finite.
       InputError: if there are checkpoints, and none of them can be restored, or the data has changed since.
     """
-    options = {"seed": seed, "tensorboard": tensorboard, "rehearsed": rehearsed}
+    options = {"seed": seed, "track": track, "rehearsed": rehearsed}
     with (
         signals.caught() as received,
         session.opened(run, dataset, folder, **options) as training,

@@ -106,7 +106,7 @@ def opened(
     folder: Path,
     *,
     seed: int,
-    tensorboard: bool,
+    track: str,
     together: int = 1,
     rehearsed: Callable[[], None] = lambda: None,
 ) -> Iterator[Session]:
@@ -117,13 +117,13 @@ def opened(
       dataset: its data.
       folder: where its log and checkpoints are.
       seed: the seed of the initial weights and of every step.
-      tensorboard: whether to write TensorBoard events as well.
+      track: the name of a tracker that gets the log as well; empty for none.
       together: how many runs train side by side, this one included.
       rehearsed: called once the first steps are compiled; what it raises ends the run.
     """
     with Checkpoints(folder / workdir.CHECKPOINT) as checkpoints:
         state, notes = start.resumed(checkpoints, run, dataset, folder, seed=seed)
-        options = {"step": int(state.step), "notes": notes, "tensorboard": tensorboard, "together": together}
+        options = {"step": int(state.step), "notes": notes, "track": track, "together": together}
         with feed.opened(run, dataset.train) as images, log.opened(folder, run, **options) as journal:
             parts = {"images": images, "journal": journal, "checkpoints": checkpoints}
             yield Session(run, dataset, state, **parts, rehearsed=rehearsed)

@@ -31,7 +31,7 @@ class Seed(NamedTuple):
     folder: Path
 
 
-def fit(run: Run, seeds: Sequence[Seed], *, tensorboard: bool = False) -> list[State | Diverged]:
+def fit(run: Run, seeds: Sequence[Seed], *, track: str = "") -> list[State | Diverged]:
     """Train runs that differ only in their seeds, those that are at the same step in one call.
 
     A device that one small network leaves idle takes little longer for several of them. Sums are then taken in
@@ -40,7 +40,7 @@ def fit(run: Run, seeds: Sequence[Seed], *, tensorboard: bool = False) -> list[S
     Args:
       run: the parts of all of them.
       seeds: the runs.
-      tensorboard: whether to write TensorBoard events as well.
+      track: the name of a tracker that gets the log as well; empty for none.
 
     Returns:
       the state that each ends in, or why it ended before.
@@ -48,7 +48,7 @@ def fit(run: Run, seeds: Sequence[Seed], *, tensorboard: bool = False) -> list[S
     Raises:
       Stopped: after a signal, once the states of all are saved.
     """
-    options = {"tensorboard": tensorboard, "together": len(seeds)}
+    options = {"track": track, "together": len(seeds)}
     with signals.caught() as received, contextlib.ExitStack() as opened:
         sessions = [
             opened.enter_context(session.opened(run, each.dataset, each.folder, seed=each.seed, **options))

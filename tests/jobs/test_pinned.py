@@ -182,7 +182,7 @@ def test_a_suite_pins_the_weights_of_its_runs(tmp_path):
         "    config.encoder.start = 'quickstart'\n    return config\n"
     )
     listed = {"experiments": ("started",), "seeds": (0, 1), "overrides": {}}
-    jobs = options.call(suite.jobs, listed, tmp_path / "suite", tmp_path, None, False, what="config")
+    jobs = options.call(suite.jobs, listed, tmp_path / "suite", tmp_path, None, "", what="config")
     assert [each.config.encoder.start_sha256 for each in jobs] == [SHA256, SHA256]
 
 

@@ -25,11 +25,11 @@ def config() -> ConfigDict:
 
 
 def jobs(config, folder):
-    return options.call(suite.jobs, config, folder, CONFIGS, None, False, what="config")
+    return options.call(suite.jobs, config, folder, CONFIGS, None, "", what="config")
 
 
 def run(config, folder, *, configs=CONFIGS):
-    suite.train(config, folder, configs=configs, data_dir=None, tensorboard=False, again=False)
+    suite.train(config, folder, configs=configs, data_dir=None, track="", again=False)
 
 
 def test_a_suite_resumes_where_it_stopped_and_ends_with_the_report(config, tmp_path, capsys, monkeypatch):

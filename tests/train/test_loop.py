@@ -321,7 +321,7 @@ def test_the_log_averages_the_steps_since_its_last_line(config, dataset, tmp_pat
 
 
 def test_outputs_too_far_apart_for_float32_are_warned_of_once(run, tmp_path, caplog):
-    with log.opened(tmp_path, run, step=0, notes={}, tensorboard=False) as opened:
+    with log.opened(tmp_path, run, step=0, notes={}, track="") as opened:
         for step, spread in ((2, 3.0), (4, 2500.0), (6, 2500.0)):
             opened.add(step, 2, {"loss": jnp.ones(()), "spread": jnp.asarray(spread)})
         opened.flush()
@@ -363,7 +363,7 @@ def test_a_call_of_many_steps_is_that_many_calls_of_one(run, dataset, resident):
 
 
 def test_a_line_whose_scores_are_there_is_not_kept_for_the_next(run, tmp_path):
-    with log.opened(tmp_path, run, step=0, notes={}, tensorboard=False) as journal:
+    with log.opened(tmp_path, run, step=0, notes={}, track="") as journal:
         for step in (1, 2, 3, 4):
             journal.add(step, 1, {"loss": jax.block_until_ready(jnp.float32(step))})
     lines = history.read(tmp_path / "metrics.jsonl")
@@ -491,13 +491,13 @@ def test_a_run_that_diverges_says_so_in_one_line(config, dataset, tmp_path):
 
 def test_tensorboard_gets_the_metrics(config, dataset, tmp_path):
     config.train.epochs, config.train.validate_every, config.optimizer.warmup_epochs = 1, 0, 0.0
-    loop.fit(build.run(config, dataset), dataset, tmp_path, seed=3, tensorboard=True)
+    loop.fit(build.run(config, dataset), dataset, tmp_path, seed=3, track="tensorboard")
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_tensorboard_forgets_what_comes_again(config, dataset, tmp_path):
     run = build.run(config, dataset)
-    with log.opened(tmp_path, run, step=4, notes={}, tensorboard=True):
+    with log.opened(tmp_path, run, step=4, notes={}, track="tensorboard"):
         pass
     [file] = (tmp_path / "tensorboard").glob("events.*")
     assert [event.step for event in events(file) if event.session_log.status == SessionLog.START] == [5]
