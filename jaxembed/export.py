@@ -1,7 +1,7 @@
 """Export a trained encoder for use outside jaxembed.
 
-  python -m jaxembed.export checkpoints/simclr_cifar --format=safetensors --output=simclr.safetensors
-  python -m jaxembed.export simclr_mnist --format=onnx --output=simclr.onnx
+  jaxembed export checkpoints/simclr_cifar --format=safetensors --output=simclr.safetensors
+  jaxembed export simclr_mnist --format=onnx --output=simclr.onnx
 
 safetensors: the parameters and the config; load it with jaxembed.load. onnx and stablehlo: the computation from
 uint8 images [n, h, w, c] of the encoder's size, for any batch size n, to float32 embeddings [n, d]; pixel scaling
@@ -31,7 +31,7 @@ _CLOSE = 1e-3
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m jaxembed.export`."""
+    """Run `jaxembed export`."""
     parser = command.parser("export", __doc__)
     parser.add_argument("run", type=command.source, help=command.RUN)
     parser.add_argument("--format", choices=FORMATS, required=True, help="output format")

@@ -1,9 +1,9 @@
 """Find the images whose embeddings are nearest to those of query images, or of texts.
 
-  python -m jaxembed.search checkpoints/simclr_cifar photos.npz holiday.jpg
-  python -m jaxembed.search simclr_mnist mnist.npz seven.png --count=20 --output=sevens.png
-  python -m jaxembed.search dinov2.parquet beach/0017.jpg --images=PHOTOS
-  python -m jaxembed.search clip_vit_b32 photos.npz --text "a dog on a beach"
+  jaxembed search checkpoints/simclr_cifar photos.npz holiday.jpg
+  jaxembed search simclr_mnist mnist.npz seven.png --count=20 --output=sevens.png
+  jaxembed search dinov2.parquet beach/0017.jpg --images=PHOTOS
+  jaxembed search clip_vit_b32 photos.npz --text "a dog on a beach"
 
 Prints the nearest images and their distances, and saves a contact sheet. With RUN, the encoder that the vectors
 were written with, a query is a picture; without, the vectors may be any tool's, and a query is a name among theirs.
@@ -41,7 +41,7 @@ _SHOWN = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m jaxembed.search`."""
+    """Run `jaxembed search`."""
     options = _options(arguments)
     output = options.output or Path("search.png")
     command.check_output(output, overwrite=options.overwrite or options.output is None)

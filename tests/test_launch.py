@@ -14,16 +14,16 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-import launch
+from jaxembed.jobs import launch
 from jaxembed.artifacts import finished
-from jaxembed.cli import launch_flags
+from jaxembed.cli import launch_flags, signals
 from jaxembed.core import errors
 from jaxembed.devices import mesh
 from jaxembed.jobs import program
 from jaxembed.train import checkpoint
 from tests.faults import kills, runs
 
-ROOT = Path(launch.__file__).parent
+ROOT = Path(__file__).parents[1]
 QUICKSTART = ROOT / "configs" / "quickstart.py"
 SUITE = ROOT / "configs" / "suite_quickstart.py"
 SHORT = [
@@ -141,7 +141,7 @@ ENDINGS = {
     "stopped": (errors.Stopped(signal.SIGTERM, "stopped"), 143, "stopped"),
     "server": (urllib.error.HTTPError("x", 404, "Not Found", {}, None), 1, "HTTP Error 404: Not Found"),
     "disk": (OSError(28, "No space left on device", "x"), 1, "[Errno 28] No space left on device: 'x'"),
-    "Ctrl-C": (KeyboardInterrupt(), 130, launch.INTERRUPTED),
+    "Ctrl-C": (KeyboardInterrupt(), 130, signals.RESUMABLE),
 }
 
 
@@ -211,7 +211,7 @@ def refused(folder):
     )
     code = f"""
 import os, sys
-import launch
+from jaxembed.jobs import launch
 import sklearn.datasets
 from absl import app
 from jaxembed.cli import launch_flags
@@ -221,6 +221,7 @@ for number, words in enumerate({[list(words) for words in BAD]!r}):
         for stream in (sys.stdout, sys.stderr):
             os.dup2(os.open(f"{{number}}{{stream.name}}", os.O_WRONLY | os.O_CREAT), stream.fileno())
         sys.argv = ["launch.py", *words]
+        launch.define()
         try:
             app.run(launch.main, flags_parser=launch_flags.parse)
         except SystemExit as ended:

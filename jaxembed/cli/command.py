@@ -1,4 +1,4 @@
-"""What the commands `python -m jaxembed.<name>` share: argument parsing and one-line errors."""
+"""What the commands `jaxembed <name>` share: argument parsing and one-line errors."""
 
 import argparse
 import os
@@ -45,7 +45,7 @@ def leave(status: int, *, within: float = 10) -> None:
 def parser(name: str, description: str | None) -> argparse.ArgumentParser:
     """Make a command's argument parser."""
     return _Parser(
-        f"python -m jaxembed.{name}",
+        f"jaxembed {name}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

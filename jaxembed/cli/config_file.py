@@ -1,12 +1,17 @@
 """Config files: what `get_config` returns, or one line that says why a file or an override cannot be used.
 
 ml_collections parses the overrides, `--config.<section>.<key>=<value>`. It would load the file with `load_module`,
-which Python 3.15 no longer has, so the file is loaded here.
+which Python 3.15 no longer has, so the file is loaded here. The package comes with the repository's configs, which
+have names: `--config=quickstart`.
 """
 
 import contextlib
+import difflib
 import runpy
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -14,6 +19,8 @@ from ml_collections import ConfigDict, config_flags
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
+# A link to the repository's folder, whose files are copied when the package is built.
+PACKAGED = Path(__file__).parent / "configs"
 flags.disclaim_key_flags()  # --help lists a program's flags, and the one defined here belongs to the caller
 
 
@@ -22,9 +29,7 @@ class _Parser(flags.ArgumentParser):
 
     def parse(self, argument: str) -> ConfigDict:
         file, *given = argument.split(":", 1)
-        if not file or not files.expanded(file).is_file():
-            raise InputError(f"--config={file}: there is no such file")
-        return load(files.expanded(file), *given)
+        return load(find(file), *given)
 
 
 class _Number(flags.ArgumentParser):
@@ -52,6 +57,22 @@ def define_flag() -> None:
     flags.FLAGS["config"].parser = _Parser()
 
 
+def names() -> list[str]:
+    """List the configs that come with the package."""
+    return sorted(file.stem for file in PACKAGED.glob("*.py") if "def get_config(" in file.read_text("utf-8"))
+
+
+def find(name: str) -> Path:
+    """Find a config: a file, or the name of one that comes with the package; InputError if there is none."""
+    if name and files.expanded(name).is_file():
+        return files.expanded(name)
+    if name in names():
+        return PACKAGED / f"{name}.py"
+    near = difflib.get_close_matches(Path(name).stem, names(), n=1)
+    hint = f" (did you mean {near[0]!r}, which comes with jaxembed?)" if near else ""
+    raise InputError(f"--config={name}: there is no such file{hint}")
+
+
 def load(file: Path | str, *given: str) -> ConfigDict:
     """Return what the function get_config of a file returns.
 
@@ -63,8 +84,9 @@ def load(file: Path | str, *given: str) -> ConfigDict:
       InputError: if the file cannot be run, or makes no ConfigDict.
     """
     try:
-        get_config = runpy.run_path(str(file)).get("get_config")
-        config = get_config(*given) if get_config else None
+        with _importable(Path(file).parent):
+            get_config = runpy.run_path(str(file)).get("get_config")
+            config = get_config(*given) if get_config else None
     except Exception as error:  # a config file is code and can raise anything
         raise InputError(f"{file}: {type(error).__name__}: {error}") from error
     if not get_config:
@@ -88,3 +110,19 @@ def reason(error: Exception) -> str:
     if isinstance(error, AttributeError | KeyError):
         return f"the config has no key {text}"
     return f"--config: {type(error).__name__}: {text}"
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a config file import others of its folder, and of the package, by `from configs import protocols`."""
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "configs"}
+    for name in before:
+        del sys.modules[name]
+    configs = sys.modules["configs"] = ModuleType("configs")
+    configs.__path__ = [str(folder), str(PACKAGED)]
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "configs"]:
+            del sys.modules[name]
+        sys.modules.update(before)

@@ -1,11 +1,11 @@
-"""launch.py's arguments: parsed and checked, or refused in one line before anything heavy is imported."""
+"""The arguments of the program that trains: parsed, or refused in one line before anything heavy is imported."""
 
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from absl import app, flags, logging
+from absl import flags, logging
 
 from jaxembed.cli import config_file
 from jaxembed.core import files
@@ -13,6 +13,8 @@ from jaxembed.core.errors import InputError
 
 FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # --help lists a program's flags, and those defined here belong to the caller
+# What `jaxembed train` calls this process; whoever else trains is launch.py.
+COMMAND = "jaxembed train"
 
 
 class _Path(flags.ArgumentParser):
@@ -36,9 +38,6 @@ def define_path(name: str, description: str) -> None:
 
 def parse(argv: Sequence[str]) -> list[str]:
     """Parse the flags; what cannot be used ends in one line and exit status 2."""
-    if "--help" in argv:
-        app.usage(shorthelp=True, writeto_stdout=True)
-        sys.exit(0)
     try:
         rest = FLAGS(argv)
     except Exception as error:  # an override can raise anything
@@ -70,8 +69,8 @@ def distributed(argv: Sequence[str]) -> str:
 
 
 def line(text: str) -> str:
-    """Write a message of launch.py on one line."""
-    return f"launch.py: {files.line(text)}"
+    """Write a message of the program on one line."""
+    return f"{COMMAND if sys.argv[0] == COMMAND else 'launch.py'}: {files.line(text)}"
 
 
 def _fail(text: str) -> NoReturn:

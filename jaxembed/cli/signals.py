@@ -14,6 +14,7 @@ from typing import Any
 
 from jaxembed.core.errors import Stopped
 
+RESUMABLE = "interrupted; run the same command again to resume from the last checkpoint"
 # Slurm warns by SIGUSR1, or what else it is asked to send.
 SAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 

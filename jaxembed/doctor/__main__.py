@@ -1,8 +1,8 @@
 """List likely errors of a dataset, found in an embedding: near-duplicates, wrong labels, outliers.
 
-  python -m jaxembed.doctor checkpoints/simclr_cifar
-  python -m jaxembed.doctor simclr_mnist PHOTOS --output=photos
-  python -m jaxembed.doctor dinov2.parquet --images=PHOTOS
+  jaxembed doctor checkpoints/simclr_cifar
+  jaxembed doctor simclr_mnist PHOTOS --output=photos
+  jaxembed doctor dinov2.parquet --images=PHOTOS
 
 Without a source it examines the dataset that the run was trained on. A file of vectors, which may come from any
 tool, needs no run; its pictures, if there are any, are compared and drawn as well. It writes a CSV file for each
@@ -32,7 +32,7 @@ PICTURE = "doctor.png"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m jaxembed.doctor`."""
+    """Run `jaxembed doctor`."""
     parser = command.parser("doctor", __doc__)
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(

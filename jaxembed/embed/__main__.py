@@ -1,8 +1,8 @@
 """Embed a folder of pictures or a dataset with a trained encoder, and save the embeddings with the image names.
 
-  python -m jaxembed.embed checkpoints/simclr_cifar PHOTOS --output=photos.npz
-  python -m jaxembed.embed simclr_mnist mnist --output=mnist.parquet
-  python -m jaxembed.embed clip_vit_b32 PHOTOS --output=photos.npz --words=words.txt
+  jaxembed embed checkpoints/simclr_cifar PHOTOS --output=photos.npz
+  jaxembed embed simclr_mnist mnist --output=mnist.parquet
+  jaxembed embed clip_vit_b32 PHOTOS --output=photos.npz --words=words.txt
 
 An .npz file contains `embeddings` [n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A
 .parquet file has one row per image, and also map coordinates and nearest neighbours, ready for embedding-atlas.
@@ -21,7 +21,7 @@ WORDS = "label each image with the nearest of the words in this file, one on eac
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m jaxembed.embed`."""
+    """Run `jaxembed embed`."""
     parser = command.parser("embed", __doc__)
     parser.add_argument("run", type=command.source, help=command.RUN)
     parser.add_argument("source", type=command.source, help="a folder of pictures, or a dataset name")

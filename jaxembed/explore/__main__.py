@@ -1,9 +1,9 @@
 """Explore an embedding in the browser, served locally.
 
-  python -m jaxembed.explore checkpoints/simclr_folder photos.npz
-  python -m jaxembed.explore checkpoints/simclr_folder PHOTOS
-  python -m jaxembed.explore checkpoints/simclr_folder
-  python -m jaxembed.explore dinov2.parquet --images=PHOTOS
+  jaxembed explore checkpoints/simclr_folder photos.npz
+  jaxembed explore checkpoints/simclr_folder PHOTOS
+  jaxembed explore checkpoints/simclr_folder
+  jaxembed explore dinov2.parquet --images=PHOTOS
 
 The page has a map of all images. Hover over a point to see its image; lasso points to list them. Choose an image,
 or drop one on the page, to see its position on the map and its nearest neighbours. Without a source, the page shows
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m jaxembed.explore`."""
+    """Run `jaxembed explore`."""
     parser = command.parser("explore", __doc__)
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(

@@ -1,1 +1,1 @@
-"""What launch.py does: one run, or a suite of them."""
+"""What launch.py and `jaxembed train` do: one run, or a suite of them."""

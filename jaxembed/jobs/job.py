@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from jaxembed import encoders
 from jaxembed.artifacts import identity, workdir
+from jaxembed.cli import config_file
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh, processes
 from jaxembed.run import build, memory, origin
@@ -107,7 +108,9 @@ def command_of(file: Path, overrides: Mapping[str, Any], seed: int) -> str:
     flat = {key: value for key, value in identity.flatten(overrides).items() if key != "config.seed"}
     flat |= {key: value.to_dict() for key, value in flat.items() if isinstance(value, ConfigDict)}
     values = [f"--{key}={value}" for key, value in sorted(flat.items())]
-    return shlex.join(["python", "launch.py", f"--config={file}", *values, f"--seed={seed}"])
+    named = ["jaxembed", "train", file.stem]
+    start = named if file.parent == config_file.PACKAGED else ["python", "launch.py", f"--config={file}"]
+    return shlex.join([*start, *values, f"--seed={seed}"])
 
 
 def _notes(dataset: Dataset) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def run(asked: flags.FlagValues) -> None:
     """Run the experiment or the suite that the flags describe; the errors are those of `commands` and `suite`."""
     if asked.track:
         trackers.require(asked.track)
-    file = files.expanded(config_flags.get_config_filename(asked["config"]))
+    name = config_flags.get_config_filename(asked["config"])
+    file = files.expanded(name) if ":" in name else config_file.find(name)  # after a colon, get_config's argument
     processes.compare(_notes(asked, file))
     if config_file.is_suite(asked.config):
         options = {"data_dir": asked.data_dir, "track": asked.track, "again": asked.evaluate}

@@ -1,9 +1,9 @@
 """Measure any embedding by the protocol that runs are measured by, into a folder that jaxembed.report reads.
 
-  python -m jaxembed.measure dinov2.npz --workdir=checkpoints/dinov2
-  python -m jaxembed.measure vectors.npz --like=checkpoints/margin_mnist --workdir=checkpoints/exported
-  python -m jaxembed.measure margin_mnist --on=fashion_mnist --workdir=checkpoints/margin_on_fashion
-  python -m jaxembed.measure patches --dataset=cifar10 --like=RUN --workdir=checkpoints/patches
+  jaxembed measure dinov2.npz --workdir=checkpoints/dinov2
+  jaxembed measure vectors.npz --like=checkpoints/margin_mnist --workdir=checkpoints/exported
+  jaxembed measure margin_mnist --on=fashion_mnist --workdir=checkpoints/margin_on_fashion
+  jaxembed measure patches --dataset=cifar10 --like=RUN --workdir=checkpoints/patches
 
 VECTORS is an .npz with the arrays train, train_labels, test and test_labels (and perhaps train_images, train_names,
 the same of test or validation, and classes); a folder with one .npy for each; or a file of vectors from
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `python -m jaxembed.measure`."""
+    """Run `jaxembed measure`."""
     names = controls.names()
     parser = _parser(names)
     asked, more = parser.parse_known_args(arguments)

@@ -1,7 +1,7 @@
 """Compare finished runs: which way of learning gave the better embedding, and how sure is that?
 
-  python -m jaxembed.report checkpoints/autoencoder_mnist checkpoints/margin_mnist
-  python -m jaxembed.report checkpoints --output=docs/results/report
+  jaxembed report checkpoints/autoencoder_mnist checkpoints/margin_mnist
+  jaxembed report checkpoints --output=docs/results/report
 
 Each argument is a run's folder, or a folder of such folders. Runs of an experiment that differ only in the seed
 become one row, mean ± standard deviation; each dataset has its own comparison.
@@ -22,7 +22,7 @@ from jaxembed.report import experiments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `python -m jaxembed.report`; return 1 if a run or a figure had to be left out."""
+    """Run `jaxembed report`; return 1 if a run or a figure had to be left out."""
     parser = command.parser("report", __doc__)
     parser.add_argument("folders", nargs="+", type=command.path, metavar="FOLDER", help="of a run, or of runs")
     parser.add_argument(

@@ -21,7 +21,8 @@ for each in importlib.machinery.SourceFileLoader.__mro__:
 assert not hasattr(importlib.machinery.SourceFileLoader, "load_module")
 """
 PARSE = """
-import launch
+from jaxembed.jobs import launch
+launch.define()
 from jaxembed.cli import launch_flags
 from ml_collections import config_flags
 launch_flags.parse(sys.argv)

@@ -1,4 +1,4 @@
-"""python -m jaxembed.doctor: a run's dataset, a folder of pictures, and what cannot be used."""
+"""jaxembed doctor: a run's dataset, a folder of pictures, and what cannot be used."""
 
 import csv
 
