@@ -10,8 +10,8 @@
   jaxembed export           export an encoder
   jaxembed list             list the configs, datasets, encoders, ways of learning and pretrained encoders
 
-`jaxembed <command> --help` lists a command's options. `jaxembed train CONFIG` is `python launch.py --config=CONFIG`,
-and the others are `python -m jaxembed.<command>`. A first run, on a dataset that needs no download:
+`jaxembed <command> --help` lists a command's options. `jaxembed train CONFIG` is the same as
+`python launch.py --config=CONFIG`, and the others are `python -m jaxembed.<command>`. A first run, on a dataset that needs no download:
 
   jaxembed train quickstart
 """
@@ -72,7 +72,7 @@ def _help(words: Sequence[str]) -> None:
         raise InputError(f"there is no command {words[0]!r}; it must be one of {known}")
 
 
-TRAIN = """Train an image embedding and measure it: dataset × encoder × objective, as a config says; or a suite of them.
+TRAIN = """Train an image embedding and evaluate it: dataset × encoder × objective, as a config says; or a suite.
 
   jaxembed train quickstart
   jaxembed train simclr_cifar --config.train.epochs=100 --seed=1 --workdir=runs/short

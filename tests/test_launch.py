@@ -14,12 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from jaxembed.jobs import launch
 from jaxembed.artifacts import finished
 from jaxembed.cli import launch_flags, signals
 from jaxembed.core import errors
 from jaxembed.devices import mesh
-from jaxembed.jobs import program
+from jaxembed.jobs import launch, program
 from jaxembed.train import checkpoint
 from tests.faults import kills, runs
 
@@ -52,7 +51,9 @@ def test_command_writes_a_complete_folder_and_prints_its_path(complete):
     out = ended.stdout
     assert (ended.returncode, ended.stderr) == (0, "")
     assert out.startswith("quickstart: digits × fc × reconstruct, on ")
-    assert re.search(r"\n  knn_accuracy +0\.\d{4} +0\.\d{4}\n", out)
+    assert re.search(r"\n  kNN +\d+\.\d\d% +\d+\.\d\d%\n", out)
+    assert re.search(r"\nGood: nearest neighbours have the same class \(kNN .*%, chance \d+\.\d\d%\)\.\n", out)
+    assert "Next: jaxembed explore checkpoints/quickstart-seed5\n" in out
     assert re.search(r" images/s \(\d+% of peak\), 0 s left\n", out)
     assert "Files: checkpoints/quickstart-seed5/" in out
     names = {file.name for file in folder.iterdir()}

@@ -9,6 +9,7 @@ from absl import logging
 from jaxtyping import Float, Int
 
 from jaxembed import metrics
+from jaxembed.cli import stages
 from jaxembed.core import keys
 from jaxembed.evaluate import forward
 from jaxembed.kernels import norm
@@ -89,6 +90,7 @@ class Viewed(Embeddings):
         """Embed train and some splits; with a key, the function embeds the views that the protocol makes."""
         self.embed, self.protocol, self.dataset = embed, protocol, dataset
         names = dict.fromkeys(("train", *splits))
+        stages.begin(f"embedding {' and '.join(names)} images")
         super().__init__({name: embed(getattr(dataset, name).images) for name in names})
 
     def augmented(self) -> Float[np.ndarray, "m d"] | None:
@@ -96,6 +98,7 @@ class Viewed(Embeddings):
         if not self.protocol.views or not self.dataset.is_labelled:
             return None
         images = self.dataset.train.images
+        stages.begin("embedding views of the train images")
         views = [self.embed(images, key=key) for key in keys.probe_views(self.protocol.views)]
         return np.concatenate([self.by_split["train"], *views])
 

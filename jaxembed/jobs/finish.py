@@ -9,6 +9,7 @@ from jaxembed.artifacts import diagnosis, encoder_file, history, samples, workdi
 from jaxembed.artifacts.diagnosis import Diagnosis
 from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.artifacts.finished import Finished
+from jaxembed.cli import stages
 from jaxembed.core import files
 from jaxembed.core.errors import Incomplete
 from jaxembed.devices import processes
@@ -30,14 +31,18 @@ def finish(job: Job, parts: Run, dataset: Dataset, state: State) -> None:
       Diverged: if an embedding cannot be measured.
       Incomplete: if the dataset cannot be examined, or figures cannot be drawn; the result is written.
     """
-    evaluated = evaluation.evaluate(parts, state, dataset)
-    taken, sampled = sampling.take(parts, state, dataset, evaluated)
+    with stages.shown():
+        evaluated = evaluation.evaluate(parts, state, dataset)
+        stages.begin("t-SNE, and a sample of images")
+        taken, sampled = sampling.take(parts, state, dataset, evaluated)
     if not processes.is_first():
         return
     config, lines = json.loads(job.config.to_json()), history.read(job.folder / workdir.METRICS)
     measured = {"measured": evaluated.metrics | sampled, "sha256": evaluated.sha256, "lines": lines}
     record = result.make(Described(job.name, job.command, config), parts, dataset, state, **measured)
-    examined, failure = _examined(job, dataset, evaluated, distance=parts.protocol.distance)
+    with stages.shown():
+        stages.begin("likely errors of the dataset")
+        examined, failure = _examined(job, dataset, evaluated, distance=parts.protocol.distance)
     from jaxembed.figures import gallery  # here, because matplotlib takes a second, and a stopped run does without
 
     with workdir.renewed(job.folder, stale=gallery.stale(job.folder)) as new:
@@ -76,7 +81,10 @@ def complete(run: Finished) -> None:
     tables = run.folder / diagnosis.FOLDER
     if run.diagnosis and not all((tables / f"{name}.csv").exists() for name in run.diagnosis.tables):
         diagnosis.write_csv(run.diagnosis, tables)
-    gallery.require(run, advice="the result is written; run the same command again to draw them")
+    with stages.shown():
+        stages.begin("figures")
+        gallery.require(run, advice="the result is written; run the same command again to draw them")
+    summary.follow(run.folder)
 
 
 def _examined(

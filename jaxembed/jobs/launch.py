@@ -45,7 +45,7 @@ def define() -> None:
     launch_flags.define_path("data_dir", "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
     flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
     flags.DEFINE_bool("evaluate", False, "Measure finished runs again.")
-    flags.DEFINE_bool("tune", False, "Measure on the validation split only, for choosing settings: test is not used.")
+    flags.DEFINE_bool("tune", False, "Measure on validation only, for choosing settings: test is not used.")
     flags.DEFINE_string(
         "distributed",
         "off",

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxembed.cli import stages
+
 
 class Column(NamedTuple):
     """A metric, and how a report shows it.
@@ -98,11 +100,15 @@ def fit(module: ModuleType, train: Rows, protocol: Any) -> Measure:
 
 def fit_all(train: Rows, protocol: Any, *, labelled: bool) -> Measure:
     """Fit the metrics of all files, without labels those that need none; return one function for all."""
-    fitted = {module: fit(module, train, protocol) for module in usable(labelled=labelled)}
+    fitted = {}
+    for module in usable(labelled=labelled):
+        stages.begin(_title(module))
+        fitted[module] = fit(module, train, protocol)
 
     def measure(rows: Rows) -> Measured:
         numbers, predictions = {}, {}
         for module, each in fitted.items():
+            stages.begin(_title(module))
             if missing := set(getattr(module, "NEEDS", ())) - predictions.keys():
                 raise ValueError(f"{module.__name__} needs a file that predicts {missing} before its POSITION")
             more, predicted = each(rows._replace(predictions=predictions))
@@ -111,6 +117,10 @@ def fit_all(train: Rows, protocol: Any, *, labelled: bool) -> Measure:
         return Measured(numbers, predictions)
 
     return measure
+
+
+def _title(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2].replace("_", " ")
 
 
 def wanted(module: ModuleType) -> list[str]:

@@ -18,7 +18,7 @@ from jaxembed.artifacts.finished import Finished
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.report import experiments
+from jaxembed.report import experiments, summary
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"report: left out: {files.line(problem)}", file=sys.stderr)
     if not runs:
         raise InputError("found no finished run to report on")
+    if len(runs) == 1:
+        summary.table(runs[0].record["metrics"])
     print("\n".join(map(files.printable, report.write(runs, options.output))))
     return 1 if problems else 0
 

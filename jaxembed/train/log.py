@@ -180,8 +180,9 @@ class Log:
         if rate is None:
             return {}
         images_per_second = rate * self.run.training.batch_size
-        share = {"share_of_peak": self.speed.share(images_per_second)} if self.speed else {}
-        return {"images_per_second": images_per_second} | share
+        share = self.speed.share(images_per_second) if self.speed else math.inf
+        # Above 1, something else was busy while the peak was measured.
+        return {"images_per_second": images_per_second} | ({"share_of_peak": share} if share <= 1 else {})
 
 
 @contextlib.contextmanager

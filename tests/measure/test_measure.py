@@ -86,7 +86,7 @@ def test_one_hot_labels_score_100_per_cent_and_are_reported(tmp_path):
     assert reporting.main([str(tmp_path / "runs"), f"--output={tmp_path / 'report'}"]) == 0
     text = (tmp_path / "report" / "report.md").read_text()
     assert "| **100.00** |" in text or "100.00" in text
-    assert "jaxembed measure" in text
+    assert "jaxembed.measure" in text
 
 
 @pytest.fixture(scope="module")
