@@ -1,6 +1,7 @@
 """The arguments of the program that trains: parsed, or refused in one line before anything heavy is imported."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,6 +16,7 @@ FLAGS = flags.FLAGS
 flags.disclaim_key_flags()  # --help lists a program's flags, and those defined here belong to the caller
 # What `jaxembed train` calls this process; whoever else trains is launch.py.
 COMMAND = "jaxembed train"
+LONGEST_NAME = 60
 
 
 class _Path(flags.ArgumentParser):
@@ -50,6 +52,8 @@ def parse(argv: Sequence[str]) -> list[str]:
         _fail("--tune works on a single unfinished run; it cannot be combined with --evaluate or a suite")
     if FLAGS.seed is not None and config_file.is_suite(FLAGS.config):
         _fail(f"--seed works on a single run; for a suite use --config.seeds='({FLAGS.seed},)'")
+    if FLAGS.name is not None and (config_file.is_suite(FLAGS.config) or not _is_name(FLAGS.name)):
+        _fail(f"--name must be letters, digits, spaces and . _ -, for a single run, got {FLAGS.name!r}")
     if FLAGS["verbosity"].using_default_value:
         logging.set_verbosity(logging.WARNING)  # JAX logs missing devices, orbax every file
         # Orbax also logs each failure that it raises.
@@ -71,6 +75,10 @@ def distributed(argv: Sequence[str]) -> str:
 def line(text: str) -> str:
     """Write a message of the program on one line."""
     return f"{COMMAND if sys.argv[0] == COMMAND else 'launch.py'}: {files.line(text)}"
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= LONGEST_NAME and re.fullmatch(r"\w[\w .-]*", name) is not None
 
 
 def _fail(text: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """The program: what launch.py's flags ask for, a run or a suite."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,18 @@ def _notes(asked: flags.FlagValues, file: Path) -> dict[str, Any]:
     """Note what the processes of a run must be asked alike; --data_dir may be another one on each machine."""
     what = {"what --config describes": "a suite" if config_file.is_suite(asked.config) else "a run"}
     named = {"the name of --config": file.stem}
-    told = {f"--{name}": getattr(asked, name) for name in ("evaluate", "tune", "track", "workdir")}
+    told = {f"--{name}": getattr(asked, name) for name in ("evaluate", "tune", "track", "name", "workdir")}
     return what | told | named | identity.flatten(_config(asked).to_dict())
 
 
 def _job(asked: flags.FlagValues, file: Path) -> Job:
     config = _config(asked)
     build.check(config)  # before its seed is used
+    name = asked.name or file.stem
     line = command_of(file, config_flags.get_override_values(asked["config"]), config.seed)
-    name = f"{file.stem}-seed{config.seed}" if config.seed else file.stem
-    folder = _folder(asked, name)
-    return Job(file.stem, pinned(config, folder), folder, line, asked.data_dir, asked.track)
+    line += f" {shlex.quote(f'--name={name}')}" if asked.name else ""
+    folder = _folder(asked, f"{name}-seed{config.seed}" if config.seed else name)
+    return Job(name, pinned(config, folder), folder, line, asked.data_dir, asked.track)
 
 
 def _config(asked: flags.FlagValues) -> ConfigDict:

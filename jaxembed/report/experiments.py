@@ -3,13 +3,16 @@
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxembed.artifacts import identity
 from jaxembed.artifacts.finished import Finished
+
+# Options that may have to be combined until they tell experiments apart; else all that differ are named.
+MOST = 3
 
 
 class Value(NamedTuple):
@@ -23,7 +26,7 @@ class Experiment(NamedTuple):
     """Runs on one dataset with one config that differ only in the seed.
 
     Attributes:
-      name: the config's name, with the options in which it differs from another experiment of that name.
+      name: the config's name, and what tells it from other experiments of that name; only that, where all have it.
       runs: the runs, ordered by seed.
     """
 
@@ -113,9 +116,37 @@ def _experiments(alike: list[list[Finished]]) -> Iterator[Experiment]:
     rivals: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run, *_ in alike:
         rivals[_name(run)].append(options_of(run))
-    different = {name: differing(options) for name, options in rivals.items()}
+    telling = {name: _telling(options) for name, options in rivals.items()}
     for members in alike:
         name, own = _name(members[0]), options_of(members[0])
-        options = ", ".join(f"{key.removeprefix('config.')}={own.get(key)}" for key in different[name])
+        words = _words(own, telling[name])
+        title = f"{name} ({words})" if len(rivals) > 1 else words
         by_seed = sorted(members, key=lambda run: run.record["seed"])
-        yield Experiment(name + (f" ({options})" if options else ""), tuple(by_seed))
+        yield Experiment(title if words else name, tuple(by_seed))
+
+
+def _telling(rivals: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Choose as few options as possible that tell experiments apart: of those that all have, else names and others."""
+    keys = differing(rivals)
+    shared = [key for key in keys if all(key in options for options in rivals)]
+    names = tuple(key for key in shared if key.endswith(".name"))
+    shared = [*names, *(key for key in shared if key not in names)]
+    others = [key for key in keys if key not in names]
+    for first, rest in (((), shared), (names, others)):
+        for count in range(1, MOST + 1):
+            for chosen in itertools.combinations(rest, count):
+                told = {tuple(str(options.get(key)) for key in (*first, *chosen)) for options in rivals}
+                if len(told) == len(rivals):
+                    return (*first, *chosen)
+    return tuple(keys)
+
+
+def _words(options: Mapping[str, Any], telling: Sequence[str]) -> str:
+    """Write some options in few words, those that there are: `margin 5`, or `barlow` for objective.name."""
+    words = []
+    for key in (key for key in telling if key in options):
+        *_, section, last = key.split(".")
+        is_shared = sum(each.endswith(f".{last}") for each in telling) > 1
+        what = "" if last == "name" and not is_shared else f"{section} {last} " if is_shared else f"{last} "
+        words.append(f"{what.replace('_', ' ')}{options[key]}")
+    return ", ".join(words)

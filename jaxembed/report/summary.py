@@ -1,5 +1,6 @@
 """The summary that ends a run: the five numbers that matter for its way of learning, what they say, what is next."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def show(record: dict[str, Any], folder: Path) -> None:
         print("; ".join(each.text for each in against))
     where = files.printable(folder)
     is_finished = (folder / workdir.RESULT).exists()
-    print(f"All numbers: {f'jaxembed report {where}' if is_finished else f'{where}/{workdir.TUNED}'}")
+    print(f"All numbers: {f'jaxembed report {_quoted(folder)}' if is_finished else f'{where}/{workdir.TUNED}'}")
     print(f"Files: {where}/")
 
 
@@ -54,8 +55,8 @@ def follow(folder: Path) -> None:
     drawn = sorted(file.stem for file in (folder / "figures").glob("*.png"))
     if drawn:
         print(f"Figures: {where}/figures/ ({', '.join(drawn)})")
-    print(f"Next: jaxembed explore {where}")
-    print(f"      jaxembed embed {where} PHOTOS --output=photos.npz")
+    print(f"Next: jaxembed explore {_quoted(folder)}")
+    print(f"      jaxembed embed {_quoted(folder)} PHOTOS --output=photos.npz")
 
 
 def headline(record: Mapping[str, Any]) -> list[Column]:
@@ -122,6 +123,10 @@ def _cell(measured: Mapping[str, float | None], name: str, column: Column) -> st
     if value is None:
         return "infinite"
     return _percent(value) if column.percent else f"{value:.4f}"
+
+
+def _quoted(folder: Path) -> str:
+    return shlex.quote(files.printable(folder))
 
 
 def _percent(share: float) -> str:

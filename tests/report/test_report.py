@@ -58,7 +58,29 @@ def test_same_name_with_two_configs_is_two_experiments_named_by_their_difference
     wide = finished_runs.make(tmp_path / "wide", latent=64)
     narrow = finished_runs.make(tmp_path / "narrow", latent=4, seed=1)
     names = [each.name for each in grouped([wide, narrow])["rows"]]
-    assert names == ["one (encoder.latent=64)", "one (encoder.latent=4)"]
+    assert names == ["latent 64", "latent 4"]
+    other = finished_runs.make(tmp_path / "other", experiment="two")
+    names = [each.name for each in grouped([wide, narrow, other])["rows"]]
+    assert names == ["one (latent 64)", "one (latent 4)", "two"]
+
+
+def test_experiments_are_told_apart_by_as_few_options_as_possible():
+    margin = {"config.objective.name": "margin", "config.objective.margin": 5, "config.encoder.name": "cnn"}
+    barlow = {"config.objective.name": "barlow", "config.objective.weight": 0.1, "config.encoder.name": "cnn"}
+    wider = margin | {"config.objective.margin": 10}
+    deep = {"config.train.epochs": 3, "config.evaluate.linear.epochs": 3, "config.objective.tile": 0}
+    for rivals, words in (
+        ((margin, barlow), ["margin", "barlow"]),
+        ((margin, wider), ["margin 5", "margin 10"]),
+        ((margin, wider, barlow), ["margin, margin 5", "margin, margin 10", "barlow"]),
+        ((deep, deep | {"config.objective.tile": 8}), ["tile 0", "tile 8"]),
+        (
+            (deep, deep | {"config.train.epochs": 5}, deep | {"config.evaluate.linear.epochs": 5}),
+            ["train epochs 3, linear epochs 3", "train epochs 5, linear epochs 3", "train epochs 3, linear epochs 5"],
+        ),
+    ):
+        telling = experiments._telling(list(rivals))
+        assert [experiments._words(each, telling) for each in rivals] == words
 
 
 @pytest.mark.parametrize(("better", "best"), [(1, {1}), (-1, {0}), (0, set())])
