@@ -24,7 +24,9 @@ FLOORS = (
     ("measure", "train"),
     ("jobs",),
 )
-FILES = sorted(file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py" and "configs" not in file.parts)
+FILES = sorted(
+    file for file in PACKAGE.rglob("*.py") if file != PACKAGE / "__init__.py" and "configs" not in file.parts
+)
 PROGRAMS = [PACKAGE.parent / "launch.py", *sorted((PACKAGE.parent / "benchmarks").glob("*.py"))]
 
 
@@ -47,7 +49,9 @@ def rooms(file: Path) -> set[str]:
 
 
 def test_every_room_has_a_floor():
-    there = {each.stem for each in PACKAGE.iterdir() if each.name not in ("__init__.py", "__main__.py", "__pycache__")}
+    there = {
+        each.stem for each in PACKAGE.iterdir() if each.name not in ("__init__.py", "__main__.py", "__pycache__")
+    }
     assert sorted(name for floor in FLOORS for name in floor) == sorted(there)
     assert len(list(there)) <= 30
 
