@@ -54,9 +54,9 @@ def of(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.ndarr
     return np.zeros_like(points) if are_zero(points) else points
 
 
-def shown(distances: Float[np.ndarray, "*n"], *, distance: str) -> Float[np.ndarray, "*n"]:
+def shown(lengths: Float[np.ndarray, "*n"], *, distance: str) -> Float[np.ndarray, "*n"]:
     """Turn distances in that space into those that people expect: by cosine 1 - cos, half their square."""
-    return np.square(distances) / 2 if distance == "cosine" else distances
+    return np.square(lengths) / 2 if distance == "cosine" else lengths
 
 
 class Bulk(NamedTuple):
