@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 from PIL import Image
 
+from jaxembed import pictures
 from jaxembed.artifacts import finished, history
 from jaxembed.artifacts.workdir import METRICS
 from jaxembed.cli import config_file
@@ -50,9 +51,7 @@ class Figures(Mapping[str, Image.Image]):
 
     def __getitem__(self, name: str) -> Image.Image:
         """Open a figure."""
-        with Image.open(self.files[name]) as figure:
-            figure.load()
-            return figure
+        return pictures.open_rgb(self.files[name])
 
     def __iter__(self) -> Iterator[str]:
         """Go through the names."""
