@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
+from markupsafe import Markup
 
 from jaxembed import pictures
 from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.figures import drawings, gallery, names
+from jaxembed.figures import drawings, gallery, names, style
 from jaxembed.report import conclusions, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, apart, differing, options_of, splits
@@ -103,10 +104,12 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
     return rows
 
 
-def image(file: Path) -> str:
-    """Encode an image file as a data URI."""
+def image(file: Path) -> Markup:
+    """Write a figure's file as the attributes of an `img`: its data URI, and the size at which it is shown."""
     with pictures.opened(file) as picture:
-        return pictures.as_uri(picture.convert("RGB"), quality=QUALITY)
+        width, height = style.size(picture)
+        uri = pictures.as_uri(picture.convert("RGB"), quality=QUALITY)
+    return Markup('src="{}" width="{}" height="{}"').format(uri, width, height)
 
 
 def shown(value: Any) -> Any:
