@@ -241,3 +241,5 @@ FIGURES = {
         "the run's folder.",
     ),
 }
+# Those that show images or the colours of classes, which no colour scheme of a page may change.
+COLOURED = ("embeddings", "neighbours", "reconstructions", "views", "doctor")

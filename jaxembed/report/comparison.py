@@ -29,11 +29,13 @@ LINE, COLUMNS = 0.17, 60
 
 
 class Picture(NamedTuple):
-    """A figure of a report: its file, its title, and how it was made."""
+    """A figure of a report: its file, its title, how it was made, what it compares, and which part it is, from 0."""
 
     file: Path
     title: str
     how: str
+    kind: str = ""
+    part: int = 0
 
 
 class Comparison(NamedTuple):
@@ -74,7 +76,8 @@ def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[
             of = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
             label = names.written(dataset, COLUMNS)
             title = f"{label}: {comparison.title}{of}"
-            pictures.append(Picture(file, title, comparison.how.format(images=how_of_split)))
+            how = comparison.how.format(images=how_of_split)
+            pictures.append(Picture(file, title, how, comparison.name, number - 1))
     return pictures
 
 

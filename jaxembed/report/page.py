@@ -13,7 +13,7 @@ from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
 from jaxembed.figures import drawings, gallery, names, style
-from jaxembed.report import conclusions, interactive, suspects, tables, transfer
+from jaxembed.report import comparison, conclusions, curves, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, apart, differing, options_of, splits
 
@@ -39,10 +39,12 @@ def write(
         undefined=jinja2.StrictUndefined,
         finalize=shown,
     )
-    views = {}
-    for dataset, experiments in datasets.items():
+    views, lines = {}, {}
+    for number, (dataset, experiments) in enumerate(datasets.items()):
         layout = interactive.view([(each.title, each.runs[0]) for each in experiments])
-        views[dataset] = interactive.embed(layout, f"view{len(views)}")
+        views[dataset] = interactive.embed(layout, f"view{number}")
+        if layout := curves.view(experiments):
+            lines[dataset] = interactive.embed(layout, f"curves{number}")
     everything = [each for experiments in datasets.values() for each in experiments]
     ways, controls = apart(everything)
     file = folder / FILE
@@ -70,6 +72,9 @@ def write(
         facts=facts,
         text=options_of,
         interactive=views,
+        curves=lines,
+        curves_kind=comparison.CURVES.name,
+        coloured=(comparison.EMBEDDINGS.name, *drawings.COLOURED),
         scripts=interactive.resources(),
     )
     files.write_text(file, page)
