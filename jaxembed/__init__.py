@@ -1,17 +1,40 @@
 """Image embeddings, learned in fourteen ways in pure JAX: a run is dataset × encoder × objective.
 
-`jaxembed.load("checkpoints/simclr_cifar").embed(images)` embeds images with a trained encoder.
+  run = jaxembed.train("quickstart")
+  vectors = jaxembed.load("checkpoints/quickstart").embed(["a.jpg", "b.png"])
+
+`train`, `embed`, `search`, `doctor`, `report` and `explore` are functions, those of `jaxembed.api`, as well as the
+rooms of these names; `config`, `runs` and `Run` are only there. Nothing heavy is imported before it is used.
 """
 
+import importlib
 import os
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jaxembed.cli import signals
 
 if TYPE_CHECKING:
+    from jaxembed.api import InputError, Run, config, doctor, embed, explore, report, runs, search, train
     from jaxembed.embed.encoder import Encoder
 
 __version__ = "0.1.0"
+__all__ = [
+    "InputError",
+    "Run",
+    "config",
+    "doctor",
+    "embed",
+    "explore",
+    "load",
+    "pretrained",
+    "report",
+    "runs",
+    "search",
+    "train",
+]
+ROOMS = ("doctor", "embed", "explore", "report", "search", "train")
 
 signals.begin_module()  # here, because what a program is in is imported before itself
 
@@ -34,3 +57,33 @@ def load(run: "str | os.PathLike", **asked: Any) -> "Encoder":
     from jaxembed.embed import frozen, onnx_asked
 
     return frozen.load(run, onnx_asked.make(**asked))
+
+
+class _Package(ModuleType):
+    """The package: a room that is imported can be called, if a function of `jaxembed.api` has its name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ROOMS and type(value) is ModuleType:
+            value.__class__ = _Room
+        super().__setattr__(name, value)
+
+
+class _Room(ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        name = self.__name__.rpartition(".")[2]
+        return getattr(importlib.import_module("jaxembed.api"), name)(*args, **kwargs)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ROOMS:
+        return importlib.import_module(f"jaxembed.{name}")
+    if name in __all__:
+        return getattr(importlib.import_module("jaxembed.api"), name)
+    raise AttributeError(f"module 'jaxembed' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+sys.modules[__name__].__class__ = _Package

@@ -11,8 +11,8 @@
   jaxembed list             list the configs, datasets, encoders, ways of learning and pretrained encoders
 
 `jaxembed <command> --help` lists a command's options. `jaxembed train CONFIG` is the same as
-`python launch.py --config=CONFIG`, and the others are `python -m jaxembed.<command>`. A first run, on a dataset that
-needs no download:
+`python launch.py --config=CONFIG`, and the others are `python -m jaxembed.<command>`. A first run, with a
+dataset that needs no download:
 
   jaxembed train quickstart
 """

@@ -5,17 +5,20 @@
   jaxembed search dinov2.parquet beach/0017.jpg --images=PHOTOS
   jaxembed search clip_vit_b32 photos.npz --text "a dog on a beach"
 
-Prints the nearest images and their distances, and saves a contact sheet. With RUN, the encoder that the vectors
+Prints the nearest images and their distances (by cosine: 1 - cos), and saves a contact sheet. A query may be a
+folder of pictures. With RUN, the encoder that the vectors
 were written with, a query is a picture; without, the vectors may be any tool's, and a query is a name among theirs.
 Up to a million embeddings are searched exactly; beyond that, an approximate usearch index
 (pip install 'jaxembed[search]') is built, saved next to the file, and its recall printed.
 """
 
+import contextlib
 import io
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -28,10 +31,10 @@ from jaxembed.core.errors import InputError
 from jaxembed.embed import onnx_asked, stored, vectors
 from jaxembed.embed.vectors import Vectors
 from jaxembed.kernels import space
+from jaxembed.pictures import kinds
 
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
-    from jaxembed.embed.index import Neighbours
     from jaxembed.embed.sources import Album
 
 # Side of a contact sheet cell, in pixels, and the gap between two.
@@ -40,45 +43,113 @@ SIDE, GAP = 160, 10
 _SHOWN = 5
 
 
+class Found(NamedTuple):
+    """What was found: the nearest images of each query, the nearest first.
+
+    Attributes:
+      queries: the queries as they were named.
+      names: for each query, the names of the images.
+      labels: their labels, "" where there is none.
+      distances: [q, k] how far they are by `measure`.
+      measure: the distance in words.
+      note: what is to be said of how it was found; "" for an exact search.
+    """
+
+    queries: Sequence[str]
+    names: Sequence[Sequence[str]]
+    labels: Sequence[Sequence[str]]
+    distances: Float[np.ndarray, "q k"]
+    measure: str
+    note: str
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxembed search`."""
-    options = _options(arguments)
-    output = options.output or Path("search.png")
-    command.check_output(output, overwrite=options.overwrite or options.output is None)
+    options = parse(arguments)
+    # With --json, only that is printed to standard output.
+    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+        found = _search(options)
+    if options.json:
+        print(json.dumps(listed(found), indent=2, ensure_ascii=False))
+
+
+def _search(asked: Any) -> Found:
+    """Find what is asked for, print it, and write a contact sheet."""
+    output = asked.output or Path("search.png")
+    command.check_output(output, overwrite=asked.overwrite or asked.output is None)
     check_format(output, Image.new("RGB", (1, 1)))
+    encoder, embedded = opened(asked)
+    shown = min(asked.count, len(embedded.names))
+    check_format(output, Image.new("RGB", size_of(len(asked.images) + len(asked.text), shown)))
+    found = find(asked, encoder, embedded)
+    if found.note:
+        print(found.note)
+    _show(found)
+    _draw(found, asked, encoder, embedded, output)
+    return found
 
-    from jaxembed.embed import frozen, index, sources  # here, because they import jax
 
-    encoder = frozen.of_arguments(options)
-    file = files.expanded(options.vectors)
-    embedded = stored.read(file, options, encoder)
-    distance, count = embedded.about.distance, min(options.count, len(embedded.names))
-    check_format(output, Image.new("RGB", size_of(len(options.images) + len(options.text), count)))
-    titles, queries = _queries(options, embedded, encoder)
-    index_file = file.with_name(f"{file.name}.usearch")
-    search_index = index.make(embedded.embeddings, distance=distance, file=index_file)
-    neighbours = search_index.search(queries, count)
+def opened(asked: Any) -> "tuple[Encoder | None, Vectors]":
+    """Load the encoder that is asked for, None for none, and the vectors."""
+    from jaxembed.embed import frozen  # here, because it imports jax
+
+    encoder = frozen.of_arguments(asked)
+    return encoder, stored.read(files.expanded(asked.vectors), asked, encoder)
+
+
+def find(asked: Any, encoder: "Encoder | None", embedded: Vectors) -> Found:
+    """Find the nearest images of the queries that are asked for."""
+    from jaxembed.embed import index  # here, because it imports jax
+
+    distance = embedded.about.distance
+    titles, queries = _queries(asked, embedded, encoder)
+    file = files.expanded(asked.vectors)
+    search_index = index.make(embedded.embeddings, distance=distance, file=file.with_name(f"{file.name}.usearch"))
+    rows, distances = search_index.search(queries, min(asked.count, len(embedded.names)))
+    note = ""
     if isinstance(search_index, index.Approximate):
-        estimate = f"recall@{options.count} = {search_index.recall(options.count):.1%}"
-        print(f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings")
-    _show(titles, neighbours, embedded, measure=space.NAMES[distance])
+        estimate = f"recall@{asked.count} = {search_index.recall(asked.count):.1%}"
+        note = f"approximate index: {estimate}, estimated on {index.RECALL_QUERIES} of the stored embeddings"
+    names, labels = ([[each[row] for row in near] for near in rows] for each in (embedded.names, embedded.labels))
+    return Found(titles, names, labels, space.shown(distances, distance=distance), space.SHOWN[distance], note)
+
+
+def listed(found: Found) -> list[dict[str, Any]]:
+    """Return what was found, as JSON has it."""
+    rows = zip(found.queries, found.names, found.labels, found.distances.tolist(), strict=True)
+    return [
+        {
+            "query": query,
+            "measure": found.measure,
+            "images": [
+                {"name": name, "distance": distance, "label": label}
+                for name, label, distance in zip(names, labels, distances, strict=True)
+            ],
+        }
+        for query, names, labels, distances in rows
+    ]
+
+
+def _draw(found: Found, asked: Any, encoder: "Encoder | None", embedded: Vectors, output: Path) -> None:
+    """Write the contact sheet, if there are pictures."""
+    from jaxembed.embed import sources  # here, because it imports jax
+
     try:
-        album = sources.of_vectors(embedded, images=options.folder, data_dir=options.data_dir)
+        album = sources.of_vectors(embedded, images=asked.folder, data_dir=asked.data_dir)
     except InputError as error:
         print(f"search: no contact sheet: {files.line(str(error))}", file=sys.stderr)
         return
-    found = [[embedded.names[row] for row in rows] for rows in neighbours.rows]
     if encoder:
-        asked, rows = _drawn(options), _opened(found, album)
+        queries, rows = _drawn(asked), _opened(found.names, album)
     else:
-        asked, *rows = _opened([titles, *found], album)
-    sheet = contact_sheet(asked, rows)
+        queries, *rows = _opened([found.queries, *found.names], album)
+    sheet = contact_sheet(queries, rows)
     with files.replacing(output) as stream:
         sheet.save(stream, format_of(output))
     print(f"Contact sheet: {files.printable(output)} (queries in the first column)")
 
 
-def _options(arguments: Sequence[str] | None) -> Any:
+def parse(arguments: Sequence[str] | None) -> Any:
     """Parse the arguments; RUN is None where it is left out."""
     parser = command.parser("search", __doc__)
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
@@ -88,7 +159,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
         nargs="*",
         type=command.source,
         metavar="QUERY",
-        help="a picture; without RUN, the name of a picture in VECTORS",
+        help="a picture, or a folder of pictures; without RUN, the name of a picture in VECTORS",
     )
     parser.add_argument("--text", action="append", default=[], help="query text (repeatable; not of all encoders)")
     parser.add_argument("--count", type=int, default=10, help="results per query (default: 10)")
@@ -96,6 +167,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
         "--output", type=command.path, help="contact sheet to write (default: search.png, overwritten if it exists)"
     )
     parser.add_argument("--images", type=command.source, dest="folder", metavar="FOLDER", help=command.IMAGES)
+    parser.add_argument("--json", action="store_true", help="print what is found as JSON")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
@@ -104,6 +176,7 @@ def _options(arguments: Sequence[str] | None) -> Any:
     options = parser.parse_intermixed_args(arguments)
     if options.run and vectors.is_file(options.run):
         options.run, options.vectors, options.images = None, options.run, [options.vectors, *options.images]
+    options.images = [each for image in options.images for each in _pictures(image, options.run)]
     if not options.images and not options.text:
         known = "RUN VECTORS PICTURE, RUN VECTORS --text TEXT, or VECTORS NAME"
         raise InputError(f"there must be a query: {known}; --help shows the arguments")
@@ -112,6 +185,17 @@ def _options(arguments: Sequence[str] | None) -> Any:
     if options.count < 1:
         raise InputError(f"--count must be at least 1, got {options.count}")
     return options
+
+
+def _pictures(query: str, run: str | None) -> list[str]:
+    """List the pictures of a query that is a folder; any other is itself."""
+    folder = files.expanded(query)
+    if not run or not folder.is_dir():
+        return [query]
+    found = sorted(str(file) for file in folder.iterdir() if file.suffix.lower() in kinds.extensions())
+    if not found:
+        raise InputError(f"{query} has no pictures to search with")
+    return found
 
 
 def _queries(
@@ -161,13 +245,14 @@ def check_format(file: Path, sheet: Image.Image) -> None:
         ) from error
 
 
-def _show(queries: Sequence[str], neighbours: "Neighbours", embedded: Vectors, *, measure: str) -> None:
-    """Print the nearest images of each query, their distances by the measure, and their labels."""
-    for query, rows, distances in zip(queries, *neighbours, strict=True):
-        print(f"{files.printable(query)}, nearest first by {measure}:")
-        for row, distance in zip(rows, distances, strict=True):
-            label = f"  [{files.printable(embedded.labels[row])}]" if embedded.labels[row] else ""
-            print(f"  {distance:.4f}  {files.printable(embedded.names[row])}{label}")
+def _show(found: Found) -> None:
+    """Print the nearest images of each query, their distances, and their labels."""
+    for query, names, labels, distances in zip(
+        found.queries, found.names, found.labels, found.distances, strict=True
+    ):
+        print(f"{files.printable(query)}, nearest first by {found.measure}:")
+        for name, label, distance in zip(names, labels, distances, strict=True):
+            print(f"  {distance:.4f}  {files.printable(name)}{f'  [{files.printable(label)}]' if label else ''}")
 
 
 def _opened(found: Sequence[Sequence[str]], album: "Album") -> list[list[Image.Image | None]]:

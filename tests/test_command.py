@@ -37,7 +37,9 @@ def test_a_file_comes_before_a_name_and_a_near_name_is_suggested(tmp_path, monke
     assert config_file.find("byol_mnist") == config_file.PACKAGED / "byol_mnist.py"
     Path("byol_mnist").touch()
     assert config_file.find("byol_mnist") == Path("byol_mnist")
-    with pytest.raises(InputError, match=r"no such file \(did you mean 'byol_cifar', which comes with jaxembed\?\)"):
+    with pytest.raises(
+        InputError, match=r"no such file \(did you mean 'byol_cifar', which comes with jaxembed\?\)"
+    ):
         config_file.find("byol_cifr")
 
 
@@ -45,9 +47,9 @@ def test_a_config_imports_its_neighbours_before_the_packaged_ones(tmp_path):
     (tmp_path / "protocols.py").write_text("DIGITS = {'own': 1}\n")
     (tmp_path / "mine.py").write_text(
         "from ml_collections import ConfigDict\nfrom configs import protocols, quickstart\n"
-        "def get_config():\n    return ConfigDict({'own': protocols.DIGITS, 'seed': quickstart.get_config().seed})\n"
+        "def get_config():\n    return ConfigDict({'own': protocols.DIGITS, 'k': quickstart.get_config().seed})\n"
     )
-    assert config_file.load(tmp_path / "mine.py").to_dict() == {"own": {"own": 1}, "seed": 0}
+    assert config_file.load(tmp_path / "mine.py").to_dict() == {"own": {"own": 1}, "k": 0}
     assert config_file.load(config_file.find("quickstart")).evaluate.neighbours == 5
     assert "configs" not in sys.modules or "own" not in sys.modules["configs"].protocols.DIGITS
 
@@ -61,7 +63,9 @@ def test_a_run_of_a_packaged_config_is_reproduced_by_its_name():
 
 def test_a_command_that_is_not_there_is_one_line(capsys):
     assert command.main(["trian"]) == 2
-    assert capsys.readouterr().err.startswith("jaxembed: there is no command 'trian'; it must be one of train, embed")
+    assert capsys.readouterr().err.startswith(
+        "jaxembed: there is no command 'trian'; it must be one of train, embed"
+    )
 
 
 @pytest.mark.parametrize("name", command.COMMANDS)

@@ -179,7 +179,10 @@ BAD = {
     (f"--config={QUICKSTART}", "left", "over"): "unexpected arguments: left over",
     (f"--config={QUICKSTART}", "--tune", "--evaluate"): "--tune works on a single unfinished run",
     (f"--config={SUITE}", "--tune"): "--tune works on a single unfinished run",
-    (f"--config={SUITE}", "--name=x"): "--name must be letters, digits, spaces and . _ -, for a single run, got 'x'",
+    (
+        f"--config={SUITE}",
+        "--name=x",
+    ): "--name must be letters, digits, spaces and . _ -, for a single run, got 'x'",
     (f"--config={QUICKSTART}", "--name=a/b"): "--name must be letters, digits, spaces and . _ -, for a single run",
     (f"--config={SUITE}", "--seed=3"): "--seed works on a single run; for a suite use --config.seeds='(3,)'",
     (f"--config={QUICKSTART}", "--workdir=~nobody-of-this-name/x"): "there is no such home directory",

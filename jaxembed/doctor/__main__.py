@@ -33,6 +33,11 @@ PICTURE = "doctor.png"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxembed doctor`."""
+    examine(arguments)
+
+
+def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
+    """Examine what the arguments ask for, write the tables and print the first rows."""
     parser = command.parser("doctor", __doc__)
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(
@@ -60,12 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from jaxembed.embed import frozen  # here, because it imports jax
 
     encoder = frozen.of_arguments(options)
-    examine = _of_vectors if options.source and vectors.is_file(options.source) else _of_encoder
-    found, title, distance = examine(encoder, options)
+    of = _of_vectors if options.source and vectors.is_file(options.source) else _of_encoder
+    found, title, distance = of(encoder, options)
     written = write(found, title, options.output)
     show(found)
     print(f"distance and remoteness: {space.NAMES[distance]}")
     print("\n".join(files.printable(file) for file in written))
+    return found
 
 
 def _of_encoder(encoder: "Encoder", asked: Any) -> tuple[Diagnosis, str, str]:

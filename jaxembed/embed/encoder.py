@@ -42,6 +42,11 @@ class Encoder(abc.ABC):
     distance: str
     saved: SavedEncoder
 
+    def __repr__(self) -> str:
+        """Say what it takes and returns."""
+        shape = "×".join(map(str, self.preparation.shape))
+        return f"{type(self).__name__}({self.name}: {shape} to {self.dimension} dimensions, by {self.distance})"
+
     @abc.abstractmethod
     def compute(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Compute the embeddings of n >= 1 images that have the encoder's shape."""

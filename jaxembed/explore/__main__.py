@@ -10,6 +10,7 @@ or drop one on the page, to see its position on the map and its nearest neighbou
 the dataset of the run; without a run, a file of vectors from any tool, with no search for new images.
 """
 
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxembed explore`."""
+    from jaxembed.explore import server  # here, because it imports jax
+
+    server.serve(*opened(parse(arguments)))
+
+
+def parse(arguments: Sequence[str] | None) -> Any:
+    """Parse the arguments."""
     parser = command.parser("explore", __doc__)
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(
@@ -50,13 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
+    return options
 
+
+def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, list[socket.socket]]":
+    """Listen on the port, load the encoder and the vectors, and open the pictures; None for what there is not."""
     from jaxembed.embed import frozen  # here, because these import jax
     from jaxembed.explore import server
 
-    sockets = server.listen(options.port)
-    encoder = frozen.of_arguments(options)
-    server.serve(encoder, *_load_source(encoder, options), sockets)
+    sockets = server.listen(asked.port)
+    encoder = frozen.of_arguments(asked)
+    return (encoder, *_load_source(encoder, asked), sockets)
 
 
 def _load_source(encoder: "Encoder | None", asked: Any) -> "tuple[Vectors, Album | None]":

@@ -55,13 +55,14 @@ class Query:
     def _answer(self, name: str, embedding: Float[np.ndarray, "1 d"], picture: str) -> tuple[str, list[float]]:
         """Find the neighbours of a query whose name and picture are HTML."""
         neighbours = self.index.search(embedding, min(NEIGHBOURS, len(self.names)))
-        measure = space.NAMES[self.embedded.about.distance]
+        measure = space.SHOWN[self.embedded.about.distance]
         text = f"<p><b>{name}</b> and its nearest neighbours, by {measure}:</p>"
         head = f'<div class="query">{text}{picture}</div>'
         return head + self._grid(neighbours), self._position(neighbours)
 
     def _grid(self, neighbours: Neighbours) -> str:
-        rows, distances = neighbours.rows[0].tolist(), neighbours.distances[0].tolist()
+        distances = space.shown(neighbours.distances[0], distance=self.embedded.about.distance).tolist()
+        rows = neighbours.rows[0].tolist()
         captions = [f"{distance:.3f} {self.names[row]}" for row, distance in zip(rows, distances, strict=True)]
         return grid.render(self.names, rows, captions)
 

@@ -43,7 +43,9 @@ def define() -> None:
         "workdir", "Folder of the run (default: checkpoints/<config>, plus -seed<seed> unless the seed is 0)."
     )
     launch_flags.define_path("data_dir", "Folder of TFDS datasets (default: $TFDS_DATA_DIR, else TFDS's own).")
-    flags.DEFINE_string("name", None, "The experiment's name, in reports and of its folder (default: the config's).")
+    flags.DEFINE_string(
+        "name", None, "The experiment's name, in reports and of its folder (default: the config's)."
+    )
     flags.DEFINE_integer("seed", None, "Seed of the run (default: the config's).", lower_bound=0)
     flags.DEFINE_bool("evaluate", False, "Measure finished runs again.")
     flags.DEFINE_bool("tune", False, "Measure on validation only, for choosing settings: test is not used.")

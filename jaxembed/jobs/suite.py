@@ -21,9 +21,7 @@ from jaxembed.run import build
 REPORT = "report"
 
 
-def train(
-    config: Section, folder: Path, *, configs: Path, data_dir: str | None, track: str, again: bool
-) -> None:
+def train(config: Section, folder: Path, *, configs: Path, data_dir: str | None, track: str, again: bool) -> None:
     """Train every unfinished run of a suite, and write the report on all into `folder`/report.
 
     Args:

@@ -10,6 +10,8 @@ from jaxembed.kernels import rounding
 
 # What is printed, drawn and written as a distance, by the distance of a config.
 NAMES = {"cosine": "distance on the unit sphere, sqrt(2 - 2 cos)", "euclidean": "Euclidean distance"}
+# What people are shown of the distance between two images, made of it by `shown`.
+SHOWN = {"cosine": "cosine distance, 1 - cos", "euclidean": "Euclidean distance"}
 # Distances held at a time: 2**22 float32 are 16 MB, and what is computed from them a few times that.
 HELD = 2**22
 # Rows of which a copy in float64 is held at a time.
@@ -50,6 +52,11 @@ def of(embeddings: Float[np.ndarray, "n d"], *, distance: str) -> Float[np.ndarr
     if not (most.is_near(mean) and most.keep_digits(points)):
         points = relative(embeddings, most.centre, distance=distance)
     return np.zeros_like(points) if are_zero(points) else points
+
+
+def shown(lengths: Float[np.ndarray, "*n"], *, distance: str) -> Float[np.ndarray, "*n"]:
+    """Turn distances in that space into those that people expect: by cosine 1 - cos, half their square."""
+    return np.square(lengths) / 2 if distance == "cosine" else lengths
 
 
 class Bulk(NamedTuple):

@@ -126,7 +126,7 @@ def _experiments(alike: list[list[Finished]]) -> Iterator[Experiment]:
 
 
 def _telling(rivals: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Choose as few options as possible that tell experiments apart: of those that all have, else names and others."""
+    """Choose as few options as possible that tell experiments apart: first of those that all have."""
     keys = differing(rivals)
     shared = [key for key in keys if all(key in options for options in rivals)]
     names = tuple(key for key in shared if key.endswith(".name"))

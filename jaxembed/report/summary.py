@@ -1,4 +1,4 @@
-"""The summary that ends a run: the five numbers that matter for its way of learning, what they say, what is next."""
+"""The summary that ends a run: the five numbers that matter for its way of learning, and what they say."""
 
 import shlex
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ FIVE = {
 OTHERS = ("knn_accuracy", "linear_accuracy", "mlp_accuracy", "knn_accuracy_10_labels", "rankme")
 # Without labels.
 UNLABELLED = ("rankme", "alpha", "uniformity", "dimension_spread", "trustworthiness")
-# Shares: nearer to chance than NEAR, two classifiers farther apart than FAR; and an embedding that uses FEW dimensions.
+# Accuracies within NEAR of chance, or farther apart than FAR; and so FEW dimensions that it is worth a word.
 NEAR, FAR, FEW = 0.05, 0.1, 3
 # The width of a number's column.
 WIDTH = 12

@@ -95,7 +95,14 @@ class Log:
     """
 
     def __init__(
-        self, run: Run, journal: Journal, clock: Clock, progress: Progress, *, together: int, tracked: Tracked | None
+        self,
+        run: Run,
+        journal: Journal,
+        clock: Clock,
+        progress: Progress,
+        *,
+        together: int,
+        tracked: Tracked | None,
     ) -> None:
         """Log into a journal and, unless it is None, a tracker."""
         self.run, self.journal, self.clock, self.progress, self.tracked = run, journal, clock, progress, tracked

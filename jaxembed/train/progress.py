@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 
 import tqdm
+from tqdm import auto
 
 # Seconds between two plain lines.
 PATIENCE = 10.0
@@ -14,12 +15,13 @@ class Progress:
     """Shows how far a run is."""
 
     def __init__(self, *, epochs: int, steps_per_epoch: int, step: int) -> None:
-        """Start at a step; the bar is drawn only if stderr is a terminal."""
+        """Start at a step; the bar is drawn only on a terminal, and in a notebook."""
         self.epochs, self.steps_per_epoch, self.total = epochs, steps_per_epoch, epochs * steps_per_epoch
-        self.bar = tqdm.tqdm(
+        in_notebook = "ipykernel" in sys.modules
+        self.bar = (auto.tqdm if in_notebook else tqdm.tqdm)(
             total=self.total,
             initial=step,
-            disable=not sys.stderr.isatty(),
+            disable=not (in_notebook or sys.stderr.isatty()),
             bar_format="{desc} |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}, {remaining} left{postfix}",
         )
         self.printed = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -123,13 +124,33 @@ def test_search_finds_the_picture_itself_first_and_saves_a_contact_sheet(outputs
         arguments = ["quickstart", str(outputs[suffix]), str(image), str(image), "--count=3", f"--output={output}"]
         search.main([*arguments, "--overwrite"])
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0] == f"{image}, nearest first by distance on the unit sphere, sqrt(2 - 2 cos):"
+        assert lines[0] == f"{image}, nearest first by cosine distance, 1 - cos:"
         assert lines[1] == lines[5] == "  0.0000  cat/02.png  [cat]"
         assert lines[8].startswith(f"Pictures: {photos}, as the file says")
         assert len(lines) == 10
         assert lines[-1] == f"Contact sheet: {output} (queries in the first column)"
     with Image.open(output) as sheet:
         assert sheet.size == (4 * 170 + 10, 2 * 170)
+
+
+def test_search_prints_json_and_takes_a_folder_of_queries(outputs, photos, tmp_path, capsys):
+    arguments = ["quickstart", str(outputs[".npz"]), str(photos / "cat"), "--count=2", "--json"]
+    search.main([*arguments, f"--output={tmp_path / 'found.png'}"])
+    out, error = capsys.readouterr()
+    found = json.loads(out)
+    names = sorted(file for file in (photos / "cat").iterdir() if file.suffix == ".png")
+    assert [each["query"] for each in found] == list(map(str, names))
+    for each, file in zip(found, names, strict=True):
+        assert each["images"][0] == {
+            "name": f"cat/{file.name}",
+            "distance": pytest.approx(0, abs=1e-6),
+            "label": "cat",
+        }
+        assert each["measure"] == "cosine distance, 1 - cos"
+    assert "Contact sheet: " in error
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty has no pictures to search with"):
+        search.main(["quickstart", str(outputs[".npz"]), str(tmp_path / "empty")])
 
 
 def test_names_are_escaped_to_one_line(outputs, photos, capsys, tmp_path):

@@ -317,7 +317,7 @@ def test_search_by_name_equals_search_by_its_picture(photos, tmp_path, capsys):
     for arguments in (by_picture, by_name, elsewhere):
         assert run(search.main, *arguments, "--count=4", f"--output={output}", "--overwrite") == 0
         lines = capsys.readouterr().out.splitlines()
-        start = next(number for number, line in enumerate(lines) if "nearest first by distance on the unit" in line)
+        start = next(number for number, line in enumerate(lines) if "nearest first by cosine distance" in line)
         printed.append([line.replace("/elsewhere/", "") for line in lines[start + 1 : start + 5]])
         sheets.append(output.read_bytes())
         output.unlink()

@@ -227,7 +227,7 @@ def test_texts_and_pictures_are_searched_for_together(folder, encoder, output, p
     queries = ["--text", "a dog on a beach", str(photos / "3.png"), "--text=the\ncat", "--count=8"]
     search.main([str(folder), str(output), *queries, f"--output={sheet}"])
     out = capsys.readouterr().out.splitlines()
-    heads = [line for line in out if "nearest first by distance on the unit sphere" in line]
+    heads = [line for line in out if "nearest first by cosine distance, 1 - cos" in line]
     assert [head.partition(", nearest")[0] for head in heads] == [
         str(photos / "3.png"), '"a dog on a beach"', '"the\\ncat"',
     ]  # fmt: skip
@@ -235,7 +235,7 @@ def test_texts_and_pictures_are_searched_for_together(folder, encoder, output, p
     embedded = vectors.read(output)
     directions = embedded.embeddings / np.linalg.norm(embedded.embeddings, axis=1, keepdims=True)
     text = encoder.embed_text("a dog on a beach")[0]
-    apart = np.sqrt(2 - 2 * directions @ text / np.linalg.norm(text))
+    apart = 1 - directions @ text / np.linalg.norm(text)
     found = [line.split() for line in out[10:18]]
     np.testing.assert_allclose([float(distance) for distance, _ in found], np.sort(apart), atol=1e-4)
     assert [name for _, name in found] == [embedded.names[row] for row in np.argsort(apart)]

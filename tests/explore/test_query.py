@@ -260,7 +260,7 @@ def test_a_text_gets_its_neighbours_or_a_line_that_says_why_not(encoder, embedde
     assert text.startswith(r'<div class="query"><p><b>a &lt;b&gt;dog&lt;/b&gt;\n</b> and its nearest neighbours')
     nearest = searched.search(encoder.embed_text("a <b>dog</b>"), 12)
     assert text.count("<figure") == 12
-    assert f"{nearest.distances[0, 0]:.3f} {html.escape(names[nearest.rows[0, 0]])}" in text
+    assert f"{nearest.distances[0, 0] ** 2 / 2:.3f} {html.escape(names[nearest.rows[0, 0]])}" in text
     assert np.abs(position).max() <= 1
     wordless = Query(frozen.load("quickstart"), embedded, names, searched)
     for each, reason in ((query, "a text must have at least one letter"), (wordless, "quickstart has no words")):

@@ -131,9 +131,7 @@ def test_anchors_are_unique_whatever_the_names(tmp_path, monkeypatch):
 
 
 def test_experiments_with_the_same_name_are_not_confused(tmp_path):
-    first = finished_runs.make(
-        tmp_path / "first", experiment="one (latent 4)", metrics={"knn_accuracy": 0.9}
-    )
+    first = finished_runs.make(tmp_path / "first", experiment="one (latent 4)", metrics={"knn_accuracy": 0.9})
     others = [finished_runs.make(tmp_path / str(latent), latent=latent) for latent in (4, 5)]
     [group] = experiments.group([first, *others]).values()
     assert [each.name for each in group][:2] == ["one (latent 4)"] * 2

@@ -76,7 +76,11 @@ def test_experiments_are_told_apart_by_as_few_options_as_possible():
         ((deep, deep | {"config.objective.tile": 8}), ["tile 0", "tile 8"]),
         (
             (deep, deep | {"config.train.epochs": 5}, deep | {"config.evaluate.linear.epochs": 5}),
-            ["train epochs 3, linear epochs 3", "train epochs 5, linear epochs 3", "train epochs 3, linear epochs 5"],
+            [
+                "train epochs 3, linear epochs 3",
+                "train epochs 5, linear epochs 3",
+                "train epochs 3, linear epochs 5",
+            ],
         ),
     ):
         telling = experiments._telling(list(rivals))

@@ -28,10 +28,26 @@ def record(**more):
         ({}, True, "Good: nearest neighbours have the same class (kNN 90.00%, chance 10.00%)."),
         ({"knn_accuracy": 0.12}, True, "Bad: the classes are hardly in it (kNN 12.00%, chance 10.00%)."),
         ({}, False, "Bad: a control that learns nothing is as good (kNN 90.00%, chance 10.00%)."),
-        ({"mlp_accuracy": 1.0, "knn_accuracy": 0.85}, True, "Mixed: it holds the classes (MLP 100.00%), but not as"),
-        ({"rankme": 2.04}, True, "Mixed: the classes are in it (kNN 90.00%, chance 10.00%), but it uses only 2.0 dim"),
-        ({"knn_accuracy": 0.75, "mlp_accuracy": 0.8}, True, "Mixed: kNN on test is 15.00% lower than on validation"),
-        ({"knn_accuracy": "missing"}, True, "Without labels nothing says what it is worth; it uses about 20 dimensions"),
+        (
+            {"mlp_accuracy": 1.0, "knn_accuracy": 0.85},
+            True,
+            "Mixed: it holds the classes (MLP 100.00%), but not as",
+        ),
+        (
+            {"rankme": 2.04},
+            True,
+            "Mixed: the classes are in it (kNN 90.00%, chance 10.00%), but it uses only 2.0 dim",
+        ),
+        (
+            {"knn_accuracy": 0.75, "mlp_accuracy": 0.8},
+            True,
+            "Mixed: kNN on test is 15.00% lower than on validation",
+        ),
+        (
+            {"knn_accuracy": "missing"},
+            True,
+            "Without labels nothing says what it is worth; it uses about 20 dimensions",
+        ),
     ],
 )
 def test_the_worst_about_a_run_is_said_in_a_sentence(more, beaten, sentence):

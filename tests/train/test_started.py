@@ -147,9 +147,7 @@ def test_a_frozen_encoder_computes_in_training_what_it_does_in_evaluation(datase
 
 
 @pytest.mark.parametrize("name", ["byol", "classify"])
-def test_an_encoder_keeps_the_running_statistics_that_it_starts_with_and_its_parameters_learn(
-    name, dataset, given
-):
+def test_an_encoder_keeps_the_running_statistics_that_it_starts_with_and_its_parameters_learn(name, dataset, given):
     config = config_of(name, statistics="running")
     config.encoder = ENCODERS["cnn"] | {"dropout": 0.5}
     weights = started(config, given)

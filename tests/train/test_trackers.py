@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
@@ -92,13 +93,13 @@ def test_a_tracker_that_fails_costs_a_warning_and_not_the_run(config, dataset, t
 def test_a_tracker_that_cannot_be_opened_is_one_line(folder, monkeypatch):
     from tensorboardX import SummaryWriter
 
-    monkeypatch.setattr(SummaryWriter, "__init__", lambda *_, **__: open("/no/folder"))
+    monkeypatch.setattr(SummaryWriter, "__init__", lambda *_, **__: Path("/no/folder").touch())
     with pytest.raises(InputError, match=r"^--track=tensorboard: FileNotFoundError: .*/no/folder'$"):
         trackers.Tracked("tensorboard", folder, step=0)
 
 
 def test_a_tracker_that_is_not_there_or_not_installed_is_refused(monkeypatch):
-    with pytest.raises(InputError, match="^--track must be one of mlflow, tensorboard, .*; got 'tensorbord'"):
+    with pytest.raises(InputError, match=r"^--track must be one of mlflow, tensorboard, .*; got 'tensorbord'"):
         trackers.require("tensorbord")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"^--track=wandb needs wandb: pip install 'jaxembed\[wandb\]'$"):

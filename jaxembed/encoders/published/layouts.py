@@ -131,12 +131,13 @@ def convert(
     """
     taken = Taken(arrays)
     params = _begin(taken, layout) | end(taken, layout)
+    width = params["token"].shape[1]
     if others := [name for name in arrays if name not in taken.names and not ignored(name)]:
         raise ValueError(f"it also has {others[0]!r}, which such an encoder does not")
     options = {
         "patch": len(params["patches/kernel"]),
         "grid": len(params["positions"]),
-        "width": params["token"].shape[1],
+        "width": width,
         "depth": depth(arrays, layout),
         "heads": max(1, width // HEAD),
         "hidden": params["block_0/expand/kernel"].shape[1],

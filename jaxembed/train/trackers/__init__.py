@@ -1,7 +1,7 @@
 """Trackers: services that show a run's metrics as it trains, beside metrics.jsonl; one module each.
 
-A module has EXTRA, the extra of jaxembed that installs what it needs, PACKAGE, what that is imported as, and a class
-`Tracker` with `__init__(folder, config, step)`, `log(step, values)` and `close()`.
+A module has EXTRA, the extra of jaxembed that installs what it needs, PACKAGE, what that is imported as, and a
+class `Tracker` with `__init__(folder, config, step)`, `log(step, values)` and `close()`.
 """
 
 import importlib.util
