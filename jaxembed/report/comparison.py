@@ -29,7 +29,7 @@ LINE, COLUMNS = 0.17, 60
 
 
 class Picture(NamedTuple):
-    """A figure of a report: its file, its title, how it was made, what it compares, and which part it is, from 0."""
+    """A figure of a report: its file, its title, how it was made, the kind of comparison, and its part, from 0."""
 
     file: Path
     title: str
@@ -236,7 +236,9 @@ def relative_loss(run: Finished) -> tuple[np.ndarray, np.ndarray]:
     return epochs / run.record["epochs"], losses / (next(iter(losses), 0) or 1)
 
 
-def has_course(curve: Callable[[Finished], tuple[np.ndarray, np.ndarray]], experiments: Iterable[Experiment]) -> bool:
+def has_course(
+    curve: Callable[[Finished], tuple[np.ndarray, np.ndarray]], experiments: Iterable[Experiment]
+) -> bool:
     """Return whether any seed of any experiment has enough points for a panel of its own."""
     return any(len(curve(run)[0]) >= drawings.POINTS for each in experiments for run in each.runs)
 

@@ -50,7 +50,8 @@ named.indices = cb_obj.active
 LEGEND = """
 .bk-btn-group { display: flex; flex-wrap: wrap; gap: 6px; }
 .bk-btn-group > .bk-btn { flex: none; padding: 3px 12px 3px 9px; border: 1px solid var(--line, #dcdcdc);
-  border-radius: 99px !important; background: var(--paper, white); color: var(--ink, #222); font-size: 13px; box-shadow: none; }
+  border-radius: 99px !important; background: var(--paper, white); color: var(--ink, #222);
+  font-size: 13px; box-shadow: none; }
 .bk-btn-group > .bk-btn:hover { background: var(--soft, #f3f3f3); }
 .bk-btn-group > .bk-btn:not(.bk-active) { opacity: 0.45; text-decoration: line-through; }
 .bk-btn::before { content: ""; display: inline-block; width: 10px; height: 10px; margin-right: 7px;
@@ -67,8 +68,8 @@ MANY = "The {classes:,} classes are too many for a button each."
 UNLABELLED = """<b>{counts} sampled {split} images</b>, without labels. {apart}<br>
 <b>Point</b> at an image to see it and its nearest neighbours in the embedding, from the whole sample; the other
 plots mark the image.<br>
-<b>Select</b> images by a click, or a box (in the corner of each plot), to highlight them in all plots; Esc clears it. The
-wheel zooms, dragging moves, reset restores the view."""
+<b>Select</b> images by a click, or a box (in the corner of each plot), to highlight them in all plots; Esc clears
+it. The wheel zooms, dragging moves, reset restores the view."""
 
 
 def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
@@ -126,7 +127,7 @@ def embed(layout: models.Column, target: str) -> str:
     """Write a layout as HTML: a div with the id `target` that it fills, once the page has the `resources`."""
     # No text in it can end the script.
     item = json.dumps(json_item(layout, target)).replace("<", "\\u003c")
-    return f'<div id="{target}"></div>\n<script>Bokeh.embed.embed_item({item})</script>'
+    return f'<div class="layout" id="{target}"></div>\n<script>Bokeh.embed.embed_item({item})</script>'
 
 
 def resources() -> str:

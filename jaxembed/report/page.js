@@ -39,6 +39,7 @@ function paint() {
     axis_label_text_color: ink, major_label_text_color: ink, label_text_color: ink, axis_line_color: faint,
     major_tick_line_color: faint, grid_line_color: line, border_fill_color: paper,
   }
+  Bokeh.index.roots.flatMap(figures).forEach(clear)
   for (const model of Bokeh.documents.flatMap((document) => [...document.all_models])) {
     for (const [name, colour] of Object.entries(colours)) {
       if (name in model.properties) model[name] = colour
@@ -48,6 +49,18 @@ function paint() {
     if (model.type == "Text") model.setv({text_color: {value: ink}, background_fill_color: {value: paper}})
     else model.line_color = {value: ink}
   }
+}
+
+function figures(view) {
+  return view.model.type == "Figure" ? [view] : [...view.children_views()].flatMap(figures)
+}
+
+// Bokeh leaves half of the outermost pixels as they were.
+function clear({canvas: {primary: {ctx}}}) {
+  ctx.save()
+  ctx.resetTransform()
+  ctx.clearRect(0, 0, ctx.canvas.width, ctx.canvas.height)
+  ctx.restore()
 }
 
 addEventListener("DOMContentLoaded", () => {
@@ -61,7 +74,8 @@ addEventListener("DOMContentLoaded", () => {
 addEventListener("load", () => {
   measure()
   // Layouts are built after the page.
-  const ready = () => Bokeh.documents.length && Bokeh.documents.every((document) => document.is_idle)
+  const layouts = document.querySelectorAll(".layout").length
+  const ready = () => Bokeh.documents.length == layouts && Bokeh.documents.every((each) => each.is_idle)
   const wait = () => (ready() ? paint() : setTimeout(wait, 50))
   wait()
   dark.addEventListener("change", paint)

@@ -7,7 +7,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 from jaxembed.report import __main__ as command
 from jaxembed.report import comparison
 
-NAMES = "return [...document.querySelectorAll('.sortable')[0].tBodies[0].rows].map((row) => row.cells[0].textContent)"
+NAMES = (
+    "return [...document.querySelectorAll('.sortable')[0].tBodies[0].rows].map((row) => row.cells[0].textContent)"
+)
 IDLE = "return Bokeh.documents.length && Bokeh.documents.every((document) => document.is_idle)"
 # Where a link leads to, from the bottom of the bar above it.
 BELOW = """
@@ -16,7 +18,8 @@ const top = document.querySelector(arguments[0]).getBoundingClientRect().top
 return top - document.querySelector("nav").getBoundingClientRect().bottom
 """
 MODELS = "const models = Bokeh.documents.flatMap((document) => [...document.all_models]);"
-INK = f"{MODELS} return models.filter((model) => model.type == 'LinearAxis').map((axis) => axis.axis_label_text_color)"
+INK = f"""{MODELS}
+return models.filter((model) => model.type == "LinearAxis").map((axis) => axis.axis_label_text_color)"""
 LINES = f"""{MODELS}
 return models.filter((model) => model.type == "GlyphRenderer" && model.glyph.type == "Line")
   .filter((line) => line.visible).length"""
