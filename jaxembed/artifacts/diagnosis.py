@@ -152,7 +152,7 @@ def as_csv(diagnosis: Diagnosis, name: str) -> str:
             cells += [str(image), *([class_of(diagnosis, label)] if labelled else [])]
         cells += [] if table.proposed is None else [class_of(diagnosis, table.proposed[row])]
         scores = ("" if np.isnan(values[row]) else f"{values[row]:.6g}" for values in table.scores.values())
-        writer.writerow([row + 1, *map(_cell, cells), *scores])
+        writer.writerow([row + 1, *map(cell, cells), *scores])
     return text.getvalue()
 
 
@@ -169,7 +169,8 @@ def _is_table(file: Path) -> bool:
         return stream.read(len(RANK) + 1) == f"{RANK},".encode()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Write a text for a cell of a CSV file: after an apostrophe if a spreadsheet could take it for a formula."""
     return files.utf8(f"'{text}" if text.startswith(FORMULA) else text)
 
 

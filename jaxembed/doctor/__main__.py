@@ -6,25 +6,31 @@
 
 Without a source it examines the dataset that the run was trained on. A file of vectors, which may come from any
 tool, needs no run; its pictures, if there are any, are compared and drawn as well. It writes a CSV file for each
-kind (near-duplicates in two splits and in the same one, suspicious labels, outliers), the most suspicious first,
-and a picture of the first ones. Of more than 100,000 images, a random 100,000 are examined.
+kind (near-duplicates in two splits and in the same one, suspicious labels, outliers), the most suspicious first, a
+picture of the first ones, and doctor.html, a page of everything. Near-duplicates that are copies are groups, in
+groups.csv. Of a folder, it says which picture of a group to keep, lists the others in remove.txt, and blank, dark,
+blurred and tiny pictures in quality.csv; nothing is removed. Of more than 100,000 images, a random 100,000 are
+examined.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxembed.artifacts import diagnosis, identity
 from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.doctor import groups, originals, page
 from jaxembed.embed import onnx_asked, stored, vectors
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
+    from jaxembed.embed.sources import Pictures
 
 # Rows of a table that are printed.
 SHOWN = 5
@@ -58,7 +64,8 @@ def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
     onnx_asked.add_arguments(parser)
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     command.check_folder(options.output)
-    for file in (*diagnosis.csv_files(options.output), options.output / PICTURE):
+    more = (PICTURE, groups.FILE, groups.REMOVE, originals.FILE, page.FILE)
+    for file in (*diagnosis.csv_files(options.output), *(options.output / name for name in more)):
         if file.exists() and not options.overwrite:
             raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
 
@@ -66,16 +73,45 @@ def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
 
     encoder = frozen.of_arguments(options)
     of = _of_vectors if options.source and vectors.is_file(options.source) else _of_encoder
-    found, title, distance = of(encoder, options)
-    written = write(found, title, options.output)
+    examined = of(encoder, options)
+    found, album = examined.found, examined.album
+    written = write(found, examined.title, options.output)
+    known = originals.read(album.file, examined.names) if album else {}
+    blank = {name for name, each in known.items() if each.problem == "blank"}
+    grouped = [groups.members(group, known) for group in groups.of(found, blank)]
+    written += groups.write(grouped, options.output, album and album.file)
+    written += originals.write(known, options.output) if album else []
+    opened = album and album.picture
+    written.append(page.write(found, grouped, known, opened, title=examined.title, output=options.output))
     show(found)
-    print(f"distance and remoteness: {space.NAMES[distance]}")
+    print(page.said(grouped))
+    if problems := Counter(each.problem for each in known.values() if each.problem):
+        print(", ".join(f"{count} {problem}" for problem, count in sorted(problems.items())))
+    print(f"distance and remoteness: {space.NAMES[examined.distance]}")
     print("\n".join(files.printable(file) for file in written))
     return found
 
 
-def _of_encoder(encoder: "Encoder", asked: Any) -> tuple[Diagnosis, str, str]:
-    """Examine a folder of pictures, or a dataset: (what is found, a title, the distance)."""
+class Examined(NamedTuple):
+    """What was examined, and what was found.
+
+    Attributes:
+      found: the tables.
+      title: what was examined, by what.
+      distance: the distance that images were compared by.
+      album: the folder of the pictures; None if they are not in one.
+      names: the names of the pictures in the folder.
+    """
+
+    found: Diagnosis
+    title: str
+    distance: str
+    album: "Pictures | None"
+    names: list[str]
+
+
+def _of_encoder(encoder: "Encoder", asked: Any) -> Examined:
+    """Examine a folder of pictures, or a dataset."""
     from jaxembed import datasets
     from jaxembed.doctor import examination
     from jaxembed.embed import sources
@@ -91,10 +127,13 @@ def _of_encoder(encoder: "Encoder", asked: Any) -> tuple[Diagnosis, str, str]:
     dataset = encoder.convert(dataset)
     distance = asked.distance or encoder.distance
     found = examination.examine(dataset, encoder.embed_splits(dataset), distance=distance)
-    return found, f"{encoder.name} on {dataset.name}", distance
+    folder = sources.Pictures(files.expanded(section["path"])) if section["name"] == "folder" else None
+    splits = [split for split in ("train", "validation", "test") if getattr(dataset, split) is not None]
+    pictured = [str(name) for split in splits for name in dataset.names_of(split)] if folder else []
+    return Examined(found, f"{encoder.name} on {dataset.name}", distance, folder, pictured)
 
 
-def _of_vectors(encoder: "Encoder | None", asked: Any) -> tuple[Diagnosis, str, str]:
+def _of_vectors(encoder: "Encoder | None", asked: Any) -> Examined:
     """Examine a file of vectors, as `_of_encoder`."""
     from jaxembed.doctor import examination, given
     from jaxembed.embed import sources
@@ -116,7 +155,9 @@ def _of_vectors(encoder: "Encoder | None", asked: Any) -> tuple[Diagnosis, str, 
         line = f"{len(unreadable):,} pictures cannot be read: {files.printable(name)} ({reason}){more}"
         print(f"doctor: {line}; drawn as noise", file=sys.stderr)
     about = embedded.about
-    return found, f"{about.encoder} on {dataset.name}" if about.source else about.encoder, about.distance
+    title = f"{about.encoder} on {dataset.name}" if about.source else about.encoder
+    folder = album if isinstance(album, sources.Pictures) else None
+    return Examined(found, title, about.distance, folder, list(map(str, embedded.names)) if folder else [])
 
 
 def write(found: Diagnosis, title: str, folder: Path) -> list[Path]:

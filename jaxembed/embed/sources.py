@@ -149,14 +149,19 @@ class Pictures:
     def _is_there(self, parts: Sequence[str]) -> bool:
         return not Path(*parts).is_absolute() and self.path.joinpath(*parts).is_file()
 
-    def picture(self, name: str) -> Image.Image:
-        """Read an original picture in RGB."""
+    def file(self, name: str) -> Path:
+        """Return the file of a picture; InputError if it would be outside the folder."""
         # Names are read from a file of embeddings, which may be from an untrusted source.
         inside = Path(*Path(name).parts[self.cut :])
         if inside.is_absolute() or ".." in inside.parts:
             raise InputError(f"{files.printable(name)} is not inside {self.path}")
+        return self.path / inside
+
+    def picture(self, name: str) -> Image.Image:
+        """Read an original picture in RGB."""
+        file = self.file(name)
         try:
-            return pictures.open_rgb(self.path / inside)
+            return pictures.open_rgb(file)
         except (OSError, ValueError, MemoryError):
             raise
         except Exception as error:  # a damaged file, or one of very many pixels, can raise anything

@@ -22,8 +22,9 @@ def test_encoders_own_dataset_is_examined_by_default(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.startswith("1,797 images examined\nNear-duplicates in two splits: the first 5 of ")
     written = sorted(file.name for file in (tmp_path / "out").iterdir())
-    assert written == ["doctor.png", "duplicates.csv", "labels.csv", "leaks.csv", "outliers.csv"]
-    assert out.splitlines()[-1] == str(tmp_path / "out" / "doctor.png")
+    tables = ["duplicates.csv", "groups.csv", "labels.csv", "leaks.csv", "outliers.csv"]
+    assert written == ["doctor.html", "doctor.png", *tables]
+    assert out.splitlines()[-1] == str(tmp_path / "out" / "doctor.html")
     with (tmp_path / "out" / "leaks.csv").open(newline="") as stream:
         head, first, *_ = csv.reader(stream)
     assert float(first[head.index("likeness")]) > 0.95

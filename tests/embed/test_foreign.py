@@ -387,7 +387,8 @@ def test_doctor_examines_vectors_and_their_pictures(photos, tmp_path, capsys):
     (tmp_path / "plain").mkdir()
     np.save(tmp_path / "plain.npy", vectors.read(photos / "own.npz").embeddings)
     assert run(doctor.main, tmp_path / "plain.npy", "--output", tmp_path / "plain") == 0
-    assert sorted(each.name for each in (tmp_path / "plain").iterdir()) == ["duplicates.csv", "outliers.csv"]
+    written = sorted(each.name for each in (tmp_path / "plain").iterdir())
+    assert written == ["doctor.html", "duplicates.csv", "groups.csv", "outliers.csv"]
 
 
 @pytest.mark.parametrize("main", [explore.main, doctor.main])
