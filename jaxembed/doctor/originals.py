@@ -23,7 +23,7 @@ FILE = "quality.csv"
 SIDE = 256
 # Below these, a picture is blank (deviation of its grey values), dark (their mean), tiny (its shorter side).
 BLANK, DARK, TINY = 3.0, 16.0, 64
-# The sharpness of blurred pictures: 22 of 30 that were blurred have less, of 411 others none (benchmarks/planted.py).
+# The sharpness of blurred pictures: 22 of 30 that were blurred have less, of 411 others none (benchmarks.planted).
 BLURRED = 0.07
 
 

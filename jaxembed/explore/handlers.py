@@ -2,12 +2,14 @@
 
 import functools
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 from bokeh.util.token import generate_jwt_token, generate_session_id
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from jaxembed.explore.chosen import Chosen
 from jaxembed.explore.page import LARGEST, SESSION
 from jaxembed.explore.query import Query
 
@@ -43,23 +45,39 @@ class Texts(RequestHandler):
 
 
 class Pictures(RequestHandler):
-    """Serves the thumbnail of a picture at `/image/<row>`; files cannot be requested by name."""
+    """Serves a picture at `/image/<row>` or `/picture/<row>`; files cannot be requested by name."""
 
-    def initialize(self, thumbnail: functools._lru_cache_wrapper, count: int, threads: Executor) -> None:
-        """Store the function from a row to its thumbnail, the number of rows, and the threads for it."""
-        self.thumbnail, self.count, self.threads = thumbnail, count, threads
+    def initialize(self, picture: Callable[[int], bytes], count: int, threads: Executor) -> None:
+        """Store the function from a row to its picture, the number of rows, and the threads for it."""
+        self.picture, self.count, self.threads = picture, count, threads
 
     async def get(self, row: str) -> None:
-        """Send the thumbnail; 404 if there is none."""
+        """Send the picture; 404 if there is none."""
         if int(row) >= self.count:
             raise HTTPError(404)
         try:
-            picture = await IOLoop.current().run_in_executor(self.threads, self.thumbnail, int(row))
+            picture = await IOLoop.current().run_in_executor(self.threads, self.picture, int(row))
         except Exception as error:  # moved or damaged since the images were embedded
             raise HTTPError(404) from error
         self.set_header("Content-Type", "image/webp")
         self.set_header("Cache-Control", "private, no-cache")
         self.write(picture)
+
+
+class Near(RequestHandler):
+    """Sends what is known of a picture, and its neighbours, at `/near/<row>`."""
+
+    def initialize(self, chosen: Chosen, count: int, threads: Executor) -> None:
+        """Store what shows a picture, the number of rows, and the threads for it."""
+        self.chosen, self.count, self.threads = chosen, count, threads
+
+    async def get(self, row: str) -> None:
+        """Send HTML and the position on the map; 404 if there is no such row."""
+        if int(row) >= self.count:
+            raise HTTPError(404)
+        text, position = await IOLoop.current().run_in_executor(self.threads, self.chosen.show, int(row))
+        self.set_header("Cache-Control", "private, no-cache")
+        self.write({"text": text, "position": position})
 
 
 @stream_request_body

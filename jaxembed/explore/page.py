@@ -28,10 +28,16 @@ SESSION = "SESSION-TOKEN"
 MAX_LISTED, LARGEST = 60, 100 * 2**20
 # A file that is chosen, as one that is dropped, is searched for by a function in the page's template.
 CHOOSE = '<input type="file" accept="image/*" onchange="search(this.files[0])">'
-# What the page says instead where there is no encoder.
-WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
 # So is a text, of an encoder with words.
 ASK = '<input type="search" placeholder="Search by words" maxlength="300" size="40" onchange="search(this.value)">'
+# Names are searched for in the page.
+FIND = '<input type="text" placeholder="Find names with …" maxlength="300" size="40" onchange="find(this.value)">'
+# A click on one point, and a picture of the grid, shows it.
+TAP = "if (cb_obj.indices.length == 1) pick(cb_obj.indices[0])"
+# Classes that have a chip.
+CHIPS = 40
+# What the page says instead where there is no encoder.
+WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
 SAVE = """
 const text = chosen.data.name.join("\\n") + "\\n"
 const link = document.createElement("a")
@@ -54,6 +60,10 @@ STYLE = """
 .grid { font: 11px system-ui; }
 .grid figure { margin: 0; } .grid img { width: 100%; height: 88px; object-fit: contain; background: #f3f3f3; }
 .grid figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: #555; }
+.grid figure { cursor: pointer; }
+.chosen img { max-width: 100%; max-height: 420px; display: block; margin: 4px 0 8px; }
+.chips button { font: 12px system-ui; margin: 2px 4px 2px 0; padding: 1px 8px; border: 1px solid #bbb; }
+.chips button { border-radius: 10px; background: #fff; border-left: 12px solid var(--colour); cursor: pointer; }
 .query img { max-width: 160px; max-height: 160px; display: block; margin: 4px 0 10px; outline: 3px solid #e42536; }
 p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 """
@@ -69,9 +79,9 @@ class Page:
         self.title = f"{self.encoder}: {len(embedded.names):,} images"
         self.names = [files.utf8(files.printable(name)) for name in embedded.names]
         self.labels = [files.utf8(files.printable(label)) for label in embedded.labels]
-        classes = sorted(set(self.labels))
-        self.codes = np.searchsorted(classes, self.labels) if classes else np.zeros(0, int)
-        self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(classes)))]
+        self.classes = sorted(set(self.labels))
+        self.codes = np.searchsorted(self.classes, self.labels) if self.classes else np.zeros(0, int)
+        self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(self.classes)))]
 
     def text(self, resources: Resources) -> str:
         """Render the page, which loads its document by the session whose token replaces SESSION."""
@@ -103,6 +113,7 @@ class Page:
             selected.text = self._selection(rows)
 
         points.selected.on_change("indices", select)
+        points.selected.js_on_change("indices", models.CustomJS(code=TAP))
         parts = (_div(self._head()), *self._queries(), _div("", name="neighbours"), selected, save)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, new)
@@ -114,11 +125,24 @@ class Page:
         limits = f"{decoding.PIXELS // 10**6} megapixels and {LARGEST // 2**20} MiB"
         hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
         hint = f"{hint} (up to {limits})." if self.takes_pictures else WITHOUT
-        return f"<p><b>{text}</b></p><p>{hint}</p>"
+        click = "Click a point or an image to see it and its nearest neighbours."
+        return f"<p><b>{text}</b></p><p>{click}</p><p>{hint}</p>"
 
     def _queries(self) -> list[models.Div]:
         fields = [CHOOSE] * self.takes_pictures + [f"<p>{ASK}</p>"] * self.takes_texts
-        return [_div("".join(fields))] if fields else []
+        return [_div("".join([*fields, f"<p>{FIND}</p>", self._chips()]))]
+
+    def _chips(self) -> str:
+        """Write a button for each class, which selects its images; none where there is one class, or very many."""
+        if not 1 < len(self.classes) <= CHIPS:
+            return ""
+        counts = np.bincount(self.codes, minlength=len(self.classes))
+        chips = (
+            f'<button style="--colour: {colour}" onclick="filter({code})">'
+            f"{html.escape(name) or '–'} {count:,}</button>"
+            for code, (name, colour, count) in enumerate(zip(self.classes, self.colours, counts, strict=True))
+        )
+        return f'<div class="chips">{"".join(chips)}</div>'
 
     def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
         tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"

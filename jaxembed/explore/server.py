@@ -4,7 +4,7 @@ import functools
 import os
 import resource
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -24,13 +24,14 @@ from jaxembed.embed import index
 from jaxembed.embed.encoder import Encoder
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
+from jaxembed.explore.chosen import Chosen
 from jaxembed.explore.door import ADDRESS, Door, Guarded
-from jaxembed.explore.handlers import Pictures, Search, Start, Texts
+from jaxembed.explore.handlers import Near, Pictures, Search, Start, Texts
 from jaxembed.explore.page import Page
 from jaxembed.explore.query import Query
 
-# Longer side of a thumbnail in pixels, and thumbnails cached in memory.
-SIDE, KEPT = 224, 4096
+# Longer side of a thumbnail and of a picture that is chosen, in pixels; thumbnails cached in memory.
+SIDE, LARGE, KEPT = 224, 1024, 4096
 # Open pages, and connections, which are half of the files that a process may open on most machines.
 PAGES, CONNECTIONS = 64, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 # Seconds in which a connection must send the headers of a request, or its small body; bytes of that, and of a
@@ -61,15 +62,6 @@ def make(
     Without an encoder, there is no search for new pictures.
     """
     page = Page(embedded, takes_pictures=encoder is not None, takes_texts=encoder is not None and encoder.has_words)
-
-    @functools.lru_cache(KEPT)
-    def thumbnail(row: int) -> bytes:
-        if originals is None:
-            raise FileNotFoundError(embedded.names[row])
-        picture = originals.picture(embedded.names[row])
-        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        return pictures.as_webp(picture, quality=85)
-
     application = Guarded(
         door,
         PAGES,
@@ -79,25 +71,45 @@ def make(
         include_headers=[],
         include_cookies=[],
     )
-    threads = ThreadPoolExecutor(os.cpu_count())
-    thumbnails = {"thumbnail": thumbnail, "count": len(embedded.names), "threads": threads}
     handlers = [
         (r"/?", Start, {"text": page.text(application.resources())}),
-        (r"/image/(\d{1,9})", Pictures, thumbnails),
         (r"/texts", Texts, {"text": page.texts().encode()}),
         (r"/(?:autoload.js|metadata)", ErrorHandler, {"status_code": 404}),  # Bokeh's: they make documents
+        *_answers(encoder, embedded, originals, page),
     ]
-    if encoder:
-        search_index = index.make(np.asarray(embedded.embeddings), distance=embedded.about.distance)
-        query = Query(encoder, embedded, page.names, search_index)
-        # One thread: decoding a new picture takes up to two gigabytes.
-        handlers.append((r"/search", Search, {"query": query, "threads": ThreadPoolExecutor(1), "waiting": set()}))
     application.add_handlers(".*", handlers)  # before Bokeh's own
     http_server = _Server(application, idle_connection_timeout=SECONDS, body_timeout=SECONDS, max_body_size=BODY)
     http_server.add_sockets(sockets)
     server = BaseServer(IOLoop.current(), application, http_server)
     server.start()
     return server
+
+
+def _answers(
+    encoder: Encoder | None, embedded: Vectors, originals: Album | None, page: Page
+) -> Iterator[tuple[str, type, dict]]:
+    """Yield what answers for pictures, their neighbours and, with an encoder, new pictures."""
+
+    def drawn(side: int, row: int) -> bytes:
+        if originals is None:
+            raise FileNotFoundError(embedded.names[row])
+        picture = originals.picture(embedded.names[row])
+        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return pictures.as_webp(picture, quality=85)
+
+    search_index = index.make(np.asarray(embedded.embeddings), distance=embedded.about.distance)
+    given = {"count": len(embedded.names), "threads": ThreadPoolExecutor(os.cpu_count())}
+    yield (
+        r"/image/(\d{1,9})",
+        Pictures,
+        given | {"picture": functools.lru_cache(KEPT)(functools.partial(drawn, SIDE))},
+    )
+    yield r"/picture/(\d{1,9})", Pictures, given | {"picture": functools.partial(drawn, LARGE)}
+    yield r"/near/(\d{1,9})", Near, given | {"chosen": Chosen(embedded, page.names, search_index, originals)}
+    if encoder:
+        query = Query(encoder, embedded, page.names, search_index)
+        # One thread: decoding a new picture takes up to two gigabytes.
+        yield r"/search", Search, {"query": query, "threads": ThreadPoolExecutor(1), "waiting": set()}
 
 
 def serve(

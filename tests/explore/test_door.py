@@ -24,6 +24,8 @@ PATHS = (
         "/ws",
         "/metadata",
         "/favicon.ico",
+        "/picture/0",
+        "/near/0",
         "/nothing",
         "//",
     ),

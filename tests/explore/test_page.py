@@ -53,7 +53,23 @@ const field = elements.find((element) => element.matches("input[type=search]"))
 field.value = arguments[0]
 field.dispatchEvent(new Event("change"))
 """  # fmt: skip
-NAMES = "return Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.data.name"
+CLICK = INSIDE + """
+const [figure] = elements.filter((element) => element.matches(".grid figure") && element.title == arguments[0])
+figure.click()
+"""  # fmt: skip
+CHOSEN = INSIDE + """
+const find = (selector) => elements.find((element) => element.matches(selector))
+return [find(".chosen b")?.textContent, find(".chosen img")?.naturalWidth, elements.length]
+"""  # fmt: skip
+FIND = INSIDE + """
+const field = elements.find((element) => element.matches("input[type=text]"))
+field.value = arguments[0]
+field.dispatchEvent(new Event("change"))
+"""  # fmt: skip
+CHIP = INSIDE + "elements.filter((element) => element.matches('.chips button'))[arguments[0]].click()"
+SELECTED = "return [...Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices]"
+TAP = "Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices = [arguments[0]]"
+NAMES = "return Bokeh.documents[0]?.get_model_by_name('map').renderers[0].data_source.data.name"
 
 
 def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, browser, photos, embedded, encoder):
@@ -125,4 +141,35 @@ def test_in_a_browser_without_an_encoder_the_page_says_why_and_lists_a_selection
     until(lambda state: state[1] == 3)
     browser.execute_script(DROP, base64.b64encode((photos / "02.png").read_bytes()).decode())
     until(lambda state: state[0].count(WITHOUT) == 2)
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+def test_in_a_browser_a_click_shows_the_picture_and_its_neighbours_and_back_returns(site, browser, embedded):
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+    names = [files.printable(name) for name in embedded.names]
+    nearest = index.make(embedded.embeddings, distance="cosine").search(embedded.embeddings[4:5], 3).rows[0]
+    other = next(row for row in nearest.tolist() if row != 4)
+
+    def shows(row):
+        name, width, _ = browser.execute_script(CHOSEN)
+        return name == names[row] and width
+
+    browser.get(site.door.address)
+    wait(browser, 20, 0.1).until(lambda _: browser.execute_script(NAMES) == names)
+    browser.execute_script(TAP, 4)
+    wait(browser, 20, 0.1).until(lambda _: shows(4))
+    np.testing.assert_allclose(np.ravel(browser.execute_script(QUERY)), embedded.positions[4], atol=1e-5)
+    browser.execute_script(CLICK, names[other])
+    wait(browser, 20, 0.1).until(lambda _: shows(other))
+    browser.back()
+    wait(browser, 20, 0.1).until(lambda _: shows(4))
+    browser.forward()
+    wait(browser, 20, 0.1).until(lambda _: shows(other))
+    browser.execute_script(FIND, "01.P")
+    assert browser.execute_script(SELECTED) == [row for row, name in enumerate(names) if "01.p" in name.lower()]
+    browser.execute_script(CHIP, 0)
+    first = min(embedded.labels)
+    assert browser.execute_script(SELECTED) == [row for row, label in enumerate(embedded.labels) if label == first]
+    browser.execute_script(CHIP, 0)
+    assert browser.execute_script(SELECTED) == []
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
