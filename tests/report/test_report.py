@@ -65,9 +65,9 @@ def test_same_name_with_two_configs_is_two_experiments_named_by_their_difference
 
 
 def test_experiments_are_told_apart_by_as_few_options_as_possible():
-    margin = {"config.objective.name": "margin", "config.objective.margin": 5, "config.encoder.name": "cnn"}
+    margin = {"config.objective.name": "margin", "config.objective.margin": 5.0, "config.encoder.name": "cnn"}
     barlow = {"config.objective.name": "barlow", "config.objective.weight": 0.1, "config.encoder.name": "cnn"}
-    wider = margin | {"config.objective.margin": 10}
+    wider = margin | {"config.objective.margin": 10.0}
     deep = {"config.train.epochs": 3, "config.evaluate.linear.epochs": 3, "config.objective.tile": 0}
     for rivals, words in (
         ((margin, barlow), ["margin", "barlow"]),
