@@ -57,7 +57,10 @@ def make(
         record["metrics"] = defaults | record["metrics"]
     lines = [
         {"step": step, "epoch": step / 3, "seconds": step / 2, "train/loss": 2 / step} for step in range(1, 13)
-    ] + [{"step": 6, "epoch": 2, "seconds": 3, "validation/loss": 0.5, "validation/knn_accuracy": 0.6}]
+    ]
+    for step, accuracy in ((3, 0.5), (6, 0.6)):
+        seen = {"validation/loss": 0.5, "validation/knn_accuracy": accuracy}
+        lines.append({"step": step, "epoch": step / 3, "seconds": step / 2} | seen)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     files.write_json(folder / "result.json", record)

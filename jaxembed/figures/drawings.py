@@ -13,6 +13,9 @@ from jaxembed.figures import names, plots, style, suspects
 from jaxembed.kernels import space
 from jaxembed.metrics import few_labels
 
+# Fewer points show no course.
+POINTS = 3
+
 
 class Drawing(NamedTuple):
     """A figure of a run: what draws it, or returns None where it has nothing to show, and its caption."""
@@ -24,9 +27,10 @@ class Drawing(NamedTuple):
 def loss(run: Finished) -> Figure | None:
     """Draw the loss on train, smoothed over raw, and on validation; next to it the kNN accuracy, or RankMe."""
     epochs, losses = history.series(run.lines, "train/loss")
-    if not len(epochs):  # the log is lost, or nothing was trained
+    if len(epochs) < POINTS:  # the log is lost, or next to nothing was trained
         return None
-    figure, [[left, right]] = style.figure(8, 3, columns=2, width_ratios=(3, 2))
+    followed = len(quality(run)[0]) >= POINTS
+    figure, [[left, *right]] = style.figure(8, 3, columns=1 + followed, width_ratios=(3, 2)[: 1 + followed])
     plots.curve(left, epochs, losses, colour=style.PALETTE[0], label="train")
     dots = {"color": style.PALETTE[1], "marker": "o", "markersize": 4}
     after, held_out = validation(run, "loss")
@@ -36,20 +40,28 @@ def loss(run: Finished) -> Figure | None:
     left.set_ylim(top=1.05 * np.nanmax([np.quantile(losses, 0.98), *held_out]))
     left.set(title=_title(run, "loss", 44), xlabel="epoch", ylabel="loss")
     left.legend()
-    quality(right, run, **dots)
+    for axes in right:
+        plot_quality(axes, run, **dots)
     return figure
 
 
-def quality(axes: Axes, run: Finished, **line: Any) -> None:
-    """Plot what says how good an embedding is during training: kNN accuracy, without labels RankMe."""
-    metric, title, factor = ("knn_accuracy", "kNN accuracy on validation, %", 100)
-    if not run.is_labelled:
-        metric, title, factor = ("rankme", "RankMe on validation: dimensions in use", 1)
-    epochs, values = validation(run, metric)
-    axes.plot(epochs, factor * values, **line)
-    axes.set(title=title if len(epochs) else "no validation split", xlabel="epoch")
-    if factor == 100:
+def plot_quality(axes: Axes, run: Finished, **line: Any) -> None:
+    """Plot how good an embedding is during training, as `quality` says."""
+    axes.plot(*quality(run), **line)
+    axes.set(title=quality_title(run), xlabel="epoch")
+    if run.is_labelled:
         plots.to_100(axes)
+
+
+def quality(run: Finished) -> tuple[np.ndarray, np.ndarray]:
+    """Return (epochs, kNN accuracy on validation in per cent), or without labels RankMe."""
+    epochs, values = validation(run, "knn_accuracy" if run.is_labelled else "rankme")
+    return epochs, 100 * values if run.is_labelled else values
+
+
+def quality_title(run: Finished) -> str:
+    """Name what `quality` returns."""
+    return "kNN accuracy on validation, %" if run.is_labelled else "RankMe on validation: dimensions in use"
 
 
 def validation(run: Finished, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -229,3 +241,5 @@ FIGURES = {
         "the run's folder.",
     ),
 }
+# Those that show images or the colours of classes, which no colour scheme of a page may change.
+COLOURED = ("embeddings", "neighbours", "reconstructions", "views", "doctor")

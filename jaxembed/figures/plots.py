@@ -46,7 +46,7 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray | None, classes: 
         for label, name in enumerate(classes):
             if (labels == label).any():
                 axes.text(
-                    *_purest(points, labels == label),
+                    *purest(points, labels == label),
                     names.drawn(name, INSIDE),
                     ha="center",
                     va="center",
@@ -57,6 +57,19 @@ def scatter(axes: Axes, points: np.ndarray, labels: np.ndarray | None, classes: 
                 )
     axes.set(xticks=[], yticks=[], aspect="equal", adjustable="datalim")
     axes.spines[:].set_visible(False)
+
+
+def purest(points: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Find the point of a class that has the most of its class around it, of equal ones the nearest to its median.
+
+    The medians themselves would coincide where classes are mixed.
+    """
+    own = points[members]
+    squares = np.square(own[:, None] - points[None]).sum(axis=2)
+    nearest = np.argsort(squares, axis=1)[:, :30]
+    shares = members[nearest].mean(axis=1)
+    pure = own[shares == shares.max()]
+    return pure[np.square(pure - np.median(own, axis=0)).sum(axis=1).argmin()]
 
 
 def legend(owner: Axes | Figure, entries: Sequence[tuple[Artist, str]], **options: Any) -> None:
@@ -197,19 +210,6 @@ def _bare(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-
-
-def _purest(points: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """Find the point of a class that has the most of its class around it, of equal ones the nearest to its median.
-
-    The medians themselves would coincide where classes are mixed.
-    """
-    own = points[members]
-    squares = np.square(own[:, None] - points[None]).sum(axis=2)
-    nearest = np.argsort(squares, axis=1)[:, :30]
-    shares = members[nearest].mean(axis=1)
-    pure = own[shares == shares.max()]
-    return pure[np.square(pure - np.median(own, axis=0)).sum(axis=1).argmin()]
 
 
 def _gap(height: int) -> int:

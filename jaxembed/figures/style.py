@@ -12,6 +12,7 @@ import numpy as np
 from adjustText import adjust_text
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from jaxembed.core import files
 from jaxembed.figures import fonts
@@ -20,6 +21,7 @@ from jaxembed.figures import fonts
 PALETTE = matplotlib.color_sequences["petroff10"]
 SAME, DIFFERENT, WRONG = PALETTE[0], PALETTE[1], PALETTE[2]
 INK, FAINT = "#222222", "#8a8a8a"
+DPI = 130
 NAME = "name"  # marks the name of a class in a scatter plot
 
 STYLE = {
@@ -38,7 +40,9 @@ STYLE = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "figure.dpi": 130,
+    "figure.dpi": DPI,
+    # Twice the pixels that a page has room for: sharp on any screen, and when it is enlarged.
+    "savefig.dpi": 2 * DPI,
 }
 
 
@@ -70,6 +74,12 @@ def save(figure: Figure, file: Path) -> None:
         adjust_text(names, ax=axes, **options)
     with files.replacing(file) as partial:
         figure.savefig(partial, format="png")
+
+
+def size(picture: Image.Image) -> tuple[int, int]:
+    """Return the width and the height at which a page shows a figure: in all of them, text has one size then."""
+    across, down = picture.info.get("dpi", (DPI, DPI))
+    return round(picture.width * DPI / across), round(picture.height * DPI / down)
 
 
 def colours(classes: int) -> list[Any]:

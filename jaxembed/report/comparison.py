@@ -2,14 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxembed.artifacts import history
+from jaxembed.artifacts.finished import Finished
 from jaxembed.figures import drawings, names, plots, style
 from jaxembed.metrics import few_labels
 from jaxembed.report.experiments import Experiment, splits
@@ -20,16 +22,20 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 DASHES = ("-", "--", ":", "-.")
 # Of the axis of distances, in mean distances between classes: wider if pairs are beyond, but not for a far outlier.
 WIDTH, MOST_WIDTH = 2.0, 10.0
+# Inches of a map's side: four of them, as all comparisons, fit a page of 1280 pixels as they are.
+SIDE = 2.35
 # Inches of a line of text, and columns of a dataset's name in a title.
 LINE, COLUMNS = 0.17, 60
 
 
 class Picture(NamedTuple):
-    """A figure of a report: its file, its title, and how it was made."""
+    """A figure of a report: its file, its title, how it was made, the kind of comparison, and its part, from 0."""
 
     file: Path
     title: str
     how: str
+    kind: str = ""
+    part: int = 0
 
 
 class Comparison(NamedTuple):
@@ -70,7 +76,8 @@ def draw(dataset: str, experiments: Sequence[Experiment], folder: Path) -> list[
             of = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
             label = names.written(dataset, COLUMNS)
             title = f"{label}: {comparison.title}{of}"
-            pictures.append(Picture(file, title, comparison.how.format(images=how_of_split)))
+            how = comparison.how.format(images=how_of_split)
+            pictures.append(Picture(file, title, how, comparison.name, number - 1))
     return pictures
 
 
@@ -78,9 +85,9 @@ def embeddings(experiments: Sequence[Experiment]) -> Figure:
     """Draw each experiment's t-SNE picture, of its first seed."""
     columns = min(4, len(experiments))
     rows = -(-len(experiments) // columns)
-    titles = [_wrapped(experiment, 34) for experiment in experiments]
-    height = 3.1 + LINE * _lines(titles)
-    figure, axes = style.figure(3.1 * columns, height * rows + 0.3, rows, columns)
+    titles = [_wrapped(experiment, 26) for experiment in experiments]
+    height = SIDE + LINE * _lines(titles)
+    figure, axes = style.figure(SIDE * columns, height * rows + 0.3, rows, columns)
     for axis, experiment, name in zip(axes.flat, experiments, titles, strict=False):
         run = experiment.runs[0]
         plots.scatter(axis, run.sample.points, run.sample.labels, run.sample.classes.tolist())
@@ -193,34 +200,64 @@ CLASS_ACCURACIES = Comparison(
 
 
 def curves(experiments: Sequence[Experiment]) -> Figure | None:
-    """Draw how kNN accuracy (or RankMe) on validation rises and the loss falls, a line for each seed."""
+    """Draw how the loss falls, and kNN accuracy (or RankMe) on validation rises, a line for each seed.
+
+    A panel that would have lines of fewer than three points is left out.
+    """
     experiments = [each for each in experiments if each.runs[0].is_trained]
-    if not experiments:
+    both = ((_plot_quality, drawings.quality), (_plot_loss, relative_loss))
+    panels = [panel for panel, curve in both if has_course(curve, experiments)]
+    if not panels:
         return None
     titles = [_wrapped(experiment, 34) for experiment in experiments]
     # There is no room for many names next to the plots.
     below = len(experiments) > len(COLOURS)
     columns = 3 if below else 1
     legend = LINE * _lines(titles) * -(-len(experiments) // columns) + 0.4
-    figure, [[left, right]] = style.figure(10, 3.4 + legend if below else max(3.4, legend), columns=2)
+    height = 3.4 + legend if below else max(3.4, legend)
+    figure, [axes] = style.figure(1.8 + 3.8 * len(panels), height, columns=len(panels))
     entries = []
     for index, experiment in enumerate(experiments):
         repeated, position = divmod(index, len(COLOURS))
-        colour, dashes = COLOURS[position], DASHES[repeated % len(DASHES)]
+        look = {"color": COLOURS[position], "linestyle": DASHES[repeated % len(DASHES)]}
         for run in experiment.runs:
-            drawings.quality(left, run, linestyle=dashes, marker="o", color=colour, markersize=3)
-            epochs, losses = history.series(run.lines, "train/loss")
-            relative = losses / (losses[0] or 1)
-            line = right.plot(epochs / run.record["epochs"], relative, dashes, color=colour, linewidth=0.8)
-        entries.append((line[0], titles[index]))
-    right.set(title="train loss, relative to its first value", xlabel="share of training")
-    for axes, name in ((left, "x"), (right, "y")):
-        values = [value for line in axes.lines for value in getattr(line, f"get_{name}data")()]
-        if max(values, default=1) > 0:  # a loss that is always 0 has no place on a logarithmic scale
-            axes.set(**{f"{name}scale": "log"})
-            plots.plain_ticks(getattr(axes, f"{name}axis"))
+            for panel, axis in zip(panels, axes, strict=True):
+                panel(axis, run, look)
+        entries.append((axes[-1].lines[-1], titles[index]))
+    for panel, axis in zip(panels, axes, strict=True):
+        _spread(axis, "x" if panel is _plot_quality else "y")
     plots.legend(figure, entries, loc="outside lower left" if below else "outside right", ncols=columns)
     return figure
+
+
+def relative_loss(run: Finished) -> tuple[np.ndarray, np.ndarray]:
+    """Return (shares of training, train losses relative to the first): what objectives can be compared by."""
+    epochs, losses = history.series(run.lines, "train/loss")
+    return epochs / run.record["epochs"], losses / (next(iter(losses), 0) or 1)
+
+
+def has_course(
+    curve: Callable[[Finished], tuple[np.ndarray, np.ndarray]], experiments: Iterable[Experiment]
+) -> bool:
+    """Return whether any seed of any experiment has enough points for a panel of its own."""
+    return any(len(curve(run)[0]) >= drawings.POINTS for each in experiments for run in each.runs)
+
+
+def _plot_quality(axes: Axes, run: Finished, look: Mapping[str, Any]) -> None:
+    drawings.plot_quality(axes, run, marker="o", markersize=3, **look)
+
+
+def _plot_loss(axes: Axes, run: Finished, look: Mapping[str, Any]) -> None:
+    axes.plot(*relative_loss(run), linewidth=0.8, **look)
+    axes.set(title="train loss, relative to its first value", xlabel="share of training")
+
+
+def _spread(axes: Axes, name: str) -> None:
+    """Make an axis logarithmic, unless all is 0: a loss that is always 0 has no place on a logarithmic scale."""
+    values = [value for line in axes.lines for value in getattr(line, f"get_{name}data")()]
+    if max(values, default=1) > 0:
+        axes.set(**{f"{name}scale": "log"})
+        plots.plain_ticks(getattr(axes, f"{name}axis"))
 
 
 CURVES = Comparison(

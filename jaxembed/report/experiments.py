@@ -148,5 +148,7 @@ def _words(options: Mapping[str, Any], telling: Sequence[str]) -> str:
         *_, section, last = key.split(".")
         is_shared = sum(each.endswith(f".{last}") for each in telling) > 1
         what = "" if last == "name" and not is_shared else f"{section} {last} " if is_shared else f"{last} "
-        words.append(f"{what.replace('_', ' ')}{options[key]}")
+        value = str(options[key])
+        value = value.removesuffix(".0") if isinstance(options[key], float) else value
+        words.append(f"{what.replace('_', ' ')}{value}")
     return ", ".join(words)

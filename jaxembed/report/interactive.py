@@ -18,13 +18,18 @@ from PIL import Image
 from jaxembed import pictures
 from jaxembed.artifacts.finished import Finished
 from jaxembed.artifacts.samples import Sample
-from jaxembed.figures import names, style
+from jaxembed.figures import names, plots, style
 
 # Points of a run that are drawn: more make the page slow, and hide each other.
 LIMIT = 1000
 # Classes that have a button each, and the columns of its text: more buttons than this are no overview.
 BUTTONS, COLUMNS = 100, 32
-SIDE = 420
+# Pixels of a plot's side at least, and of the only one at most; columns of a class's name in a plot.
+SIDE, LARGEST, INSIDE = 420, 900, 18
+# Pixels of a plot as most screens show it, and of a line of its title.
+WIDE, LINE = 600, 18
+# Marks what has the colour of the page's text, and what has the page's own around it.
+INK = "ink"
 WRONG = matplotlib.colors.to_hex(style.WRONG)
 
 # `value` is the column's value: a class, or a row of the source.
@@ -38,12 +43,16 @@ switch (format) {
   case "frame": return labels[value] == own ? "transparent" : wrong
 }
 """
-HIDE = "shows.indices = cb_obj.active.flatMap((label) => of_class[label])"
+HIDE = """
+shows.indices = cb_obj.active.flatMap((label) => of_class[label])
+named.indices = cb_obj.active
+"""
 LEGEND = """
 .bk-btn-group { display: flex; flex-wrap: wrap; gap: 6px; }
-.bk-btn-group > .bk-btn { flex: none; padding: 3px 12px 3px 9px; border: 1px solid #dcdcdc;
-  border-radius: 99px !important; background: white; color: #222; font-size: 13px; box-shadow: none; }
-.bk-btn-group > .bk-btn:hover { background: #f3f3f3; }
+.bk-btn-group > .bk-btn { flex: none; padding: 3px 12px 3px 9px; border: 1px solid var(--line, #dcdcdc);
+  border-radius: 99px !important; background: var(--paper, white); color: var(--ink, #222);
+  font-size: 13px; box-shadow: none; }
+.bk-btn-group > .bk-btn:hover { background: var(--soft, #f3f3f3); }
 .bk-btn-group > .bk-btn:not(.bk-active) { opacity: 0.45; text-decoration: line-through; }
 .bk-btn::before { content: ""; display: inline-block; width: 10px; height: 10px; margin-right: 7px;
   border-radius: 50%; background: var(--class); }
@@ -52,15 +61,15 @@ PIXELS = "image-rendering: pixelated; object-fit: contain; display: block"
 NOTES = """<b>{counts} sampled {split} images</b>, coloured by class; dark outline: kNN is wrong. {apart}<br>
 <b>Point</b> at an image to see it, its kNN prediction, and its nearest neighbours in the embedding (not in the
 picture) from the whole sample, in a red frame if in a different class; the other plots mark the image.<br>
-{hide} <b>Select</b> images by a click, or a box (below each plot), to
+{hide} <b>Select</b> images by a click, or a box (in the corner of each plot), to
 highlight them in all plots; Esc clears it. The wheel zooms, dragging moves, reset restores the view."""
 HIDING = "<b>Click</b> a class above to hide it in all plots."
 MANY = "The {classes:,} classes are too many for a button each."
 UNLABELLED = """<b>{counts} sampled {split} images</b>, without labels. {apart}<br>
 <b>Point</b> at an image to see it and its nearest neighbours in the embedding, from the whole sample; the other
 plots mark the image.<br>
-<b>Select</b> images by a click, or a box (below each plot), to highlight them in all plots; Esc clears it. The
-wheel zooms, dragging moves, reset restores the view."""
+<b>Select</b> images by a click, or a box (in the corner of each plot), to highlight them in all plots; Esc clears
+it. The wheel zooms, dragging moves, reset restores the view."""
 
 
 def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
@@ -73,7 +82,7 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
     classes = [names.written(name) for name in runs[0][1].sample.classes.tolist()]
     # Without classes, one colour.
     colours = [matplotlib.colors.to_hex(colour) for colour in style.colours(max(1, len(classes)))]
-    legend = _legend(classes, colours) if 0 < len(classes) <= BUTTONS else None
+    buttons = legend(classes, colours) if 0 < len(classes) <= BUTTONS else None
     groups: dict[tuple, list[tuple[str, Sample]]] = defaultdict(list)
     for name, run in runs:
         shown = run.sample.images
@@ -82,30 +91,43 @@ def view(runs: Sequence[tuple[str, Finished]]) -> models.Column:
     drawn = []
     for group in groups.values():
         source, shown = source_of([sample for _, sample in group]), labels_of(group[0][1])[:LIMIT]
-        shows = models.IndexFilter(list(range(len(shown))))
-        if legend:
+        shows, named = models.IndexFilter(list(range(len(shown)))), models.IndexFilter(list(range(len(classes))))
+        if buttons:
             of_class = [np.flatnonzero(shown == label).tolist() for label in range(len(classes))]
-            legend.js_on_change("active", models.CustomJS(args={"shows": shows, "of_class": of_class}, code=HIDE))
+            hides = {"shows": shows, "named": named, "of_class": of_class}
+            buttons.js_on_change("active", models.CustomJS(args=hides, code=HIDE))
         args = {"source": source, "classes": classes, "colours": colours, "wrong": WRONG}
         look_up = models.CustomJSHover(args=args, code=LOOK_UP)
-        shared = _Shared(source, shows, colours, look_up, bool(classes))
+        shared = _Shared(source, shows, named, classes, colours, look_up)
         drawn += [_plot(name, run, shared) for run, (name, _) in enumerate(group)]
-    row = models.Row(*drawn, sizing_mode="stretch_width", styles={"flex-wrap": "wrap", "gap": "20px"})
+    # As many as fit, of one size, over the whole width.
+    columns = f"repeat(auto-fit, minmax(min({SIDE}px, 100%), {'1fr' if len(drawn) > 1 else f'{LARGEST}px'}))"
+    grid = {"display": "grid", "grid-template-columns": columns, "gap": "20px"}
+    row = models.Row(*drawn, sizing_mode="stretch_width", styles=grid)
     counts = dict.fromkeys(f"{len(s.rows[:LIMIT]):,} of {len(s.rows):,}" for [(_, s), *_] in groups.values())
     apart = "Not all plots show the same images; those that do are linked." if len(groups) > 1 else ""
     text = NOTES if classes else UNLABELLED
-    hide = HIDING if legend else MANY.format(classes=len(classes))
+    hide = HIDING if buttons else MANY.format(classes=len(classes))
     text = text.format(counts=" or ".join(counts), apart=apart, split=runs[0][1].split, hide=hide)
-    styles = {"color": "#555", "font-size": "13px", "line-height": "1.55"}
+    styles = {"color": "var(--faint, #555)", "font-size": "13px", "line-height": "1.55"}
     notes = models.Div(text=text, sizing_mode="stretch_width", margin=0, styles=styles)
-    return models.Column(*([legend] if legend else []), row, notes, sizing_mode="stretch_width", spacing=12)
+    return models.Column(*([buttons] if buttons else []), row, notes, sizing_mode="stretch_width", spacing=12)
+
+
+def legend(shown: Sequence[str], colours: Sequence[str]) -> models.CheckboxButtonGroup:
+    """Make a button for each name, with a dot of its colour."""
+    dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
+    labels = [names.written(name, COLUMNS) for name in shown]
+    buttons = models.CheckboxButtonGroup(labels=labels, active=list(range(len(shown))), margin=0)
+    buttons.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
+    return buttons
 
 
 def embed(layout: models.Column, target: str) -> str:
     """Write a layout as HTML: a div with the id `target` that it fills, once the page has the `resources`."""
     # No text in it can end the script.
     item = json.dumps(json_item(layout, target)).replace("<", "\\u003c")
-    return f'<div id="{target}"></div>\n<script>Bokeh.embed.embed_item({item})</script>'
+    return f'<div class="layout" id="{target}"></div>\n<script>Bokeh.embed.embed_item({item})</script>'
 
 
 def resources() -> str:
@@ -149,55 +171,49 @@ def data_uri(image: UInt8[np.ndarray, "h w c"]) -> str:
     return pictures.as_uri(Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image), quality=80)
 
 
-def _legend(classes: list[str], colours: list[str]) -> models.CheckboxButtonGroup:
-    """Make the buttons of the classes, each with its colour."""
-    dots = "".join(f".bk-btn:nth-child({i}) {{ --class: {colour}; }}\n" for i, colour in enumerate(colours, 1))
-    labels = [names.written(name, COLUMNS) for name in classes]
-    legend = models.CheckboxButtonGroup(labels=labels, active=list(range(len(classes))), margin=0)
-    legend.update(stylesheets=[models.InlineStyleSheet(css=LEGEND + dots)], sizing_mode="stretch_width")
-    return legend
-
-
 class _Shared(NamedTuple):
     """What linked plots share.
 
     Attributes:
       source: their images, as `source_of` makes it.
       shows: which of them are shown.
+      named: which classes are shown.
+      classes: the classes' names; none for images without labels.
       colours: the classes' colours.
       look_up: what turns a number into the name of its class, or the picture with it.
-      labelled: whether the images have labels.
     """
 
     source: models.ColumnDataSource
     shows: models.IndexFilter
+    named: models.IndexFilter
+    classes: list[str]
     colours: list[str]
     look_up: models.CustomJSHover
-    labelled: bool
 
 
 def _plot(name: str, run: int, shared: _Shared) -> figure:
     """Plot the embedding of a run, with what a pointer shows."""
     # Plain, because Bokeh takes a name between dollars for mathematics.
     title = models.PlainText(names.wrapped(names.written(name, 160), 54))
+    lines = title.text.count("\n") + 1
     plot = figure(
         title=models.Title(text=title, text_font_size="14px"),
-        # The frame is a square, however many lines the title has.
-        width=SIDE,
-        width_policy="fixed",
-        height=None,
-        frame_height=SIDE,
+        sizing_mode="stretch_width",
+        # The frame is nearly a square, however many lines the title has, at the widths that the grid gives.
+        aspect_ratio=WIDE / (WIDE + LINE * lines),
         min_border=0,
         x_range=(-1.06, 1.06),
         y_range=(-1.06, 1.06),
         tools="pan,wheel_zoom,box_select,tap,reset",
         active_scroll="wheel_zoom",
         toolbar_location="below",
+        toolbar_inner=True,
         outline_line_color=None,
-        background_fill_color="#f8f8f8",
+        background_fill_color="#8a8a8a",
+        background_fill_alpha=0.06,
     )
     plot.axis.visible = plot.grid.visible = False
-    plot.toolbar.logo = None
+    plot.toolbar.update(logo=None, autohide=True)
     points = plot.scatter(
         f"x{run}",
         f"y{run}",
@@ -215,15 +231,49 @@ def _plot(name: str, run: int, shared: _Shared) -> figure:
         hover_line_alpha=1,
     )
     points.hover_glyph.size = 13
+    points.glyph.tags = [INK]
     plot.add_tools(_hover(run, shared, points))
+    if 0 < len(shared.classes) <= len(style.PALETTE):
+        _name_classes(plot, run, shared)
     return plot
+
+
+def _name_classes(plot: figure, run: int, shared: _Shared) -> None:
+    """Write each class's name where it is purest, as the figures do."""
+    columns = shared.source.data
+    labels = columns["label"][:LIMIT]
+    points = np.stack([columns[f"x{run}"], columns[f"y{run}"]], axis=1)[:LIMIT]
+    places = np.full((len(shared.classes), 2), np.nan)
+    for label in np.unique(labels):
+        places[label] = plots.purest(points, labels == label)
+    shown = [names.written(name, INSIDE) for name in shared.classes]
+    source = models.ColumnDataSource({"x": places[:, 0], "y": places[:, 1], "name": shown})
+    text = plot.text(
+        "x",
+        "y",
+        text="name",
+        source=source,
+        view=models.CDSView(filter=shared.named),
+        text_align="center",
+        text_baseline="middle",
+        text_font_size="13px",
+        text_font_style="bold",
+        text_color=style.INK,
+        background_fill_color="#ffffff",
+        background_fill_alpha=0.7,
+        border_radius=4,
+        padding=2,
+    )
+    text.glyph.tags = [INK]
+    # The text of what is not selected does not fade.
+    text.nonselection_glyph = text.selection_glyph = None
 
 
 def _hover(run: int, shared: _Shared, points: models.GlyphRenderer) -> models.HoverTool:
     """Make what a pointer shows of a point."""
     columns = shared.source.data
     near = [name for name in columns if name.startswith(f"near{run}_")] if "image" in columns else []
-    tooltip = _tooltip(run, near, labelled=shared.labelled, pictured="image" in columns)
+    tooltip = _tooltip(run, near, labelled=bool(shared.classes), pictured="image" in columns)
     hover = models.HoverTool(tooltips=tooltip, renderers=[points])
     hover.formatters = {f"@{name}": shared.look_up for name in ("label", f"predicted{run}", *near)}
     # Of points on top of each other, the topmost one.

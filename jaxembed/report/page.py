@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
+from markupsafe import Markup
 
 from jaxembed import pictures
 from jaxembed.artifacts import finished
 from jaxembed.artifacts.finished import Finished
 from jaxembed.core import files
-from jaxembed.figures import drawings, gallery, names
-from jaxembed.report import conclusions, interactive, suspects, tables, transfer
+from jaxembed.figures import drawings, gallery, names, style
+from jaxembed.report import comparison, conclusions, curves, interactive, suspects, tables, transfer
 from jaxembed.report.comparison import Picture
 from jaxembed.report.experiments import Experiment, apart, differing, options_of, splits
 
@@ -38,10 +39,12 @@ def write(
         undefined=jinja2.StrictUndefined,
         finalize=shown,
     )
-    views = {}
-    for dataset, experiments in datasets.items():
+    views, lines = {}, {}
+    for number, (dataset, experiments) in enumerate(datasets.items()):
         layout = interactive.view([(each.title, each.runs[0]) for each in experiments])
-        views[dataset] = interactive.embed(layout, f"view{len(views)}")
+        views[dataset] = interactive.embed(layout, f"view{number}")
+        if layout := curves.view(experiments):
+            lines[dataset] = interactive.embed(layout, f"curves{number}")
     everything = [each for experiments in datasets.values() for each in experiments]
     ways, controls = apart(everything)
     file = folder / FILE
@@ -69,6 +72,9 @@ def write(
         facts=facts,
         text=options_of,
         interactive=views,
+        curves=lines,
+        curves_kind=comparison.CURVES.name,
+        coloured=(comparison.EMBEDDINGS.name, *drawings.COLOURED),
         scripts=interactive.resources(),
     )
     files.write_text(file, page)
@@ -103,10 +109,12 @@ def options(experiments: Sequence[Experiment]) -> list[Row]:
     return rows
 
 
-def image(file: Path) -> str:
-    """Encode an image file as a data URI."""
+def image(file: Path) -> Markup:
+    """Write a figure's file as the attributes of an `img`: its data URI, and the size at which it is shown."""
     with pictures.opened(file) as picture:
-        return pictures.as_uri(picture.convert("RGB"), quality=QUALITY)
+        width, height = style.size(picture)
+        uri = pictures.as_uri(picture.convert("RGB"), quality=QUALITY)
+    return Markup('src="{}" width="{}" height="{}"').format(uri, width, height)
 
 
 def shown(value: Any) -> Any:

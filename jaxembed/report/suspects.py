@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxembed.artifacts import diagnosis
-from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
+from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
 from jaxembed.report.experiments import Experiment
 
 # Of each kind.
@@ -53,8 +53,13 @@ def listed(experiments: Sequence[Experiment]) -> list[Group]:
     """List the suspects of each kind, by the first seeds, controls aside; kinds that have none are left out."""
     runs = [each.runs[0] for each in experiments if not each.is_control]
     found = [run.diagnosis for run in runs if run.diagnosis is not None]
-    groups = (Group(kind.title, list(_ranked(found, name))[:SHOWN]) for name, kind in KINDS.items())
+    groups = (Group(kind.title, _shown(list(_ranked(found, name)))) for name, kind in KINDS.items())
     return [group for group in groups if group.suspects]
+
+
+def _shown(ranked: list[Suspect]) -> list[Suspect]:
+    """Take the first; where any have pictures, only those: a name among pictures says nothing."""
+    return ([each for each in ranked if each.images] or ranked)[:SHOWN]
 
 
 def _ranked(found: Sequence[Diagnosis], name: str) -> Iterator[Suspect]:
@@ -71,14 +76,19 @@ def _ranked(found: Sequence[Diagnosis], name: str) -> Iterator[Suspect]:
 
 
 def _suspect(at: Sequence[tuple[int, Diagnosis]], name: str, of: int) -> Suspect:
-    # The table in which it is first has its images, if any has.
-    row, best = min(at, key=lambda each: each[0])
+    # Not every embedding kept pictures, and none those of all its rows.
+    pictured = [(row, each) for row, each in at if _has_picture(each.tables[name], row)]
+    row, best = min(pictured or at, key=lambda each: each[0])
     table = best.tables[name]
     proposed = ""
     if table.proposed is not None:
         votes = Counter(diagnosis.class_of(each, each.tables[name].proposed[rank]) for rank, each in at)
         ((proposed, _), *_) = votes.most_common(1)
-    images = () if table.images is None or row >= len(table.images) else tuple(table.images[row])
+    images = tuple(table.images[row]) if pictured else ()
     labels = tuple(diagnosis.class_of(best, label) for label in table.labels[row])
     by = f"{len(at)} of {of} embeddings" if of > 1 else ""
     return Suspect(tuple(table.names[row].tolist()), labels, proposed, by, images)
+
+
+def _has_picture(table: Table, row: int) -> bool:
+    return table.images is not None and row < len(table.images)

@@ -17,6 +17,7 @@ from reportlab.pdfbase.ttfonts import TTFError, TTFont
 from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Table
 from reportlab.platypus.tableofcontents import TableOfContents
 
+from jaxembed import pictures
 from jaxembed.core import files
 from jaxembed.figures import fonts, names, style
 from jaxembed.report.comparison import Picture
@@ -25,7 +26,7 @@ MARGIN, GAP = 18 * mm, 6  # around a page, and between two columns of it
 WIDTH = A4[0] - 2 * MARGIN
 HEIGHT = 190 * mm  # of a figure at most: leaves room for headings above it and a caption below
 # Points a pixel: the text in a figure that has the page's width becomes as large as that of its caption.
-SCALE = 0.75 * 72 / style.STYLE["figure.dpi"]
+SCALE = 0.75 * 72 / style.DPI
 
 FONT, BOLD, MONO = "DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono"
 FAMILY = (FONT, BOLD, f"{FONT}-Oblique", f"{FONT}-BoldOblique")
@@ -101,15 +102,17 @@ class Story(list[Flowable]):
         options = dict(repeatRows=1, splitInRow=1, hAlign="LEFT", spaceAfter=12)
         self.append(Table(cells, _widths(cells), style=RULED, **options))
 
-    def figure(self, *pictures: Picture) -> None:
+    def figure(self, *shown: Picture) -> None:
         """Add pictures side by side, each above its caption: one row of a table, which is never split."""
-        width = WIDTH / len(pictures)
+        width = WIDTH / len(shown)
         cells = []
-        for picture in pictures:
+        for picture in shown:
             self.figures += 1
             image = Image(str(picture.file), hAlign="LEFT")
-            scale = min(SCALE, (width - GAP) / image.imageWidth, HEIGHT / image.imageHeight)
-            image.drawWidth, image.drawHeight = scale * image.imageWidth, scale * image.imageHeight
+            with pictures.opened(picture.file) as opened:
+                across, down = style.size(opened)
+            scale = min(SCALE, (width - GAP) / across, HEIGHT / down)
+            image.drawWidth, image.drawHeight = scale * across, scale * down
             caption = f"<b>Figure {self.figures}:</b> {markup(picture.title, 200)}. {markup(picture.how)}"
             cells.append([image, Paragraph(caption, ParagraphStyle("beside", BELOW, rightIndent=GAP))])
         self.append(Table([cells], width, style=BESIDE, hAlign="LEFT", spaceBefore=6))

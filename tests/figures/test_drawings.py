@@ -37,8 +37,10 @@ def test_figures_fit_the_width_of_a_readme(tmp_path):
     assert [file.stem for file in files] == sorted(drawings.FIGURES)
     for file in files:
         with Image.open(file) as picture:
-            assert 700 <= picture.width <= 1100
-            assert 300 <= picture.height <= 1100
+            width, height = style.size(picture)
+            assert picture.width == 2 * width
+            assert 700 <= width <= 1100
+            assert 300 <= height <= 1100
             assert np.asarray(picture.convert("L")).std() > 5
 
 
@@ -89,7 +91,15 @@ def test_the_wrong_neighbours_are_framed_and_no_others(tmp_path):
 def test_validation_curve_includes_the_last_step(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     epochs, values = drawings.validation(run, "knn_accuracy")
-    assert (epochs.tolist(), values.tolist()) == ([2, 4], [0.6, 0.82])
+    assert (epochs.tolist(), values.tolist()) == ([1, 2, 4], [0.5, 0.6, 0.82])
+
+
+def test_panel_needs_three_points(tmp_path):
+    run = finished_runs.make(tmp_path / "run")
+    assert len(drawings.loss(run).axes) == 2
+    lines = [line for line in run.lines if line["step"] != 3 or "train/loss" in line]
+    assert len(drawings.loss(run._replace(lines=lines)).axes) == 1
+    assert drawings.loss(run._replace(lines=lines[:2])) is None
 
 
 def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
@@ -100,13 +110,13 @@ def test_neither_split_leaves_the_figure_of_the_loss(tmp_path):
         low, high = axes.get_ylim()
         assert low < held_out < high
         assert low < 2 / 12  # the last train loss
-    assert axes.lines[-1].get_ydata().tolist() == [0.5, 9.0]
+    assert axes.lines[-1].get_ydata().tolist() == [0.5, 0.5, 9.0]
 
 
 def test_accuracy_axis_ends_at_100_per_cent(tmp_path):
     run = finished_runs.make(tmp_path / "run")
     run.record["metrics"]["validation/knn_accuracy"] = 0.6  # as at epoch 2, which is at 60%
-    assert drawings.loss(run).axes[1].get_ylim()[1] == pytest.approx(63, abs=1)
+    assert drawings.loss(run).axes[1].get_ylim()[1] == pytest.approx(60.5, abs=0.1)
     for line in run.lines:
         line.update({name: 1.0 for name in line if name == "validation/knn_accuracy"})
     run.record["metrics"]["validation/knn_accuracy"] = 1.0
@@ -227,7 +237,7 @@ def test_long_names_do_not_change_the_figure_size(tmp_path):
     gallery.draw(odd_runs.make(tmp_path, experiments=5, drawn=False)[4])  # 300 letters
     for file in sorted((tmp_path / "4" / "figures").iterdir()):
         with Image.open(file) as picture:
-            assert picture.width <= 1200
+            assert style.size(picture)[0] <= 1200
             edges = np.asarray(picture.convert("L"))[:, [0, 1, -2, -1]]
             assert (edges == 255).mean() > 0.97
 

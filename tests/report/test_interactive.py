@@ -13,7 +13,7 @@ from PIL import Image
 
 from jaxembed.artifacts.finished import Finished
 from jaxembed.artifacts.samples import Sample
-from jaxembed.figures import style
+from jaxembed.figures import names, style
 from jaxembed.report import interactive
 
 REPORT = Path(__file__).parents[2] / "docs" / "results" / "report_mnist" / "report.html"
@@ -84,7 +84,8 @@ def test_points_are_limited_but_their_neighbours_images_are_not(monkeypatch):
     run = run._replace(sample=run.sample._replace(points=np.r_[run.sample.points[:-1], [[900, 900]]]))
     layout = interactive.view([("run", run)])
     [plot] = layout.children[1].children
-    [points] = plot.renderers
+    points, named = plot.renderers
+    assert named.data_source.data["name"] == [names.written(name, interactive.INSIDE) for name in CLASSES]
     assert points.view.filter.indices == [0, 1, 2, 3]
     assert max(np.abs(points.data_source.data["x0"][:4])) == pytest.approx(1)
     needed = {0, 1, 2, 3, *run.sample.nearest[:4].flat}

@@ -24,7 +24,7 @@ def outliers(run, names, images=2):
         np.array([[name] for name in names]),
         np.zeros((len(names), 1), int),
         {"remoteness": np.ones(len(names), np.float32)},
-        np.stack([np.full((1, 9, 7, 1), 10 * i, np.uint8) for i in range(images)]),
+        np.stack([np.full((1, 9, 7, 1), 10 * i, np.uint8) for i in range(images)]) if images else None,
     )
     return run._replace(diagnosis=run.diagnosis._replace(tables={"outliers": table}))
 
@@ -38,11 +38,19 @@ def test_suspects_are_ranked_by_votes_and_then_by_position(tmp_path):
     [group] = listed(outliers(one, "abc"), outliers(two, "db"))
     assert group.title == "Outliers"
     # b is second twice, a first and d first once; what is missing counts as the hundredth.
-    assert [each.names for each in group.suspects] == [("b",), ("a",), ("d",), ("c",)]
-    assert [each.by for each in group.suspects] == ["2 of 2 embeddings", *["1 of 2 embeddings"] * 3]
+    # c, of which no picture was kept, is not shown among pictures.
+    assert [each.names for each in group.suspects] == [("b",), ("a",), ("d",)]
+    assert [each.by for each in group.suspects] == ["2 of 2 embeddings", *["1 of 2 embeddings"] * 2]
     # The images are those of the table in which it comes first.
     assert group.suspects[1].images[0].max() == 0
-    assert group.suspects[3].images == ()
+
+
+def test_picture_is_taken_from_any_table_that_has_it_and_without_any_names_are_listed(tmp_path):
+    one, two = (run(tmp_path, name) for name in ("one", "two"))
+    [group] = listed(outliers(one, "ab", images=0), outliers(two, "ba", images=2))
+    assert [(each.names, len(each.images)) for each in group.suspects] == [(("a",), 1), (("b",), 1)]
+    [group] = listed(outliers(one, "ab", images=0))
+    assert [(each.names, each.images) for each in group.suspects] == [(("a",), ()), (("b",), ())]
 
 
 def test_reversed_pair_is_the_same_suspect_and_labels_are_compared(tmp_path):
