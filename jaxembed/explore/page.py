@@ -17,8 +17,10 @@ from bokeh.resources import Resources
 from bokeh.transform import linear_cmap
 
 from jaxembed.core import files
+from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore import decoding, grid
+from jaxembed.explore.selection import Selection
 from jaxembed.figures import style
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -39,10 +41,10 @@ CHIPS = 40
 # What the page says instead where there is no encoder.
 WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
 SAVE = """
-const text = chosen.data.name.join("\\n") + "\\n"
+const {text, file} = chosen.data
 const link = document.createElement("a")
-link.href = URL.createObjectURL(new Blob([text], {type: "text/plain"}))
-link.download = "selection.txt"
+link.href = URL.createObjectURL(new Blob([text[kind]], {type: "text/plain"}))
+link.download = file[kind]
 link.click()
 URL.revokeObjectURL(link.href)
 """
@@ -61,7 +63,7 @@ STYLE = """
 .grid figure { margin: 0; } .grid img { width: 100%; height: 88px; object-fit: contain; background: #f3f3f3; }
 .grid figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: #555; }
 .grid figure { cursor: pointer; }
-.chosen img { max-width: 100%; max-height: 420px; display: block; margin: 4px 0 8px; }
+.chosen img { max-width: 100%; max-height: 420px; min-width: 200px; display: block; margin: 4px 0 8px; }
 .chips button { font: 12px system-ui; margin: 2px 4px 2px 0; padding: 1px 8px; border: 1px solid #bbb; }
 .chips button { border-radius: 10px; background: #fff; border-left: 12px solid var(--colour); cursor: pointer; }
 .query img { max-width: 160px; max-height: 160px; display: block; margin: 4px 0 10px; outline: 3px solid #e42536; }
@@ -72,10 +74,13 @@ p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 class Page:
     """Builds a document for each browser that opens the page."""
 
-    def __init__(self, embedded: Vectors, *, takes_pictures: bool, takes_texts: bool) -> None:
+    def __init__(
+        self, embedded: Vectors, originals: Album | None, *, takes_pictures: bool, takes_texts: bool
+    ) -> None:
         """Prepare what all documents share; without an encoder the page takes no new pictures, nor texts."""
         self.embedded, self.takes_pictures, self.takes_texts = embedded, takes_pictures, takes_texts
         self.encoder = files.utf8(files.printable(embedded.about.encoder))
+        self.selection = Selection(embedded, originals)
         self.title = f"{self.encoder}: {len(embedded.names):,} images"
         self.names = [files.utf8(files.printable(name)) for name in embedded.names]
         self.labels = [files.utf8(files.printable(label)) for label in embedded.labels]
@@ -102,23 +107,32 @@ class Page:
         points = models.ColumnDataSource({"x": x, "y": y, "code": self.codes})
         document.js_on_event(DocumentReady, models.CustomJS(args={"points": points}, code=LOAD))
         new = models.ColumnDataSource({"x": [], "y": []}, name="query")
-        chosen = models.ColumnDataSource({"name": []})
+        chosen = models.ColumnDataSource({"text": [], "file": []})
         selected = _div(self._selection([]))
-        save = models.Button(label="Save names", disabled=True, sizing_mode="stretch_width", name="save")
-        save.js_on_click(models.CustomJS(args={"chosen": chosen}, code=SAVE))
+        saves = self._saves(chosen)
 
         def select(_: str, __: object, rows: list[int]) -> None:
-            chosen.data = {"name": [self.names[row] for row in rows]}
-            save.disabled = not rows
+            chosen.data = {"text": self.selection.texts(rows), "file": [file for _, file in self.selection.kinds]}
+            for save in saves.children:
+                save.disabled = not rows
             selected.text = self._selection(rows)
 
         points.selected.on_change("indices", select)
         points.selected.js_on_change("indices", models.CustomJS(code=TAP))
-        parts = (_div(self._head()), *self._queries(), _div("", name="neighbours"), selected, save)
+        parts = (_div(self._head()), *self._queries(), _div("", name="neighbours"), saves, selected)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, new)
         document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
         document.title = self.title
+
+    def _saves(self, chosen: models.ColumnDataSource) -> models.Row:
+        """Make a button for each text of the selection, which saves it as a file."""
+        buttons = []
+        for kind, (name, _) in enumerate(self.selection.kinds):
+            button = models.Button(label=f"Save {name}", disabled=True, sizing_mode="stretch_width")
+            button.js_on_click(models.CustomJS(args={"chosen": chosen, "kind": kind}, code=SAVE))
+            buttons.append(button)
+        return models.Row(*buttons, sizing_mode="stretch_width")
 
     def _head(self) -> str:
         text = f"{len(self.names):,} images in the embedding of {html.escape(self.encoder)}"
@@ -181,4 +195,5 @@ class Page:
 
 def _div(text: str, name: str | None = None) -> models.Div:
     stylesheets = [models.InlineStyleSheet(css=STYLE)]
-    return models.Div(text=text, name=name, sizing_mode="stretch_width", stylesheets=stylesheets)
+    styles = {"flex": "none"}  # never lower than its text, which would lie over what is below
+    return models.Div(text=text, name=name, sizing_mode="stretch_width", stylesheets=stylesheets, styles=styles)

@@ -61,7 +61,8 @@ def make(
 
     Without an encoder, there is no search for new pictures.
     """
-    page = Page(embedded, takes_pictures=encoder is not None, takes_texts=encoder is not None and encoder.has_words)
+    has_words = encoder is not None and encoder.has_words
+    page = Page(embedded, originals, takes_pictures=encoder is not None, takes_texts=has_words)
     application = Guarded(
         door,
         PAGES,

@@ -36,13 +36,17 @@ SAVE = INSIDE + """
 const {createObjectURL} = URL
 URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text })
   return createObjectURL(blob) }
-elements.find((element) => element.matches("button.bk-btn")).click()
+elements.filter((element) => element.matches("button.bk-btn"))[arguments[0]].click()
 """  # fmt: skip
 QUERY = """
 const {data} = Bokeh.documents[0].get_model_by_name("map").renderers[1].data_source
 return [[...data.x], [...data.y]]
 """
 LASSO = "Bokeh.documents[0].get_model_by_name('map').renderers[0].data_source.selected.indices = [0, 3, 5]"
+APART = INSIDE + """
+const place = (selector) => elements.filter((each) => each.matches(selector)).at(-1).getBoundingClientRect()
+return place("button.bk-btn").bottom <= place(".grid").top
+"""  # fmt: skip
 CHOOSE = INSIDE + "return elements.find((element) => element.matches('input[type=file]'))"
 COLUMNS = INSIDE + """
 const last = elements.filter((each) => each.matches(".grid img")).slice(-3)
@@ -96,12 +100,17 @@ def test_in_a_browser_a_new_picture_is_found_and_a_selection_is_listed(site, bro
     texts, _, can_save = until(lambda state: state[1] == 15 and state)
     assert "3 selected" in texts
     assert browser.execute_script(COLUMNS) == 3  # the list is as wide as its column
+    assert browser.execute_script(APART)  # no button lies over the list
     assert can_save
     chosen = [names[row] for row in (0, 3, 5)]
     assert set(chosen) <= set(texts)
-    browser.execute_script(SAVE)
-    saved = wait(browser, 20, 0.1).until(lambda _: browser.execute_script("return window.saved"))
-    assert saved.splitlines() == chosen
+    paths = [str(photos / embedded.names[row]) for row in (0, 3, 5)]
+    table = [f"{row},{name},{name[0]},{path}" for row, name, path in zip((0, 3, 5), chosen, paths, strict=True)]
+    for kind, lines in enumerate((chosen, paths, ["row,name,label,path", *table])):
+        browser.execute_script("window.saved = null")
+        browser.execute_script(SAVE, kind)
+        saved = wait(browser, 20, 0.1).until(lambda _: browser.execute_script("return window.saved"))
+        assert saved.splitlines() == lines
 
     browser.refresh()  # the cookie is enough
     until(lambda state: state[0] and state[1] == 0)

@@ -280,6 +280,6 @@ def test_a_text_is_asked_for_in_the_address(site):
 @pytest.mark.parametrize("has_words", [True, False])
 def test_the_page_has_a_field_for_texts_if_the_encoder_has_words(has_words, embedded):
     document = Document()
-    page.Page(embedded, takes_pictures=True, takes_texts=has_words).add_to(document)
+    page.Page(embedded, None, takes_pictures=True, takes_texts=has_words).add_to(document)
     texts = [each.text for each in document.select({"type": Div})]
     assert any('type="search"' in text for text in texts) == has_words
