@@ -66,8 +66,9 @@ def test_streamed_batches_are_the_resident_ones(first, end, call, run, dataset, 
 def test_a_resumed_run_reads_on_at_the_exact_record(run, stored):
     taken(run, stored.train, 2, 3)
     order = np.asarray(feed.permute(jax.random.key(3), 0, 75))
-    first = stored.train.images.read[:16]
-    assert sorted(first) == sorted(order[32:48].tolist())
+    read = stored.train.images.read
+    assert set(order[32:48].tolist()) <= set(read)
+    assert set(read[:16]) <= set(order[32:].tolist())  # threads read ahead, in any order
 
 
 def test_a_streamed_run_ends_as_a_resident_one_also_when_it_is_stopped(config, dataset, stored, tmp_path):
