@@ -20,6 +20,7 @@ dataset that needs no download:
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from jaxembed.cli import signals
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return command.run("jaxembed", _help, [name])
 
 
-def _train(words: list[str]) -> int:
+def _train(words: list[str]) -> NoReturn:
     """Run launch.py's program; the config may be the first word."""
     signals.begin("jaxembed train", signals.RESUMABLE)
     from jaxembed.cli import hugepages, launch_flags

@@ -1,11 +1,11 @@
 """The functions of the package: what the commands do, from Python or a notebook.
 
-  import jaxembed
+    import jaxembed
 
-  run = jaxembed.train("quickstart", **{"train.epochs": 20})
-  run.metrics["test/knn_accuracy"], run.figures["embeddings"], run.history()
-  vectors = jaxembed.embed(run, "PHOTOS")
-  jaxembed.report(run, "checkpoints/margin_mnist")
+    run = jaxembed.train("quickstart", **{"train.epochs": 20})
+    run.metrics["test/knn_accuracy"], run.figures["embeddings"], run.history()
+    vectors = jaxembed.embed(run, "PHOTOS")
+    jaxembed.report(run, "checkpoints/margin_mnist")
 
 Where a run is taken, it is a `Run`, a run's folder, an encoder file or the name of a pretrained encoder; paths are
 str or pathlib. Other options are those of the command: `overwrite=True` is --overwrite, `count=3` is --count=3.

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from absl import app, flags
 
@@ -10,7 +11,7 @@ from jaxembed.cli import command, config_file, launch_flags, signals, streams
 FLAGS = flags.FLAGS
 
 
-def start(description: str, *, owns_process: bool) -> None:
+def start(description: str, *, owns_process: bool) -> NoReturn:
     """Parse the arguments of this process, and run what they describe.
 
     Args:
