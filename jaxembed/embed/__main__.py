@@ -4,8 +4,9 @@
   jaxembed embed simclr_mnist mnist --output=mnist.parquet
   jaxembed embed clip_vit_b32 PHOTOS --output=photos.npz --words=words.txt
 
-An .npz file contains `embeddings` [n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A
-.parquet file has one row per image, and also map coordinates and nearest neighbours, ready for embedding-atlas.
+With --update, an output that exists is brought up to date with its folder. An .npz file contains `embeddings`
+[n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A .parquet file has one row per image, and
+also map coordinates and nearest neighbours, ready for embedding-atlas.
 """
 
 import sys
@@ -17,6 +18,9 @@ from jaxembed.core import files
 from jaxembed.embed import fill, onnx_asked, vectors
 from jaxembed.embed.vectors import Spool
 
+UPDATE = (
+    "embed only pictures that are new, or have changed since the output was written, and drop those that are gone"
+)
 WORDS = "label each image with the nearest of the words in this file, one on each line; the encoder must have words"
 
 
@@ -27,14 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("source", type=command.source, help="a folder of pictures, or a dataset name")
     parser.add_argument("--output", type=command.path, required=True, help="file to write (.npz or .parquet)")
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
+    parser.add_argument("--update", action="store_true", help=UPDATE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
     onnx_asked.add_arguments(parser)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
-    command.check_output(options.output, overwrite=options.overwrite)
+    command.check_output(options.output, overwrite=options.overwrite or options.update)
 
-    from jaxembed.embed import frozen, sources, words  # here, because they import jax
+    from jaxembed.embed import frozen, renewal, sources, words  # here, because they import jax
 
     labels = words.read(options.words) if options.words else []
     encoder = frozen.of_arguments(options)
@@ -43,14 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fill.check(source.count, options.output)
     with Spool(options.output.parent, encoder.dimension) as spool:
         started = time.perf_counter()
-        embedded = fill.fill(spool, encoder, source)
+        if options.update and options.output.exists():
+            embedded, new, kept, gone = renewal.renew(spool, encoder, source, options.output)
+            print(f"{new:,} new or changed, {kept:,} kept, {gone:,} gone")
+        else:
+            embedded = fill.fill(spool, encoder, source)
+            new = len(embedded.names)
         seconds = time.perf_counter() - started
         if directions is not None:
             embedded = words.labelled(embedded, labels, directions)
         fill.write(embedded, options.output)
     count = len(embedded.names)
     skipped = f", {source.count - count} skipped" if source.count > count else ""
-    print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {count / seconds:,.0f} images/s")
+    print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {new / seconds:,.0f} images/s")
     if labels:
         print(f"Nearest words: {words.counted(embedded.labels)}")
     print(f"File: {files.printable(options.output)}")

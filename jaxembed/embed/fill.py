@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from jaxembed.embed.vectors import About, Spool, Vectors
 
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
-    from jaxembed.embed.sources import Originals
+    from jaxembed.embed.sources import Chunk, Originals
 
 # Neighbours per image in a .parquet file.
 NEIGHBOURS = 10
@@ -27,17 +28,23 @@ def check(count: int, file: Path) -> None:
 
 def fill(spool: Spool, encoder: "Encoder", source: "Originals") -> Vectors:
     """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
-    bar = tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None)
-    with bar, contextlib.closing(source.stream(encoder.preparation)) as chunks:
-        for chunk in chunks:
-            for unreadable in chunk.unreadable:
-                bar.write(str(unreadable), file=sys.stderr)
-            if chunk.names:
-                spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
-            bar.update(len(chunk.names) + len(chunk.unreadable))
+    for chunk in chunks(encoder, source):
+        if chunk.names:
+            spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
     if not spool.names:
         raise InputError(f"none of the {source.count} pictures in {source.name} can be read")
     return spool.vectors(About(source.name, encoder.name, encoder.saved.sha256, encoder.distance))
+
+
+def chunks(encoder: "Encoder", source: "Originals") -> "Iterator[Chunk]":
+    """Read all pictures as an encoder takes them, with a progress bar; those that cannot be read are named."""
+    bar = tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None)
+    with bar, contextlib.closing(source.stream(encoder.preparation)) as stream:
+        for chunk in stream:
+            for unreadable in chunk.unreadable:
+                bar.write(str(unreadable), file=sys.stderr)
+            yield chunk
+            bar.update(len(chunk.names) + len(chunk.unreadable))
 
 
 def write(embedded: Vectors, file: Path) -> None:

@@ -1,6 +1,7 @@
 """Sources: where pictures to embed come from, a folder or a dataset."""
 
 import contextlib
+import copy
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -176,6 +177,12 @@ class Folder(Pictures):
         super().__init__(path)
         self.listing = folder.scan(path, what="source")
         self.name, self.count = str(path.resolve()), len(self.listing.names)
+
+    def only(self, rows: Sequence[int]) -> "Folder":
+        """Return the folder as if it had only some of the pictures."""
+        some = copy.copy(self)
+        some.listing, some.count = self.listing.subset(np.array(rows, int)), len(rows)
+        return some
 
     def stream(self, preparation: Preparation) -> Iterator[Chunk]:
         """Read all pictures as pixels, in chunks, in order; at the end, those that are nearly black are named."""
