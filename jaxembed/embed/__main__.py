@@ -5,8 +5,8 @@
   jaxembed embed clip_vit_b32 PHOTOS --output=photos.npz --words=words.txt
 
 With --update, an output that exists is brought up to date with its folder. An .npz file contains `embeddings`
-[n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A .parquet file has one row per image, and
-also map coordinates and nearest neighbours, ready for embedding-atlas.
+[n, d], `names` and, if sub-folders or the dataset provide them, `labels`. A .parquet file has one row per image,
+and also map coordinates and nearest neighbours, ready for embedding-atlas.
 """
 
 import sys
