@@ -9,18 +9,21 @@ With --update, an output that exists is brought up to date with its folder. An .
 and also map coordinates and nearest neighbours, ready for embedding-atlas.
 """
 
+import functools
 import sys
 import time
 from collections.abc import Sequence
 
 from jaxembed.cli import command
 from jaxembed.core import files
+from jaxembed.core.errors import InputError
 from jaxembed.embed import fill, onnx_asked, vectors
 from jaxembed.embed.vectors import Spool
 
 UPDATE = (
     "embed only pictures that are new, or have changed since the output was written, and drop those that are gone"
 )
+THUMBNAILS = "also write small pictures into a .parquet, which embedding-atlas shows"
 WORDS = "label each image with the nearest of the words in this file, one on each line; the encoder must have words"
 
 
@@ -33,10 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--overwrite", action="store_true", help=command.OVERWRITE)
     parser.add_argument("--update", action="store_true", help=UPDATE)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
+    parser.add_argument("--thumbnails", action="store_true", help=THUMBNAILS)
     parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
     onnx_asked.add_arguments(parser)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
+    if options.thumbnails and options.output.suffix != ".parquet":
+        raise InputError(f"--thumbnails needs an output that ends in .parquet, got {options.output}")
     command.check_output(options.output, overwrite=options.overwrite or options.update)
 
     from jaxembed.embed import frozen, renewal, sources, words  # here, because they import jax
@@ -57,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seconds = time.perf_counter() - started
         if directions is not None:
             embedded = words.labelled(embedded, labels, directions)
-        fill.write(embedded, options.output)
+        thumbnail = functools.partial(sources.thumbnail, source) if options.thumbnails else None
+        fill.write(embedded, options.output, thumbnail)
     count = len(embedded.names)
     skipped = f", {source.count - count} skipped" if source.count > count else ""
     print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {new / seconds:,.0f} images/s")

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,8 @@ def chunks(encoder: "Encoder", source: "Originals") -> "Iterator[Chunk]":
             bar.update(len(chunk.names) + len(chunk.unreadable))
 
 
-def write(embedded: Vectors, file: Path) -> None:
-    """Write embeddings in the format of the file's suffix."""
+def write(embedded: Vectors, file: Path, thumbnail: Callable[[str], bytes] | None = None) -> None:
+    """Write embeddings in the format of the file's suffix; a .parquet may have thumbnails."""
     if file.suffix == ".npz":
         vectors.write_npz(embedded, file)
         return
@@ -57,4 +57,4 @@ def write(embedded: Vectors, file: Path) -> None:
     embeddings, distance = embedded.embeddings, embedded.about.distance
     neighbours = index.neighbours_of_all(index.make(embeddings, distance=distance), NEIGHBOURS)
     positions = projection.project(embeddings, distance=distance)
-    vectors.write_parquet(embedded._replace(positions=positions), neighbours, file)
+    vectors.write_parquet(embedded._replace(positions=positions), neighbours, file, thumbnail)

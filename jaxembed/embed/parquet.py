@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def schema(about: str, *, dimension: int, is_folder: bool, labelled: bool, measure: str) -> "pyarrow.Schema":
+def schema(
+    about: str, *, dimension: int, is_folder: bool, labelled: bool, pictured: bool, measure: str
+) -> "pyarrow.Schema":
     """Make a table's schema: `name`, `path` of a folder's picture, `label`, `embedding`, `x`, `y`, `neighbors`.
 
-    The metadata of `neighbors` has the measure, what distance its distances are.
+    The metadata of `neighbors` has the measure, what distance its distances are. `image`, if there are pictures,
+    has the bytes of a small one and its name, as Hugging Face's datasets have them.
     """
     import pyarrow
 
@@ -24,6 +27,8 @@ def schema(about: str, *, dimension: int, is_folder: bool, labelled: bool, measu
     near = pyarrow.struct({"ids": pyarrow.list_(pyarrow.int32()), "distances": pyarrow.list_(number)})
     fields = {"name": text} | ({"path": text} if is_folder else {}) | ({"label": text} if labelled else {})
     fields |= {"embedding": pyarrow.list_(number, dimension), "x": number, "y": number}
+    picture = pyarrow.struct({"bytes": pyarrow.binary(), "path": text})
+    fields |= {"image": picture} if pictured else {}
     nearest = pyarrow.field("neighbors", near, metadata={"distances": measure})
     return pyarrow.schema([*fields.items(), nearest], metadata={ABOUT: about})
 

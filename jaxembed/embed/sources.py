@@ -23,6 +23,8 @@ from jaxembed.pictures import Converted, Preparation, Shape, Unreadable
 
 # Pictures in a chunk, at most; names by which the folder of the pictures is found.
 CHUNK, _TRIED = 256, 100
+# Pixels of the longer side of a thumbnail.
+SIDE = 256
 
 
 class Chunk(NamedTuple):
@@ -98,6 +100,16 @@ def of_vectors(embedded: Vectors, *, images: str | None, data_dir: str | None) -
         raise InputError(f"the file does not say where its pictures are; use --images={files.printable(where)}")
     print(f"Pictures: {files.printable(source)}, as the file says; --images=FOLDER for another folder")
     return Pictures(Path(source)) if Path(source).is_absolute() else Named(source, data_dir)
+
+
+def thumbnail(album: Album, name: str) -> bytes:
+    """Make a small picture of an original, as the content of a WebP file; empty if it can no longer be read."""
+    try:
+        picture = album.picture(name)
+    except (OSError, ValueError, InputError):
+        return b""
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return pictures.as_webp(picture, quality=85)
 
 
 def section(source: str, preparation: Preparation) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,17 +130,20 @@ def _write_texts(archive: zipfile.ZipFile, name: str, texts: Sequence[str]) -> N
             entry.write(np.array(texts[start : start + size], dtype).tobytes())
 
 
-def write_parquet(vectors: Vectors, neighbours: Neighbours, file: Path) -> None:
+def write_parquet(
+    vectors: Vectors, neighbours: Neighbours, file: Path, thumbnail: Callable[[str], bytes] | None = None
+) -> None:
     """Write a .parquet atomically, for tools such as embedding-atlas.
 
     Columns: `name`, `path` (if the source is a folder), `label` (if there are any), `embedding`, `x` and `y` (map
     coordinates), and `neighbors`: the `ids` (rows) and `distances` of the nearest other images, whose metadata says
-    what distance it is.
+    what distance it is. With a function from a name to a small picture's content also `image`, its `bytes`.
     """
     about = vectors.about
     kinds = {"dimension": vectors.embeddings.shape[1], "labelled": any(vectors.labels)}
     kinds |= {"is_folder": Path(about.source).is_absolute(), "measure": space.NAMES[about.distance]}
-    parquet.write(file, parquet.schema(_described(about), **kinds), _chunks(vectors, neighbours))
+    chosen = parquet.schema(_described(about), **kinds, pictured=thumbnail is not None)
+    parquet.write(file, chosen, _chunks(vectors, neighbours, thumbnail))
 
 
 def _described(about: About) -> str:
@@ -152,7 +155,9 @@ def _checksum(about: About) -> str:
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
-def _chunks(vectors: Vectors, neighbours: Neighbours) -> Iterator[dict[str, Any]]:
+def _chunks(
+    vectors: Vectors, neighbours: Neighbours, thumbnail: Callable[[str], bytes] | None
+) -> Iterator[dict[str, Any]]:
     """Yield the columns of a .parquet, some rows at a time."""
     for start in range(0, len(vectors.embeddings), _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -166,6 +171,11 @@ def _chunks(vectors: Vectors, neighbours: Neighbours) -> Iterator[dict[str, Any]
             "x": vectors.positions[rows, 0].astype(np.float32),
             "y": vectors.positions[rows, 1].astype(np.float32),
             "neighbors": [{"ids": nearest, "distances": apart} for nearest, apart in near],
+            "image": [
+                {"bytes": thumbnail(name), "path": shown}
+                for name, shown in zip(vectors.names[rows], names, strict=True)
+                if thumbnail
+            ],
         }
 
 

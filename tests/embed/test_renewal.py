@@ -1,5 +1,6 @@
 """A file of vectors follows its folder: only what is new or has changed is embedded."""
 
+import io
 import os
 import time
 
@@ -52,6 +53,20 @@ def test_an_updated_file_is_the_one_that_would_be_written_anew(suffix, folder, t
     np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-6)
     embed.main([*words, f"--output={output}"])
     assert "0 new or changed, 6 kept, 0 gone\n" in capsys.readouterr().out
+
+
+def test_a_table_has_small_pictures_that_pandas_and_pillow_read(folder, tmp_path, capsys):
+    frames = pytest.importorskip("pandas")
+    Image.new("RGB", (600, 300), "red").save(folder / "a" / "wide.png")
+    output = tmp_path / "vectors.parquet"
+    embed.main(["quickstart", str(folder), "--thumbnails", f"--output={output}"])
+    table = frames.read_parquet(output)
+    sizes = {each["path"]: Image.open(io.BytesIO(each["bytes"])).size for each in table["image"]}
+    assert sizes == dict.fromkeys(table["name"], (8, 8)) | {"a/wide.png": (256, 128)}
+    assert list(vectors.read(output).names) == list(table["name"])
+    words = ["quickstart", str(folder), "--thumbnails", f"--output={tmp_path / 'vectors.npz'}"]
+    assert command.run("embed", embed.main, words) == 2
+    assert "--thumbnails needs an output that ends in .parquet" in capsys.readouterr().err
 
 
 def test_vectors_of_another_folder_or_encoder_and_a_dataset_are_not_updated(folder, tmp_path, capsys):
