@@ -16,6 +16,7 @@ TRAIN = ("epochs", "batch_size", "dtype", "chunk", "statistics", "early_side", "
 # Options that came later, and the value that reproduces runs from before they existed: (section, its name) ->
 # options.
 NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
+    ("data", "folder"): {"classes": "auto"},
     ("encoder", "cnn"): {"depth": 2, "stem": "strided"},
     ("encoder", "resnet"): {"stem": "small", "mean": (), "deviation": ()},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},

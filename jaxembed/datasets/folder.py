@@ -14,6 +14,7 @@ from jaxembed.core import files
 from jaxembed.core.bounds import Portion, Positive
 from jaxembed.core.errors import InputError
 from jaxembed.datasets.storage import layout, omitted, pixels, tree
+from jaxembed.datasets.storage.classes import AUTO, choose
 from jaxembed.datasets.storage.layout import Layout
 from jaxembed.datasets.storage.omitted import Omitted
 from jaxembed.pictures import Shape, Unreadable, kinds
@@ -55,6 +56,7 @@ def load(
     size: Positive,
     channels: Literal[1, 3] = 3,
     test: Portion = 0.0,
+    classes: str = AUTO,
 ) -> Published:
     """Load the pictures in a folder and its sub-folders.
 
@@ -71,12 +73,14 @@ def load(
       channels: 3 for RGB, 1 for grey.
       test: the number or fraction of the pictures to hold out as the test split; it has no effect if the folder
         has splits. The choice depends only on the names, so all seeds have the same test split.
+      classes: what the classes are: the sub-folders, unless all are called like dates or exports ("auto"), or in
+        any case ("folders"); "none"; or a .csv with the columns `name`, the picture's path inside, and `class`.
 
     Raises:
       InputError: if there is no such folder, its sub-folders have two readings, it has no pictures, or most of its
         pictures cannot be read.
     """
-    listing = scan(files.expanded(path), what="config.data.path")
+    listing = scan(files.expanded(path), what="config.data.path", chosen=classes)
     limit = resident * 1e9
     images, rows, unreadable, dark = pixels.load(
         listing.root, listing.names, Shape(size, size, channels), limit=limit
@@ -97,7 +101,7 @@ def load(
     return Published(listing.classes, **batches, names=names, title=files.printable(title))
 
 
-def scan(root: Path, *, what: str) -> Listing:
+def scan(root: Path, *, what: str, chosen: str = AUTO) -> Listing:
     """List the pictures in a folder and its sub-folders, and print how they are divided and what is not used.
 
     Raises:
@@ -111,7 +115,7 @@ def scan(root: Path, *, what: str) -> Listing:
         unused = f"; not used: {omitted.describe(found.omitted)}" if found.omitted else ""
         wanted = f"expected files with no extension or one of {extensions}"
         raise InputError(f"{what}: no images in {files.printable(root)}; {wanted}{unused}")
-    decided = layout.decide(found, what=what)
+    decided = choose(layout.decide(found, what=what), chosen, what="config.data.classes")
     print(_summary(root, decided, [*found.omitted, *decided.omitted]), file=sys.stderr)
     labels = np.array(decided.labels, np.int32)
     return Listing(root, decided.names, decided.classes, labels, decided.splits)
