@@ -31,6 +31,7 @@ from jaxembed.artifacts.workdir import METRICS
 from jaxembed.cli import config_file
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.core.options import choose
 
 if TYPE_CHECKING:
     import pandas
@@ -289,6 +290,7 @@ def explore(run: AnyPath, source: AnyPath | None = None, **options: Any) -> Expl
 def _override(loaded: ConfigDict, key: str, value: Any) -> None:
     *sections, last = key.split(".")
     for section in sections:
+        choose(section, loaded, what=f"the section in the override {key!r}")
         loaded = loaded[section]
     if isinstance(value, Mapping) and isinstance(loaded.get(last), ConfigDict):
         for inner, each in value.items():

@@ -85,6 +85,10 @@ def test_a_config_has_a_name_or_a_file_and_is_overridden_by_sections_or_dotted_n
     assert jaxembed.config(Path("configs/quickstart.py").absolute()).seed == 0
     with pytest.raises(InputError, match="no such file"):
         jaxembed.config("nothing_like_it")
+    with pytest.raises(
+        InputError, match=r"override 'trian.epochs' must be one of .*got 'trian' .did you mean 'train'"
+    ):
+        jaxembed.config("quickstart", **{"trian.epochs": 3})
 
 
 def test_what_a_command_refuses_is_an_exception_with_its_line(tmp_path, photos):
