@@ -271,7 +271,7 @@ def test_saved_index_is_used_only_if_it_is_whole_and_of_these_vectors(monkeypatc
     for content in damages:
         file.write_bytes(content)
         found = index.make(points, distance="cosine", file=file).search(points, 1)
-        # Threads build the graph in any order, and it is approximate; of other vectors it would find hardly any row.
+        # Threads build the graph, and it is approximate; of other vectors it would find hardly any row.
         assert np.mean(found.rows[:, 0] == np.arange(60)) > 0.8
         assert file.read_bytes()[:80] == whole[:80]  # the hash of the vectors
 
