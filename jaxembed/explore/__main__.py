@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import onnx_asked, stored, vectors
+from jaxembed.embed import onnx, stored, vectors
 from jaxembed.embed.vectors import Spool, Vectors
 from jaxembed.kernels import space
 
@@ -56,7 +56,7 @@ def parse(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
-    onnx_asked.add_arguments(parser)
+    onnx.add_arguments(parser)
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")

@@ -23,7 +23,8 @@ from jaxembed.cli import command
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.doctor import __main__ as doctor
 from jaxembed.embed import __main__ as embed
-from jaxembed.embed import onnx_metadata, vectors
+from jaxembed.embed import vectors
+from jaxembed.embed.onnx import metadata
 from jaxembed.explore import __main__ as explore
 from jaxembed.measure import __main__ as measure
 from jaxembed.measure import transferred
@@ -385,7 +386,7 @@ def exported(tmp_path):
     prepared = Preparation(Shape(SIDE, SIDE, 3), 10, "bilinear")
     saved = SavedEncoder("run", config, prepared, "c0ffee", {}, {}, "CIFAR-10")
     proto = onnx_models.proto({"embeddings": "code"}, shape=("n", SIDE, SIDE, 3), dtype="UINT8")
-    (tmp_path / "a.onnx").write_bytes(onnx_metadata.write(proto, saved))
+    (tmp_path / "a.onnx").write_bytes(metadata.write(proto, saved))
     return tmp_path / "a.onnx", saved
 
 
