@@ -237,7 +237,7 @@ def report(*folders: AnyPath, output: AnyPath = "report") -> Path:
 
 
 class Explored:
-    """A page that a thread of this process serves; a notebook shows it.
+    """A page that a thread of this process serves; a notebook on this machine shows it, others a link.
 
     Attributes:
       address: where it is; it contains the key that lets a browser in.
@@ -255,14 +255,13 @@ class Explored:
     def _serve(self, *what: Any) -> None:
         from tornado.ioloop import IOLoop
 
-        from jaxembed.explore import server
-        from jaxembed.explore.door import Door
+        from jaxembed.explore import door, server
 
         asyncio.set_event_loop(asyncio.new_event_loop())
         *_, sockets = what
-        door = Door(sockets[0].getsockname()[1])
-        server.make(*what, door)
-        self.address, self._loop = door.address, IOLoop.current()
+        guard = door.Door(sockets[0].getsockname()[1], frames=door.NOTEBOOKS)
+        server.make(*what, guard)
+        self.address, self._loop = guard.address, IOLoop.current()
         self._loop.add_callback(self._ready.set)
         self._loop.start()
 
@@ -275,8 +274,10 @@ class Explored:
         return f"Explored({self.address})"
 
     def _repr_html_(self) -> str:
-        # No frame: the page lets no other page show it, as docs/security.md promises.
-        return f'<a href="{self.address}" target="_blank">{self.address}</a>'
+        # The host that a notebook's page usually has: a frame of another one gets no cookies.
+        framed = self.address.replace("127.0.0.1", "localhost", 1)
+        link = f'<a href="{self.address}" target="_blank">{self.address}</a>'
+        return f'<iframe src="{framed}" style="width: 100%; height: 720px; border: 0"></iframe><p>{link}</p>'
 
 
 def explore(run: AnyPath, source: AnyPath | None = None, **options: Any) -> Explored:

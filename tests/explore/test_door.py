@@ -143,3 +143,8 @@ def test_slow_and_surplus_connections_are_closed(monkeypatch, request):
             assert b"200" not in each.recv(999)
         each.close()
     assert site.ask("/")[0] == 200
+
+
+def test_no_page_elsewhere_frames_that_of_the_command(site):
+    for path in ("/", "/nothing"):
+        assert site.ask(path)[2]["Content-Security-Policy"] == "frame-ancestors 'none'"
