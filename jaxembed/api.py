@@ -3,7 +3,7 @@
     import jaxembed
 
     run = jaxembed.train("quickstart", **{"train.epochs": 20})
-    run.metrics["test/knn_accuracy"], run.figures["embeddings"], run.history()
+    run.metrics["test/knn_accuracy"], run.figures["embeddings"], run.history
     vectors = jaxembed.embed(run, "PHOTOS")
     jaxembed.report(run, "checkpoints/margin_mnist")
 
@@ -109,8 +109,9 @@ class Run:
 
         return frozen.load(self.folder)
 
+    @property
     def history(self) -> "pandas.DataFrame":
-        """Return the lines of metrics.jsonl, a row for each; needs pandas."""
+        """The lines of metrics.jsonl, a row for each; needs pandas."""
         return _frame(history.read(self.folder / METRICS))
 
 
