@@ -1,0 +1,78 @@
+"""Copies of the originals of a selection, in a folder that the command line names."""
+
+import filecmp
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from jaxembed.core import files
+from jaxembed.core.errors import InputError
+from jaxembed.embed.sources import Album, Pictures
+
+
+class Copies:
+    """Copies pictures into a folder under the names that they have in their own; nothing is replaced or removed."""
+
+    def __init__(self, originals: Album | None, names: Sequence[str], folder: Path) -> None:
+        """Store the folders.
+
+        Args:
+          originals: the pictures.
+          names: the name of each row.
+          folder: the folder of the copies, which may not exist yet.
+
+        Raises:
+          InputError: if the pictures are not in a folder, or the copies would be inside it.
+        """
+        if not isinstance(originals, Pictures):
+            raise InputError(f"--copies={folder} needs pictures in a folder, and these are in none")
+        if folder.resolve().is_relative_to(originals.path.resolve()):
+            wrong = f"--copies={folder} must be outside {originals.path}, the folder of the pictures"
+            raise InputError(f"{wrong}, which would otherwise have them twice")
+        self.originals, self.names, self.folder = originals, names, folder
+
+    def copy(self, rows: Sequence[int]) -> str:
+        """Copy the pictures of some rows, and say in one line how many, and why one could not be."""
+        copied, known, failed = 0, 0, []
+        for name in (self.names[row] for row in rows):
+            try:
+                if self._copy(name):
+                    copied += 1
+                else:
+                    known += 1
+            except (OSError, InputError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                failed.append(f"{files.printable(name)}: {files.line(reason)}")
+        parts = [f"{copied:,} of {len(rows):,} pictures copied into {files.printable(self.folder)}"]
+        parts += [f"{known:,} were there already"] if known else []
+        parts += [f"{len(failed):,} could not be copied ({failed[0]})"] if failed else []
+        return files.utf8("; ".join(parts))
+
+    def _copy(self, name: str) -> bool:
+        """Copy a picture, with its date; False if there is an equal file under its name."""
+        original = files.regular(self.originals.file(name))
+        wanted = self.folder / original.relative_to(self.originals.path)
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        for target in _names(wanted):
+            try:
+                target.open("xb").close()  # now it is ours to replace
+            except FileExistsError:
+                if target.is_file() and filecmp.cmp(original, target, shallow=False):
+                    return False
+                continue
+            try:
+                with original.open("rb") as source, files.replacing(target) as copy:
+                    shutil.copyfileobj(source, copy)
+            except BaseException:
+                target.unlink()
+                raise
+            shutil.copystat(original, target)
+            return True
+
+
+def _names(wanted: Path) -> Iterator[Path]:
+    """Yield a.jpg, a (2).jpg, a (3).jpg and so on."""
+    yield wanted
+    for number in itertools.count(2):
+        yield wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
