@@ -97,17 +97,18 @@ def check_output(file: Path, *, overwrite: bool) -> None:
     check_folder(folder, file)
 
 
-def check_folder(folder: Path, output: Path | None = None) -> None:
+def check_folder(folder: Path, output: Path | None = None, *, option: str = "--output") -> None:
     """Raise an InputError if nothing can be written into a folder, which may not exist yet.
 
     Args:
       folder: the folder.
       output: what is to be written, if that is not the folder itself.
+      option: the option that names it.
     """
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         reason = "is read-only" if there.is_dir() else "is not a folder"
-        raise InputError(f"--output {output or folder} cannot be written: {there} {reason}")
+        raise InputError(f"{option} {output or folder} cannot be written: {there} {reason}")
 
 
 def _run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Sequence[str] | None) -> int:
