@@ -21,7 +21,9 @@ WITHOUT_TAGS = "Tags need a file: start with --tags=FILE.csv, or explore a file 
 class Desk:
     """Answers for orders, tags, copies and vectors of a selection."""
 
-    def __init__(self, embedded: Vectors, originals: Album | None, *, tagged: Path | None, copied: Path | None) -> None:
+    def __init__(
+        self, embedded: Vectors, originals: Album | None, *, tagged: Path | None, copied: Path | None
+    ) -> None:
         """Store what there is.
 
         Args:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 
 def render(names: Sequence[str], rows: Sequence[int], captions: Sequence[str] | None = None) -> str:
-    """Render images and their captions, which are text, not HTML; a click on one chooses it, with shift it is selected.
+    """Render images and their captions, which are text, not HTML; a click chooses one, with shift selects it.
 
     Args:
       names: the name of each image of the map.

@@ -91,7 +91,7 @@ class Page:
         self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(self.classes)))]
 
     def text(self, resources: Resources, desk: Mapping[str, Any]) -> str:
-        """Render the page, with the values of the desk; it loads its document by the token that replaces SESSION."""
+        """Render the page, with the desk's values; it loads its document by the token that replaces SESSION."""
         item = RenderItem(token=SESSION, elementid="shown", use_for_title=True)
         scripts = bundle.bundle_for_objs_and_resources(None, resources)
         limits = {"bytes": LARGEST, "megabytes": LARGEST // 2**20}

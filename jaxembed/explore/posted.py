@@ -16,7 +16,7 @@ ROW, PART, SECONDS = 4, 2**20, 60
 
 @stream_request_body
 class Rows(RequestHandler):
-    """Receives some rows as int32, of which it does something in a thread, so that others are answered meanwhile."""
+    """Receives some rows as int32, and does something with them in a thread: others are answered meanwhile."""
 
     def initialize(self, do: Callable[..., Any], count: int, threads: Executor) -> None:
         """Store what is done with rows, the number of all rows, and the threads for it."""

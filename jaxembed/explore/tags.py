@@ -26,8 +26,8 @@ Pairs = dict[tuple[str, str], None]
 class Tags:
     """The tags of the pictures that are shown.
 
-    The file is read anew before each change, in turn with other servers, so that what others have written to it stays,
-    as do the tags of pictures that are not shown.
+    The file is read anew before each change, in turn with other servers, so that what others have written to it
+    stays, as do the tags of pictures that are not shown.
     """
 
     def __init__(self, file: Path, names: Sequence[str]) -> None:

@@ -79,7 +79,7 @@ def embedded(photos, encoder):
 
 @contextlib.contextmanager
 def serving(encoder, embedded, originals, *, tagged=None, copied=None):
-    """Serve an encoder or None, embeddings and pictures, with a file of tags and a folder of copies, if there are."""
+    """Serve an encoder or None, embeddings and pictures, with a file of tags and a folder of copies, if any."""
     desk = Desk(embedded, originals, tagged=tagged, copied=copied)
     started, made = threading.Event(), []
 
@@ -104,8 +104,8 @@ def serving(encoder, embedded, originals, *, tagged=None, copied=None):
 
 @pytest.fixture
 def site(photos, encoder, embedded, tmp_path):
-    album, kept = sources.open_source(str(photos)), {"tagged": tmp_path / "v.tags.csv", "copied": tmp_path / "copies"}
-    with serving(encoder, embedded, album, **kept) as running:
+    kept = {"tagged": tmp_path / "v.tags.csv", "copied": tmp_path / "copies"}
+    with serving(encoder, embedded, sources.open_source(str(photos)), **kept) as running:
         yield running
 
 

@@ -47,7 +47,10 @@ form.requestSubmit()
 PRESS = "document.querySelector(arguments[0]).click()"
 CHIPS = "return [...document.querySelectorAll('.tag')].map((each) => each.textContent)"
 TOLD = "return document.querySelector('#told').textContent"
-PLACES = "return [...document.querySelectorAll('#everything figure')].map((each) => [each.offsetLeft, each.offsetTop])"
+PLACES = """
+const place = (figure) => [figure.offsetLeft, figure.offsetTop]
+return [...document.querySelectorAll("#everything figure")].map(place)
+"""
 
 
 class Page:

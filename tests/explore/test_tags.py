@@ -64,7 +64,7 @@ def test_a_malformed_file_is_one_line_and_stays_as_it_is(content, error, tmp_pat
     file.write_bytes(content)
     kept = Tags(file, NAMES)
     for act in (lambda: tags.read(file), lambda: kept.add("x", [0]), lambda: kept.remove("x", [0])):
-        with pytest.raises(InputError, match="v.tags.csv does not hold tags: ") as raised:
+        with pytest.raises(InputError, match=r"v\.tags\.csv does not hold tags: ") as raised:
             act()
         assert error in str(raised.value)
         assert "\n" not in str(raised.value)
