@@ -2,11 +2,12 @@
 
 import filecmp
 import itertools
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from jaxembed.core import files
+from jaxembed.core import files, locks
 from jaxembed.core.errors import InputError
 from jaxembed.embed.sources import Album, Pictures
 
@@ -54,21 +55,20 @@ class Copies:
         original = files.regular(self.originals.file(name))
         wanted = self.folder / original.relative_to(self.originals.path)
         wanted.parent.mkdir(parents=True, exist_ok=True)
-        for target in _names(wanted):
-            try:
-                target.open("xb").close()  # now it is ours to replace
-            except FileExistsError:
-                if target.is_file() and filecmp.cmp(original, target, shallow=False):
-                    return False
-                continue
-            try:
-                with original.open("rb") as source, files.replacing(target) as copy:
-                    shutil.copyfileobj(source, copy)
-            except BaseException:
-                target.unlink()
-                raise
-            shutil.copystat(original, target)
-            return True
+        with locks.alone(self.folder):  # else two servers could take the same name
+            return _copied(original, wanted)
+
+
+def _copied(original: Path, wanted: Path) -> bool:
+    for target in _names(wanted):
+        if not os.path.lexists(target):
+            break
+        if target.is_file() and filecmp.cmp(original, target, shallow=False):
+            return False
+    with original.open("rb") as source, files.replacing(target) as copy:
+        shutil.copyfileobj(source, copy)
+    shutil.copystat(original, target)
+    return True
 
 
 def _names(wanted: Path) -> Iterator[Path]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxembed.artifacts import diagnosis
-from jaxembed.core import files
+from jaxembed.core import files, locks
 from jaxembed.core.errors import InputError
 
 # In place of the suffix of the vectors; the columns of the file.
@@ -72,20 +71,17 @@ class Tags:
           InputError: if the tag cannot be one, or the file does not hold tags or cannot be written.
         """
         check(tag)
-        with _alone(self.file):
-            pairs = read(self.file)
-            new = [pair for pair in self._pairs(tag, rows) if pair not in pairs]
-            if new:
-                _write(self.file, pairs | dict.fromkeys(new))
+        with _changing(self.file) as pairs:
+            new = {pair: None for pair in self._pairs(tag, rows) if pair not in pairs}
+            pairs.update(new)
         return len(new)
 
     def remove(self, tag: str, rows: Sequence[int]) -> int:
         """Take a tag from the pictures of some rows, and return how many had it; an InputError as in `add`."""
-        with _alone(self.file):
-            pairs = read(self.file)
-            gone = {pair for pair in self._pairs(tag, rows) if pair in pairs}
-            if gone:
-                _write(self.file, {pair: None for pair in pairs if pair not in gone})
+        with _changing(self.file) as pairs:
+            gone = [pair for pair in self._pairs(tag, rows) if pair in pairs]
+            for pair in gone:
+                del pairs[pair]
         return len(gone)
 
     def _pairs(self, tag: str, rows: Sequence[int]) -> Pairs:
@@ -119,7 +115,7 @@ def read(file: Path) -> Pairs:
 
 
 def _parsed(lines: Iterator[list[str]]) -> Pairs:
-    """Make the pairs of a file's lines; ValueError or InputError if these are others than `_write` writes."""
+    """Make the pairs of a file's lines; ValueError or InputError if these are others than `_text` writes."""
     if (first := next(lines, COLUMNS)) != COLUMNS:
         raise ValueError(f"the first line must be {','.join(COLUMNS)}, got {files.line(','.join(first))}")
     pairs: Pairs = {}
@@ -134,26 +130,22 @@ def _parsed(lines: Iterator[list[str]]) -> Pairs:
     return pairs
 
 
-def _write(file: Path, pairs: Pairs) -> None:
+@contextlib.contextmanager
+def _changing(file: Path) -> Iterator[Pairs]:
+    """Read the pairs of a file, to be changed and then written by this context; servers take turns."""
+    try:
+        with locks.alone(Path(os.path.realpath(file)).parent):
+            pairs = read(file)
+            before = len(pairs)
+            yield pairs
+            if len(pairs) != before:
+                files.write_text(file, _text(pairs))
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}; {_OTHER}") from error
+
+
+def _text(pairs: Pairs) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([COLUMNS, *(map(diagnosis.cell, pair) for pair in pairs)])
-    try:
-        files.write_text(file, text.getvalue())
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror}; {_OTHER}") from error
-
-
-@contextlib.contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Hold the folder of a file, so that of two servers each reads what the other has written."""
-    try:
-        folder = os.open(Path(os.path.realpath(file)).parent, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"{file} cannot be written: {error.strerror}; {_OTHER}") from error
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
+    return text.getvalue()

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import threading
 
 import pytest
 
+from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.explore import tags
 from jaxembed.explore.tags import Tags
@@ -83,3 +85,21 @@ def test_a_text_that_cannot_be_a_tag_is_a_line(tag, tmp_path):
 def test_tags_that_cannot_be_written_are_a_line(tmp_path):
     for file in (tmp_path / "gone" / "v.tags.csv", tmp_path):
         assert "; use a different --tags=FILE" in Tags(file, NAMES).change([0], "add", "x")["text"]
+
+
+def test_servers_take_turns(tmp_path, monkeypatch):
+    file = tmp_path / "v.tags.csv"
+    write, other = files.write_text, threading.Thread(target=Tags(file, NAMES).add, args=["two", [0]])
+
+    def slow(*given):
+        if not other.ident:
+            other.start()
+            other.join(0.3)
+            assert other.is_alive()  # it waits
+        write(*given)
+
+    monkeypatch.setattr(files, "write_text", slow)
+    first = Tags(file, NAMES)
+    first.add("one", [0])
+    other.join(20)
+    assert sorted(first.rows()) == ["one", "two"]
