@@ -85,16 +85,16 @@ def run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Seque
         return _run(name, main, arguments)
 
 
-def check_output(file: Path, *, overwrite: bool) -> None:
-    """Raise an InputError if a file cannot be written, or exists and may not be replaced."""
+def check_output(file: Path, *, overwrite: bool, option: str = "--output") -> None:
+    """Raise an InputError if a file that an option names cannot be written, or exists and may not be replaced."""
     if kind := files.other_kind(file):
-        raise InputError(f"--output {file} is {kind}")
+        raise InputError(f"{option} {file} is {kind}")
     if file.exists() and not overwrite:
-        raise InputError(f"--output {file} exists; use --overwrite to replace it")
+        raise InputError(f"{option} {file} exists; use --overwrite to replace it")
     folder = Path(os.path.realpath(file)).parent if file.is_symlink() else file.parent
     if not folder.is_dir():
-        raise InputError(f"--output {file} cannot be written: folder {folder} does not exist")
-    check_folder(folder, file)
+        raise InputError(f"{option} {file} cannot be written: folder {folder} does not exist")
+    check_folder(folder, file, option=option)
 
 
 def check_folder(folder: Path, output: Path | None = None, *, option: str = "--output") -> None:

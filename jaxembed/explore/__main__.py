@@ -69,7 +69,7 @@ def parse(arguments: Sequence[str] | None) -> Any:
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
     if options.tags:
-        command.check_folder(options.tags.parent, options.tags, option="--tags")
+        command.check_output(options.tags, overwrite=True, option="--tags")
     if options.copies:
         command.check_folder(options.copies, option="--copies")
     return options
@@ -110,13 +110,16 @@ def _load_source(encoder: "Encoder | None", asked: Any) -> "tuple[Vectors, Album
       asked: the command's options.
     """
     from jaxembed.embed import fill, index, projection, sources
+    from jaxembed.explore import copies
 
     name = asked.source or _training_source(encoder)
     if vectors.is_file(name):
         embedded = stored.read(files.expanded(name), asked, encoder)
         album = _opened(embedded, images=asked.images, data_dir=asked.data_dir)
+        copies.check(album, asked.copies)
     else:
         album = sources.open_source(name, data_dir=asked.data_dir)
+        copies.check(album, asked.copies)
         index.check(album.count)
         with Spool(Path(tempfile.gettempdir()), encoder.dimension) as spool:
             embedded = fill.fill(spool, encoder, album)

@@ -12,25 +12,21 @@ from jaxembed.core.errors import InputError
 from jaxembed.embed.sources import Album, Pictures
 
 
+def check(originals: Album | None, folder: Path | None) -> None:
+    """Raise an InputError if pictures cannot be copied into a folder, or these copies would be among them."""
+    if folder is None:
+        return
+    if not isinstance(originals, Pictures):
+        raise InputError(f"--copies {folder} needs pictures in a folder, and these are in none")
+    if folder.resolve().is_relative_to(originals.path.resolve()):
+        raise InputError(f"--copies {folder} must be outside the folder of the pictures, {originals.path}")
+
+
 class Copies:
     """Copies pictures into a folder under the names that they have in their own; nothing is replaced or removed."""
 
-    def __init__(self, originals: Album | None, names: Sequence[str], folder: Path) -> None:
-        """Store the folders.
-
-        Args:
-          originals: the pictures.
-          names: the name of each row.
-          folder: the folder of the copies, which may not exist yet.
-
-        Raises:
-          InputError: if the pictures are not in a folder, or the copies would be inside it.
-        """
-        if not isinstance(originals, Pictures):
-            raise InputError(f"--copies={folder} needs pictures in a folder, and these are in none")
-        if folder.resolve().is_relative_to(originals.path.resolve()):
-            wrong = f"--copies={folder} must be outside {originals.path}, the folder of the pictures"
-            raise InputError(f"{wrong}, which would otherwise have them twice")
+    def __init__(self, originals: Pictures, names: Sequence[str], folder: Path) -> None:
+        """Store the pictures, the name of each row, and the folder of the copies, which may not exist yet."""
         self.originals, self.names, self.folder = originals, names, folder
 
     def copy(self, rows: Sequence[int]) -> str:

@@ -30,10 +30,7 @@ class Desk:
           embedded: the embeddings.
           originals: their pictures; None if there are none.
           tagged: the file of the tags, which may not exist yet; None if there are no tags.
-          copied: the folder of the copies, which may not exist yet; None if nothing is copied.
-
-        Raises:
-          InputError: if the pictures cannot be copied there.
+          copied: the folder of the copies, as `copies.check` has it; None if nothing is copied.
         """
         self.count, self.orders = len(embedded.names), Orders(embedded, originals)
         self.tags = Tags(tagged, embedded.names) if tagged else None

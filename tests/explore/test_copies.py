@@ -6,6 +6,7 @@ import pytest
 
 from jaxembed.core.errors import InputError
 from jaxembed.embed.sources import Pictures
+from jaxembed.explore import copies
 from jaxembed.explore.copies import Copies
 
 
@@ -23,13 +24,13 @@ def album(tmp_path):
 
 def test_originals_are_copied_under_their_names_with_their_dates(album, tmp_path):
     names, folder = ["a/1.png", "b/1.png", "b/2.png"], tmp_path / "out" / "best"
-    copies = Copies(album, names, folder)
-    assert copies.copy([0, 1]) == f"2 of 2 pictures copied into {folder}"
+    made = Copies(album, names, folder)
+    assert made.copy([0, 1]) == f"2 of 2 pictures copied into {folder}"
     assert [(folder / name).read_text() for name in names[:2]] == names[:2]
     assert (folder / "a/1.png").stat().st_mtime == 10**9
     (folder / "b/2.png").write_text("another")
     (folder / "b/2 (2).png").mkdir()
-    assert copies.copy([0, 1, 2]) == f"1 of 3 pictures copied into {folder}; 2 were there already"
+    assert made.copy([0, 1, 2]) == f"1 of 3 pictures copied into {folder}; 2 were there already"
     assert (folder / "b/2.png").read_text() == "another"
     assert (folder / "b/2 (3).png").read_text() == "b/2.png"
     assert all(album.file(name).read_text() == name for name in names)
@@ -54,6 +55,8 @@ def test_what_cannot_be_copied_is_counted_and_named(album, tmp_path, monkeypatch
 def test_copies_are_outside_a_folder_of_pictures(album, tmp_path):
     for folder in (album.path, album.path / "a" / "new", tmp_path / "photos" / "a" / ".."):
         with pytest.raises(InputError, match="must be outside"):
-            Copies(album, [], folder)
+            copies.check(album, folder)
     with pytest.raises(InputError, match="needs pictures in a folder"):
-        Copies(None, [], tmp_path / "out")
+        copies.check(None, tmp_path / "out")
+    copies.check(album, tmp_path / "photos2")
+    copies.check(None, None)
