@@ -195,7 +195,7 @@ def test_bad_input_ends_in_one_line_and_status_2(outputs, photos, tmp_path, caps
             (search, ["quickstart", vector, str(tmp_path / "text.png")], "text.png cannot be read as an image"),
             (explore, ["quickstart", vector, f"--port={port}"], busy),
             (explore, ["quickstart", vector, "--port=70000"], "--port must be from 0 to 65535, got 70000"),
-            (explore, [vector, "--port=0", f"--tags={tmp_path / 'text.png'}"], "does not hold tags: the first line"),
+            (explore, [vector, "--port=0", f"--tags={tmp_path / 'text.png'}"], "the first line must be name,tag"),
             (explore, [vector, "--port=0", f"--tags={tmp_path / 'no/x.csv'}"], "no does not exist"),
             (explore, [vector, "--port=0", f"--copies={vector}"], f"--copies {vector} cannot be written: "),
             (explore, ["quickstart", "digits", "--port=0", f"--copies={new}"], "needs pictures in a folder"),
