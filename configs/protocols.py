@@ -2,8 +2,8 @@
 protocol.
 
 Only the distance is chosen per experiment: an embedding is compared by the one that its loss uses. The views and
-the probes were chosen on validation data. Until December 2026 the linear probe had no weight decay, and on MNIST and
-Fashion-MNIST 30 epochs at 0.3: of three embeddings, that gave two 0.3 points less, and one 0.1 more.
+the probes were chosen on validation data. Until December 2026 the linear probe had no weight decay, and on MNIST
+and Fashion-MNIST 30 epochs at 0.3: of three embeddings, that gave two 0.3 points less, and one 0.1 more.
 """
 
 # A linear probe tries these, and is trained with the one that is best on a tenth of the images.
