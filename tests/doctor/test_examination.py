@@ -8,8 +8,8 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
 from jaxembed import datasets
-from jaxembed.doctor import duplicates, examination, labels, outliers
-from jaxembed.kernels import nearest
+from jaxembed.doctor import duplicates, examination, labels
+from jaxembed.kernels import nearest, outliers
 from jaxembed.types import Batch, Dataset, Published
 
 RANDOM = np.random.default_rng(0)

@@ -330,7 +330,8 @@ def test_commands_take_an_onnx_file_and_refuse_vectors_of_another_use_of_it(phot
     assert command.run("search", search.main, [model, "a.npz", picture, *flags, "--interpolation=bilinear"]) == 2
     assert "a.npz was written with a different encoder, a" in capsys.readouterr().err
     assert command.run("doctor", doctor.main, [model, str(photos), *flags]) == 0
-    found, album = explore._load_source(encoder, Namespace(source=str(photos), data_dir=None, distance=None))
+    asked = Namespace(source=str(photos), data_dir=None, distance=None, copies=None)
+    found, album = explore._load_source(encoder, asked)
     np.testing.assert_array_equal(found.embeddings, read.embeddings)
     assert album.picture(read.names[0]).mode == "RGB"
     for name, main in (("doctor", doctor.main), ("explore", explore.main)):
