@@ -84,8 +84,8 @@ def load(root: Path, names: Sequence[str], shape: Shape, *, limit: float) -> Dec
     """Map the cache of a folder's pictures, after decoding them into it if there is none.
 
     It is in the user's cache folder, and keyed by the pictures' names, sizes and times, and the formats that are
-    read: when one changes, all are decoded again, and the old cache is removed. What a killed process had decoded is
-    removed as well.
+    read: when one changes, all are decoded again, and the old cache is removed. What a killed process had decoded
+    is removed as well.
 
     Args:
       root: the folder.
