@@ -51,6 +51,14 @@ def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]]
     return Diagnosis(classes, (n, total), kept)
 
 
+def shown(split: str, name: str) -> str:
+    """Return an image's name in the tables: with its split where that is held out and its name does not say so.
+
+    A folder may call the splits in other ways, so `val/1.png` is `val/1.png (validation)`.
+    """
+    return name if split == "train" or name.lower().startswith(f"{split}/") else f"{name} ({split})"
+
+
 class _Pool(NamedTuple):
     """Rows of all splits.
 
@@ -100,8 +108,7 @@ class _Pool(NamedTuple):
     def name(self, row: int | np.integer) -> str:
         """Name the image of a row, with its split where that is held out and its name does not say so."""
         split, names = self.names[self.parts[row]]
-        name = str(names[self.rows[row]])
-        return name if split == "train" or name.lower().startswith(f"{split}/") else f"{name} ({split})"
+        return shown(split, str(names[self.rows[row]]))
 
     def images(self, chosen: Int[np.ndarray, "m i"]) -> np.ndarray:
         """Read the images of some rows, [m, i, h, w, c]."""
