@@ -23,13 +23,16 @@ MOST = 100_000
 NEIGHBOURS = 10
 
 
-def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]], *, distance: str) -> Diagnosis:
+def examine(
+    dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]], *, distance: str, rows: int = ROWS
+) -> Diagnosis:
     """Examine the splits of a dataset that are embedded, all together.
 
     Args:
       dataset: its images may be None.
       embeddings: split -> [n, d].
       distance: "cosine" or "euclidean", the distance by which the embeddings are compared.
+      rows: how many rows a table has at most.
 
     Returns:
       the tables that have any row; none for fewer than 3 images.
@@ -42,10 +45,10 @@ def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]]
     k = min(NEIGHBOURS, n - 1)
     found, apart = nearest.others(pool.points, neighbours=k)
     tables = {
-        "leaks": _pairs(pool, duplicates.across(pool.points, pool.parts, neighbours=k)),
-        "duplicates": _pairs(pool, duplicates.within(found, apart, pool.parts)),
-        "labels": _labels(pool, found),
-        "outliers": _outliers(pool, apart),
+        "leaks": _pairs(pool, duplicates.across(pool.points, pool.parts, neighbours=k), rows),
+        "duplicates": _pairs(pool, duplicates.within(found, apart, pool.parts), rows),
+        "labels": _labels(pool, found, rows),
+        "outliers": _outliers(pool, apart, rows),
     }
     kept = {name: tables[name] for name in KINDS if tables[name] is not None}
     return Diagnosis(classes, (n, total), kept)
@@ -122,25 +125,25 @@ class _Pool(NamedTuple):
         return read.reshape(*chosen.shape, *first.shape[1:])
 
 
-def _pairs(pool: _Pool, found: duplicates.Pairs) -> Table | None:
+def _pairs(pool: _Pool, found: duplicates.Pairs, most: int) -> Table | None:
     """Rank the nearest pairs by their pixels, if there are images; else they stay in the order they are in."""
     if not len(found.rows):
         return None
     alike = np.full(len(found.rows), np.nan, np.float32)
     if pool.splits[0].images is not None:
         found, alike = duplicates.by_pixels(found, pool.images)
-    rows, distances, relative = (array[:ROWS] for array in found)
-    return pool.table(rows, {"likeness": alike[:ROWS], "distance": distances, "relative": relative})
+    rows, distances, relative = (array[:most] for array in found)
+    return pool.table(rows, {"likeness": alike[:most], "distance": distances, "relative": relative})
 
 
-def _labels(pool: _Pool, found: Int[np.ndarray, "n k"]) -> Table | None:
+def _labels(pool: _Pool, found: Int[np.ndarray, "n k"], most: int) -> Table | None:
     """Rank the labels that have the least support among those for which the classifier proposes another class."""
     present = np.unique(pool.labels)
     if len(present) < 2 or present[0] < 0 or len(pool.labels) < 2 * labels.FOLDS:
         return None
     verdict = labels.judge(pool.points, pool.labels, found)
     doubted = np.flatnonzero(verdict.proposed != pool.labels)
-    order = doubted[np.argsort(verdict.support[doubted], kind="stable")][:ROWS]
+    order = doubted[np.argsort(verdict.support[doubted], kind="stable")][:most]
     if not len(order):
         return None
     scores = {"support": verdict.support, "confidence": verdict.confidence, "agreement": verdict.agreement}
@@ -149,7 +152,7 @@ def _labels(pool: _Pool, found: Int[np.ndarray, "n k"]) -> Table | None:
     )
 
 
-def _outliers(pool: _Pool, apart: Float[np.ndarray, "n k"]) -> Table:
+def _outliers(pool: _Pool, apart: Float[np.ndarray, "n k"], most: int) -> Table:
     remoteness = outliers.remoteness(apart)
-    order = np.argsort(-remoteness, kind="stable")[:ROWS]
+    order = np.argsort(-remoteness, kind="stable")[:most]
     return pool.table(order[:, None], {"remoteness": remoteness[order]})
