@@ -11,8 +11,8 @@ objects with `id`, an index of the test split, and `mturk`, the votes, of which 
 A label is wrong if fewer than three did. Recall counts the first 1,000 rows of the doctor's table, as a user gets
 it; the average precision is that of the whole ranking, of labels among those that people judged.
 
-Both count images in the order in which the dataset was published, which a prepared one need not have: --originals has
-them in that order, CIFAR's as the folder of its binary version, MNIST's test images as an idx file.
+Both count images in the order in which the dataset was published, which a prepared one need not have: --originals
+has them in that order, CIFAR's as the folder of its binary version, MNIST's test images as an idx file.
 """
 
 import argparse
@@ -31,11 +31,10 @@ from jaxtyping import UInt8
 
 from benchmarks import errors
 from jaxembed import datasets
-from jaxembed.artifacts.diagnosis import Table
+from jaxembed.artifacts.diagnosis import ROWS, Table
 from jaxembed.cli import command
 from jaxembed.core.errors import InputError
 from jaxembed.doctor import examination
-from jaxembed.doctor.examination import ROWS
 from jaxembed.embed import frozen
 
 # Each dataset's files of a split, and the bytes before an image's pixels.

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from jaxembed.core.errors import InputError
 FILE = "diagnosis.npz"
 # In a run's folder, where its tables are as CSV files, <table>.csv.
 FOLDER = "doctor"
+# Rows of a table, at most.
+ROWS = 1000
 # The first column of a CSV file.
 RANK = "rank"
 # What a spreadsheet takes for the start of a formula, also in wide letters; and what marks a text there.
@@ -69,16 +72,20 @@ class Diagnosis(NamedTuple):
       classes: [k] names; none without labels.
       examined: how many images were examined, and of how many.
       tables: the tables by name, a key of KINDS; those that have any row.
+      known: the share of the labels that a classifier which was not trained on the image proposes as well; NaN if
+        labels were not examined, or by an earlier version.
     """
 
     classes: Shaped[np.ndarray, " k"]
     examined: tuple[int, int]
     tables: Mapping[str, Table]
+    known: float = math.nan
 
 
 def write(diagnosis: Diagnosis, folder: Path) -> None:
     """Write the diagnosis into a run's folder, and its tables as CSV files into FOLDER."""
     arrays = {"classes": diagnosis.classes, "examined": np.array(diagnosis.examined, np.int64)}
+    arrays["known"] = np.array(diagnosis.known, np.float32)
     for name, table in diagnosis.tables.items():
         scores = {f"scores/{score}": values for score, values in table.scores.items()}
         fields = table._asdict() | scores
@@ -134,7 +141,9 @@ def read(folder: Path) -> Diagnosis | None:
         npz.require(arrays, classes=("str", (None,)), examined=("int64", (2,)))
         tables = {name: _table(arrays, name) for name in KINDS if f"{name}/names" in arrays}
         examined, total = arrays["examined"].tolist()
-        return Diagnosis(arrays["classes"], (examined, total), tables)
+        if "known" in arrays:
+            npz.require(arrays, known=("float32", ()))
+        return Diagnosis(arrays["classes"], (examined, total), tables, float(arrays.get("known", math.nan)))
     except Exception as error:  # a damaged zip file raises nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(

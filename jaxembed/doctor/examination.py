@@ -4,6 +4,7 @@ Near-duplicates within a split and across splits; labels that neither the neighb
 images that are far from all others.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,13 +12,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from jaxembed import pictures
-from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
+from jaxembed.artifacts.diagnosis import KINDS, ROWS, Diagnosis, Table
 from jaxembed.doctor import duplicates, labels, outliers
 from jaxembed.kernels import nearest, space
 from jaxembed.types import Batch, Dataset
 
-# Rows of a table, and those whose images are kept with it.
-ROWS, SHOWN = 1000, 24
+# Rows of a table whose images are kept with it.
+SHOWN = 24
 # Images that are examined at most, a random part of more: each is compared with all others.
 MOST = 100_000
 NEIGHBOURS = 10
@@ -44,14 +45,16 @@ def examine(
         return Diagnosis(classes, (n, total), {})
     k = min(NEIGHBOURS, n - 1)
     found, apart = nearest.others(pool.points, neighbours=k)
+    verdict = labels.judge(pool.points, pool.labels, found) if _has_labels(pool) else None
+    known = math.nan if verdict is None else float(np.mean(verdict.proposed == pool.labels))
     tables = {
         "leaks": _pairs(pool, duplicates.across(pool.points, pool.parts, neighbours=k), rows),
         "duplicates": _pairs(pool, duplicates.within(found, apart, pool.parts), rows),
-        "labels": _labels(pool, found, rows),
+        "labels": None if verdict is None else _labels(pool, verdict, rows),
         "outliers": _outliers(pool, apart, rows),
     }
     kept = {name: tables[name] for name in KINDS if tables[name] is not None}
-    return Diagnosis(classes, (n, total), kept)
+    return Diagnosis(classes, (n, total), kept, known)
 
 
 def shown(split: str, name: str) -> str:
@@ -136,12 +139,14 @@ def _pairs(pool: _Pool, found: duplicates.Pairs, most: int) -> Table | None:
     return pool.table(rows, {"likeness": alike[:most], "distance": distances, "relative": relative})
 
 
-def _labels(pool: _Pool, found: Int[np.ndarray, "n k"], most: int) -> Table | None:
-    """Rank the labels that have the least support among those for which the classifier proposes another class."""
+def _has_labels(pool: _Pool) -> bool:
+    """Return whether all rows have a label, of two classes or more, and are enough for a classifier."""
     present = np.unique(pool.labels)
-    if len(present) < 2 or present[0] < 0 or len(pool.labels) < 2 * labels.FOLDS:
-        return None
-    verdict = labels.judge(pool.points, pool.labels, found)
+    return len(present) > 1 and present[0] >= 0 and len(pool.labels) >= 2 * labels.FOLDS
+
+
+def _labels(pool: _Pool, verdict: labels.Verdict, most: int) -> Table | None:
+    """Rank the labels that have the least support among those for which the classifier proposes another class."""
     doubted = np.flatnonzero(verdict.proposed != pool.labels)
     order = doubted[np.argsort(verdict.support[doubted], kind="stable")][:most]
     if not len(order):

@@ -1,9 +1,10 @@
 """The summary: what the doctor has found, in a line for each kind, with the threshold and what it means."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from jaxembed.artifacts.diagnosis import Diagnosis
+from jaxembed.artifacts.diagnosis import ROWS, Diagnosis
 from jaxembed.doctor import groups, labels
 from jaxembed.doctor.groups import Member
 from jaxembed.doctor.originals import Original
@@ -25,14 +26,18 @@ def copies(found: Diagnosis, grouped: Sequence[Sequence[Member]]) -> str:
 
 def wrong_labels(found: Diagnosis) -> str:
     """Say how many labels are likely wrong, at which support; "" if labels were not examined."""
-    labelled = len(found.classes) > 1 and all((table.labels >= 0).all() for table in found.tables.values())
-    if not labelled:
+    if math.isnan(found.known):
         return ""
+    if found.known < labels.KNOWN:
+        told = f"a classifier of the embedding finds only {found.known:.0%} of the labels"
+        return f"No label is called wrong, because {told} (at least {labels.KNOWN:.0%} are needed)."
     meaning = "hardly any of the nearest images has the label, and a classifier finds it improbable"
     count = int((found.tables["labels"].scores["support"] <= labels.WRONG).sum()) if "labels" in found.tables else 0
     if not count:
         return f"No wrong labels: none has a support of {labels.WRONG} or less ({meaning})."
-    return f"{_counted(count, 'label')} with a support of {labels.WRONG} or less, likely wrong: {meaning}."
+    more = " or more" if count == ROWS else ""
+    counted = _counted(count, "label")
+    return f"{counted}{more} with a support of {labels.WRONG} or less, likely wrong: {meaning}."
 
 
 def problems(originals: Iterable[Original]) -> str:

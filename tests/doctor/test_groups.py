@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 from jaxembed.artifacts.diagnosis import Diagnosis, Table
 from jaxembed.cli import command
 from jaxembed.doctor import __main__ as doctor
-from jaxembed.doctor import groups, originals
+from jaxembed.doctor import groups, labels, originals
 from jaxembed.doctor.originals import Original
 
 
@@ -172,7 +172,7 @@ def classes(tmp_path):
     return folder
 
 
-def test_a_wrong_label_is_called_so_and_only_where_there_are_classes(classes, tmp_path, capsys):
+def test_a_wrong_label_is_called_so_and_only_where_there_are_classes(classes, tmp_path, capsys, monkeypatch):
     words = ["quickstart", str(classes), f"--output={tmp_path / 'out'}", "--overwrite"]
     assert command.run("doctor", doctor.main, words) == 0
     assert "\nNo wrong labels: none has a support of 0.05 or less (" in capsys.readouterr().out
@@ -183,6 +183,12 @@ def test_a_wrong_label_is_called_so_and_only_where_there_are_classes(classes, tm
         first, *_ = csv.DictReader(stream)
     assert (first["image"], first["label"], first["proposed"]) == ("dark/01.png", "dark", "light")
     assert "likely wrong" in (tmp_path / "out" / "doctor.html").read_text()
+    monkeypatch.setattr(labels, "KNOWN", 0.99)
+    assert command.run("doctor", doctor.main, words) == 0
+    said = (
+        "No label is called wrong, because a classifier of the embedding finds only 98% of the labels (at least 99%"
+    )
+    assert said in capsys.readouterr().out
     for name, year in {"dark": "2018", "light": "2019"}.items():
         (classes / name).rename(classes / year)
     assert command.run("doctor", doctor.main, words) == 0
