@@ -232,7 +232,7 @@ def test_how_many_labels_a_classifier_finds_is_kept_with_the_tables(tmp_path):
     points, truth = blobs(90)
     wrong = truth.copy()
     wrong[:9] = (truth[:9] + 1) % 3
-    dataset = Dataset("blobs", ("a", "b", "c"), Batch(None, wrong.astype(np.int32)))
+    dataset = Dataset("blobs", ("a", "b", "c"), Batch(None, wrong.astype(np.int32)), None, None)
     found = examination.examine(dataset, {"train": points}, distance="euclidean")
     assert found.known == pytest.approx(0.9, abs=0.03)
     diagnosis.write(found, tmp_path)
