@@ -162,16 +162,37 @@ def test_what_has_changed_since_it_was_killed_is_embedded_again(many, tmp_path, 
 
 def test_what_another_encoder_or_somebody_else_has_left_is_not_used(many, tmp_path, monkeypatch, capsys):
     output, unfinished = tmp_path / "vectors.npz", tmp_path / "vectors.npz.unfinished"
-    kill(monkeypatch, 3, "margin_mnist", many, output)
+    kill(monkeypatch, 3, "autoencoder_mnist", many, output)
     assert unfinished.exists()
-    update(many, output)
+    embed.main(["autoencoder_fashion_mnist", str(many), "--update", f"--output={output}"])  # of as many dimensions
     assert "resuming" not in capsys.readouterr().out
-    assert vectors.read(output).about.encoder == "quickstart"
+    assert vectors.read(output).about.encoder == "autoencoder_fashion_mnist"
+    output.unlink()
+    update(many, output)
     for content in (b"", b"notes", bytes(48), b"\xff" * 100):
         unfinished.write_bytes(content)
+        capsys.readouterr()
         update(many, output)
         assert "18 kept" in capsys.readouterr().out
         assert not unfinished.exists()
+
+
+def test_a_damaged_block_is_embedded_again_with_those_after_it(many, tmp_path, monkeypatch, capsys):
+    output, anew = tmp_path / "vectors.npz", tmp_path / "anew.npz"
+    unfinished = tmp_path / "vectors.npz.unfinished"
+    sizes = []
+    for blocks in (1, 2, 3):
+        unfinished.unlink(missing_ok=True)
+        kill(monkeypatch, blocks, "quickstart", many, output)
+        sizes.append(unfinished.stat().st_size)
+    content = bytearray(unfinished.read_bytes())
+    content[sizes[1] - 1] ^= 1  # an embedding of the second block, which is a number all the same
+    unfinished.write_bytes(content)
+    capsys.readouterr()
+    update(many, output)
+    assert "resuming: 3 of 19 pictures have been read before" in capsys.readouterr().out
+    update(many, anew)
+    assert output.read_bytes() == anew.read_bytes()
 
 
 def test_two_updates_of_one_file_at_a_time_are_refused(many, tmp_path, capsys):
