@@ -7,7 +7,7 @@
 
 The page has a map of all images. A click on a point, or on any image, shows it large, with its nearest neighbours;
 back and forward return to earlier ones. The name of a class selects its images, and so do a text that names contain
-and a lasso, which list them. A selection can be tagged, saved and, with --copies=FOLDER, copied. A grid has all images,
+and a lasso, which list them. A selection can be tagged, saved and, with --copies=FOLDER, copied. A grid has all,
 sorted by name, date, likeness, or how far they are from all others. Choose a new image, or drop one on the page, to
 see its position on the map and its nearest neighbours. Without a source, the page shows the dataset of the run;
 without a run, a file of vectors from any tool, with no search for new images.
