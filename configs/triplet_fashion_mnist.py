@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
     config = margin_fashion_mnist.get_config()
     config.objective = dict(
         name="triplet",
+        mining="hardest",
         projection=(),
         augmentation=config.objective.augmentation,
     )

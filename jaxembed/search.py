@@ -31,7 +31,6 @@ from jaxembed.core.errors import InputError
 from jaxembed.embed import onnx, stored, vectors
 from jaxembed.embed.vectors import Vectors
 from jaxembed.kernels import space
-from jaxembed.pictures import kinds
 
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
@@ -188,14 +187,13 @@ def parse(arguments: Sequence[str] | None) -> Any:
 
 
 def _pictures(query: str, run: str | None) -> list[str]:
-    """List the pictures of a query that is a folder; any other is itself."""
-    folder = files.expanded(query)
-    if not run or not folder.is_dir():
+    """List the pictures of a query that is a folder, and say what is not used; any other is itself."""
+    path = files.expanded(query)
+    if not run or not path.is_dir():
         return [query]
-    found = sorted(str(file) for file in folder.iterdir() if file.suffix.lower() in kinds.extensions())
-    if not found:
-        raise InputError(f"{query} has no pictures to search with")
-    return found
+    from jaxembed.datasets import folder  # here, because it imports jax
+
+    return [str(path / name) for name in folder.scan(path, what="query").names]
 
 
 def _queries(

@@ -55,7 +55,7 @@ def test_tables_of_runs_are_data_frames_and_need_pandas(run, monkeypatch):
     assert row["test/l1"] == run.metrics["test/l1"]
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match=r"need pandas: pip install 'jaxembed\[notebook\]'"):
-        run.history
+        len(run.history)
 
 
 def test_vectors_are_found_examined_and_served_as_by_the_commands(run, photos, tmp_path, capsys):

@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from jaxembed.core.errors import InputError
 FILE = "diagnosis.npz"
 # In a run's folder, where its tables are as CSV files, <table>.csv.
 FOLDER = "doctor"
+# Rows of a table, at most.
+ROWS = 1000
 # The first column of a CSV file.
 RANK = "rank"
 # What a spreadsheet takes for the start of a formula, also in wide letters; and what marks a text there.
@@ -69,16 +72,20 @@ class Diagnosis(NamedTuple):
       classes: [k] names; none without labels.
       examined: how many images were examined, and of how many.
       tables: the tables by name, a key of KINDS; those that have any row.
+      known: the share of the labels that a classifier which was not trained on the image proposes as well; NaN if
+        labels were not examined, or by an earlier version.
     """
 
     classes: Shaped[np.ndarray, " k"]
     examined: tuple[int, int]
     tables: Mapping[str, Table]
+    known: float = math.nan
 
 
 def write(diagnosis: Diagnosis, folder: Path) -> None:
     """Write the diagnosis into a run's folder, and its tables as CSV files into FOLDER."""
     arrays = {"classes": diagnosis.classes, "examined": np.array(diagnosis.examined, np.int64)}
+    arrays["known"] = np.array(diagnosis.known, np.float32)
     for name, table in diagnosis.tables.items():
         scores = {f"scores/{score}": values for score, values in table.scores.items()}
         fields = table._asdict() | scores
@@ -94,11 +101,17 @@ def files_of(folder: Path) -> list[Path]:
     return [folder / FILE, *csv_files(folder / FOLDER)]
 
 
-def write_csv(diagnosis: Diagnosis, folder: Path) -> list[Path]:
-    """Write each table as a CSV file into a folder, in place of the tables that are there; return the files."""
+def write_csv(diagnosis: Diagnosis, folder: Path, groups: Mapping[str, int] | None = None) -> list[Path]:
+    """Write each table as a CSV file into a folder, in place of the tables that are there; return the files.
+
+    Args:
+      diagnosis: the tables.
+      folder: the folder.
+      groups: the number of the group of copies that an image is in; None if there are no groups.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        file: as_csv(diagnosis, name)
+        file: as_csv(diagnosis, name, groups)
         for name, file in zip(KINDS, csv_files(folder), strict=True)
         if name in diagnosis.tables
     }
@@ -128,7 +141,9 @@ def read(folder: Path) -> Diagnosis | None:
         npz.require(arrays, classes=("str", (None,)), examined=("int64", (2,)))
         tables = {name: _table(arrays, name) for name in KINDS if f"{name}/names" in arrays}
         examined, total = arrays["examined"].tolist()
-        return Diagnosis(arrays["classes"], (examined, total), tables)
+        if "known" in arrays:
+            npz.require(arrays, known=("float32", ()))
+        return Diagnosis(arrays["classes"], (examined, total), tables, float(arrays.get("known", math.nan)))
     except Exception as error:  # a damaged zip file raises nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
@@ -136,29 +151,37 @@ def read(folder: Path) -> Diagnosis | None:
         ) from error
 
 
-def as_csv(diagnosis: Diagnosis, name: str) -> str:
+def as_csv(diagnosis: Diagnosis, name: str, groups: Mapping[str, int] | None = None) -> str:
     """Write a table as CSV (RFC 4180): rank, image and label of each image, proposed label, scores.
 
-    There is an apostrophe before a text that a spreadsheet could take for a formula, or that begins with one.
+    With groups of copies, that of a pair comes last; it is empty if its images are not in the same one. There is an
+    apostrophe before a text that a spreadsheet could take for a formula, or that begins with one.
     """
     table, text = diagnosis.tables[name], io.StringIO()
     writer = csv.writer(text)
     labelled, parts = bool(len(diagnosis.classes)), [""] if table.names.shape[1] == 1 else ["first_", "second_"]
     head = [f"{part}{column}" for part in parts for column in (("image", "label") if labelled else ("image",))]
-    writer.writerow([RANK, *head, *(["proposed"] if table.proposed is not None else []), *table.scores])
+    grouped = ["group"] if groups is not None and table.names.shape[1] == 2 else []
+    writer.writerow([RANK, *head, *(["proposed"] if table.proposed is not None else []), *table.scores, *grouped])
     for row in range(len(table.names)):
         cells: list[str] = []
         for image, label in zip(table.names[row], table.labels[row], strict=True):
             cells += [str(image), *([class_of(diagnosis, label)] if labelled else [])]
         cells += [] if table.proposed is None else [class_of(diagnosis, table.proposed[row])]
         scores = ("" if np.isnan(values[row]) else f"{values[row]:.6g}" for values in table.scores.values())
-        writer.writerow([row + 1, *map(cell, cells), *scores])
+        group = [_group(table.names[row].tolist(), groups)] if grouped else []
+        writer.writerow([row + 1, *map(cell, cells), *scores, *group])
     return text.getvalue()
 
 
 def class_of(diagnosis: Diagnosis, label: int | np.integer) -> str:
     """Name a class; nothing for an image without a label."""
     return str(diagnosis.classes[label]) if label >= 0 else ""
+
+
+def _group(names: Sequence[str], groups: Mapping[str, int]) -> int | str:
+    numbers = {groups.get(name) for name in names}
+    return "" if len(numbers) > 1 or None in numbers else numbers.pop()
 
 
 def _is_table(file: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
+import tqdm
 
 from jaxembed import datasets, pictures
 from jaxembed.core import files
@@ -85,7 +86,10 @@ def load(
     images, rows, unreadable, dark = pixels.load(
         listing.root, listing.names, Shape(size, size, channels), limit=limit
     )
-    _report(unreadable, dark, path, len(listing.names))
+    report(unreadable, dark, path, len(listing.names))
+    if 2 * len(unreadable) > len(listing.names):
+        counts = f"{len(unreadable)} of {len(listing.names)}"
+        raise InputError(f"most pictures in {files.printable(path)} cannot be read: {counts}")
     listing = listing.subset(rows)
     splits = _split(listing, test)
     if not len(splits["train"]):
@@ -121,19 +125,24 @@ def scan(root: Path, *, what: str, chosen: str = AUTO) -> Listing:
     return Listing(root, decided.names, decided.classes, labels, decided.splits)
 
 
-def _report(unreadable: Sequence[Unreadable], dark: Sequence[tuple[str, str]], path: str, count: int) -> None:
-    """Print which of the pictures cannot be read, or are nearly black; InputError if most cannot be read."""
-    for each in unreadable[:_SHOWN]:
-        print(each, file=sys.stderr)
+def report(unreadable: Sequence[Unreadable], dark: Sequence[tuple[str, str]], path: str | Path, count: int) -> None:
+    """Print which of a folder's pictures cannot be read, or are nearly black.
+
+    Args:
+      unreadable: those that cannot be read, of which the first are named.
+      dark: name, and bits used, of each that is nearly black.
+      path: the folder.
+      count: how many pictures it has.
+    """
+    lines = list(map(str, unreadable[:_SHOWN]))
     if len(unreadable) > _SHOWN:
-        print(f"skipping {len(unreadable) - _SHOWN} more", file=sys.stderr)
-    counts = f"{len(unreadable)} of {count}"
+        lines.append(f"skipping {len(unreadable) - _SHOWN} more")
     if unreadable:
-        print(f"{counts} pictures in {path} cannot be read", file=sys.stderr)
+        lines.append(f"{len(unreadable)} of {count} pictures in {files.printable(path)} cannot be read")
     if dark:
-        print(pictures.dark_line(dark), file=sys.stderr)
-    if 2 * len(unreadable) > count:
-        raise InputError(f"most pictures in {path} cannot be read: {counts}")
+        lines.append(pictures.dark_line(dark))
+    for line in lines:
+        tqdm.tqdm.write(line, file=sys.stderr)  # above a bar, if there is one
 
 
 def _check(root: Path, what: str) -> None:

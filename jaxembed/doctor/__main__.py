@@ -14,23 +14,17 @@ examined.
 """
 
 import sys
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxembed.artifacts import diagnosis, identity
+from jaxembed.artifacts import diagnosis
 from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.doctor import groups, originals, page
-from jaxembed.embed import onnx, stored, vectors
+from jaxembed.doctor import groups, originals, page, summary
+from jaxembed.embed import onnx, vectors
 from jaxembed.kernels import space
-
-if TYPE_CHECKING:
-    from jaxembed.embed.encoder import Encoder
-    from jaxembed.embed.sources import Pictures
 
 # Rows of a table that are printed.
 SHOWN = 5
@@ -69,106 +63,44 @@ def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
         if file.exists() and not options.overwrite:
             raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
 
-    from jaxembed.embed import frozen  # here, because it imports jax
+    from jaxembed.doctor import subject  # here, because it imports jax
 
-    encoder = frozen.of_arguments(options)
-    of = _of_vectors if options.source and vectors.is_file(options.source) else _of_encoder
-    examined = of(encoder, options)
-    found, album = examined.found, examined.album
-    written = write(found, examined.title, options.output)
-    known = originals.read(album.file, examined.names) if album else {}
+    examined = subject.of_arguments(options)
+    found = examined.found
+    file_of = examined.file if examined.album else None
+    known = originals.read(file_of, list(examined.names)) if file_of else {}
     blank = {name for name, each in known.items() if each.problem == "blank"}
     grouped = [groups.members(group, known) for group in groups.of(found, blank)]
-    written += groups.write(grouped, options.output, album and album.file)
-    written += originals.write(known, options.output) if album else []
-    opened = album and album.picture
+    written = write(found, examined.title, options.output, groups.numbers(grouped))
+    written += groups.write(grouped, options.output, file_of)
+    written += originals.write(known, options.output) if file_of else []
+    opened = examined.picture if examined.album else None
     written.append(page.write(found, grouped, known, opened, title=examined.title, output=options.output))
     show(found)
-    print(page.said(grouped))
-    if problems := Counter(each.problem for each in known.values() if each.problem):
-        print(", ".join(f"{count} {problem}" for problem, count in sorted(problems.items())))
+    for line in (summary.copies(found, grouped), summary.wrong_labels(found), summary.problems(known.values())):
+        if line:
+            print(line)
     print(f"distance and remoteness: {space.NAMES[examined.distance]}")
     print("\n".join(files.printable(file) for file in written))
     return found
 
 
-class Examined(NamedTuple):
-    """What was examined, and what was found.
+def write(found: Diagnosis, title: str, folder: Path, numbers: Mapping[str, int] | None = None) -> list[Path]:
+    """Write the tables, and a picture of their first images if there are any, in place of those that are there.
 
-    Attributes:
+    Args:
       found: the tables.
       title: what was examined, by what.
-      distance: the distance that images were compared by.
-      album: the folder of the pictures; None if they are not in one.
-      names: the names of the pictures in the folder.
+      folder: the folder to write to.
+      numbers: the number of the group of copies that an image is in.
     """
-
-    found: Diagnosis
-    title: str
-    distance: str
-    album: "Pictures | None"
-    names: list[str]
-
-
-def _of_encoder(encoder: "Encoder", asked: Any) -> Examined:
-    """Examine a folder of pictures, or a dataset."""
-    from jaxembed import datasets
-    from jaxembed.doctor import examination
-    from jaxembed.embed import sources
-
-    if asked.source:
-        section = sources.section(asked.source, encoder.preparation)
-        if section["name"] == "folder":  # no test split other than that of a folder train and a folder test
-            section["test"] = 0
-    else:
-        section = identity.with_tuples(encoder.data)
-    # Which train images a run held out for validation makes no difference here.
-    dataset = datasets.load(section | {"validation": 0}, data_dir=asked.data_dir, seed=0)
-    dataset = encoder.convert(dataset)
-    distance = asked.distance or encoder.distance
-    found = examination.examine(dataset, encoder.embed_splits(dataset), distance=distance)
-    folder = sources.Pictures(files.expanded(section["path"])) if section["name"] == "folder" else None
-    splits = [split for split in ("train", "validation", "test") if getattr(dataset, split) is not None]
-    pictured = [str(name) for split in splits for name in dataset.names_of(split)] if folder else []
-    return Examined(found, f"{encoder.name} on {dataset.name}", distance, folder, pictured)
-
-
-def _of_vectors(encoder: "Encoder | None", asked: Any) -> Examined:
-    """Examine a file of vectors, as `_of_encoder`."""
-    from jaxembed.doctor import examination, given
-    from jaxembed.embed import sources
-
-    embedded = stored.read(files.expanded(asked.source), asked, encoder)
-    try:
-        album = sources.of_vectors(embedded, images=asked.images, data_dir=asked.data_dir)
-    except InputError as error:
-        if asked.images is not None:
-            raise
-        print(f"doctor: no pictures: {files.line(str(error))}", file=sys.stderr)
-        album = None
-    unreadable: dict[str, str] = {}
-    dataset, embeddings = given.dataset(embedded, album, unreadable)
-    found = examination.examine(dataset, embeddings, distance=embedded.about.distance)
-    if unreadable:
-        name, reason = next(iter(unreadable.items()))
-        more = ", …" if len(unreadable) > 1 else ""
-        line = f"{len(unreadable):,} pictures cannot be read: {files.printable(name)} ({reason}){more}"
-        print(f"doctor: {line}; drawn as noise", file=sys.stderr)
-    about = embedded.about
-    title = f"{about.encoder} on {dataset.name}" if about.source else about.encoder
-    folder = album if isinstance(album, sources.Pictures) else None
-    return Examined(found, title, about.distance, folder, list(map(str, embedded.names)) if folder else [])
-
-
-def write(found: Diagnosis, title: str, folder: Path) -> list[Path]:
-    """Write the tables, and a picture of their first images if there are any, in place of those that are there."""
     from jaxembed.figures import names, style, suspects  # here, because matplotlib takes a second
 
     picture = folder / PICTURE
     with style.style():
         figure = suspects.draw(found, names.wrapped(names.drawn(title, 140), 72), rows=2)
         picture.unlink(missing_ok=True)
-        written = diagnosis.write_csv(found, folder)
+        written = diagnosis.write_csv(found, folder, numbers)
         if figure is None:
             return written
         style.save(figure, picture)

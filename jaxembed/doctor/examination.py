@@ -4,6 +4,7 @@ Near-duplicates within a split and across splits; labels that neither the neighb
 images that are far from all others.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,25 +12,28 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from jaxembed import pictures
-from jaxembed.artifacts.diagnosis import KINDS, Diagnosis, Table
+from jaxembed.artifacts.diagnosis import KINDS, ROWS, Diagnosis, Table
 from jaxembed.doctor import duplicates, labels
 from jaxembed.kernels import nearest, outliers, space
 from jaxembed.types import Batch, Dataset
 
-# Rows of a table, and those whose images are kept with it.
-ROWS, SHOWN = 1000, 24
+# Rows of a table whose images are kept with it.
+SHOWN = 24
 # Images that are examined at most, a random part of more: each is compared with all others.
 MOST = 100_000
 NEIGHBOURS = 10
 
 
-def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]], *, distance: str) -> Diagnosis:
+def examine(
+    dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]], *, distance: str, rows: int = ROWS
+) -> Diagnosis:
     """Examine the splits of a dataset that are embedded, all together.
 
     Args:
       dataset: its images may be None.
       embeddings: split -> [n, d].
       distance: "cosine" or "euclidean", the distance by which the embeddings are compared.
+      rows: how many rows a table has at most.
 
     Returns:
       the tables that have any row; none for fewer than 3 images.
@@ -41,14 +45,24 @@ def examine(dataset: Dataset, embeddings: Mapping[str, Float[np.ndarray, "n d"]]
         return Diagnosis(classes, (n, total), {})
     k = min(NEIGHBOURS, n - 1)
     found, apart = nearest.others(pool.points, neighbours=k)
+    verdict = labels.judge(pool.points, pool.labels, found) if _has_labels(pool) else None
+    known = math.nan if verdict is None else float(np.mean(verdict.proposed == pool.labels))
     tables = {
-        "leaks": _pairs(pool, duplicates.across(pool.points, pool.parts, neighbours=k)),
-        "duplicates": _pairs(pool, duplicates.within(found, apart, pool.parts)),
-        "labels": _labels(pool, found),
-        "outliers": _outliers(pool, apart),
+        "leaks": _pairs(pool, duplicates.across(pool.points, pool.parts, neighbours=k), rows),
+        "duplicates": _pairs(pool, duplicates.within(found, apart, pool.parts), rows),
+        "labels": None if verdict is None else _labels(pool, verdict, rows),
+        "outliers": _outliers(pool, apart, rows),
     }
     kept = {name: tables[name] for name in KINDS if tables[name] is not None}
-    return Diagnosis(classes, (n, total), kept)
+    return Diagnosis(classes, (n, total), kept, known)
+
+
+def shown(split: str, name: str) -> str:
+    """Return an image's name in the tables: with its split where that is held out and its name does not say so.
+
+    A folder may call the splits in other ways, so `val/1.png` is `val/1.png (validation)`.
+    """
+    return name if split == "train" or name.lower().startswith(f"{split}/") else f"{name} ({split})"
 
 
 class _Pool(NamedTuple):
@@ -100,8 +114,7 @@ class _Pool(NamedTuple):
     def name(self, row: int | np.integer) -> str:
         """Name the image of a row, with its split where that is held out and its name does not say so."""
         split, names = self.names[self.parts[row]]
-        name = str(names[self.rows[row]])
-        return name if split == "train" or name.lower().startswith(f"{split}/") else f"{name} ({split})"
+        return shown(split, str(names[self.rows[row]]))
 
     def images(self, chosen: Int[np.ndarray, "m i"]) -> np.ndarray:
         """Read the images of some rows, [m, i, h, w, c]."""
@@ -115,25 +128,27 @@ class _Pool(NamedTuple):
         return read.reshape(*chosen.shape, *first.shape[1:])
 
 
-def _pairs(pool: _Pool, found: duplicates.Pairs) -> Table | None:
+def _pairs(pool: _Pool, found: duplicates.Pairs, most: int) -> Table | None:
     """Rank the nearest pairs by their pixels, if there are images; else they stay in the order they are in."""
     if not len(found.rows):
         return None
     alike = np.full(len(found.rows), np.nan, np.float32)
     if pool.splits[0].images is not None:
         found, alike = duplicates.by_pixels(found, pool.images)
-    rows, distances, relative = (array[:ROWS] for array in found)
-    return pool.table(rows, {"likeness": alike[:ROWS], "distance": distances, "relative": relative})
+    rows, distances, relative = (array[:most] for array in found)
+    return pool.table(rows, {"likeness": alike[:most], "distance": distances, "relative": relative})
 
 
-def _labels(pool: _Pool, found: Int[np.ndarray, "n k"]) -> Table | None:
-    """Rank the labels that have the least support among those for which the classifier proposes another class."""
+def _has_labels(pool: _Pool) -> bool:
+    """Return whether all rows have a label, of two classes or more, and are enough for a classifier."""
     present = np.unique(pool.labels)
-    if len(present) < 2 or present[0] < 0 or len(pool.labels) < 2 * labels.FOLDS:
-        return None
-    verdict = labels.judge(pool.points, pool.labels, found)
+    return len(present) > 1 and present[0] >= 0 and len(pool.labels) >= 2 * labels.FOLDS
+
+
+def _labels(pool: _Pool, verdict: labels.Verdict, most: int) -> Table | None:
+    """Rank the labels that have the least support among those for which the classifier proposes another class."""
     doubted = np.flatnonzero(verdict.proposed != pool.labels)
-    order = doubted[np.argsort(verdict.support[doubted], kind="stable")][:ROWS]
+    order = doubted[np.argsort(verdict.support[doubted], kind="stable")][:most]
     if not len(order):
         return None
     scores = {"support": verdict.support, "confidence": verdict.confidence, "agreement": verdict.agreement}
@@ -142,7 +157,7 @@ def _labels(pool: _Pool, found: Int[np.ndarray, "n k"]) -> Table | None:
     )
 
 
-def _outliers(pool: _Pool, apart: Float[np.ndarray, "n k"]) -> Table:
+def _outliers(pool: _Pool, apart: Float[np.ndarray, "n k"], most: int) -> Table:
     remoteness = outliers.remoteness(apart)
-    order = np.argsort(-remoteness, kind="stable")[:ROWS]
+    order = np.argsort(-remoteness, kind="stable")[:most]
     return pool.table(order[:, None], {"remoteness": remoteness[order]})

@@ -93,5 +93,10 @@ def write(found: Sequence[Sequence[Member]], output: Path, file_of: Callable[[st
     return [output / FILE, output / REMOVE]
 
 
+def numbers(found: Sequence[Sequence[Member]]) -> dict[str, int]:
+    """Return the number of each picture's group, as in the CSV."""
+    return {each.name: number for number, group in enumerate(found, start=1) for each in group}
+
+
 def _key(original: Original) -> tuple[int, float, float]:
     return (-original.width * original.height, -round(original.sharpness, 2), original.modified)

@@ -14,7 +14,7 @@ from jaxembed.artifacts import diagnosis
 from jaxembed.artifacts.diagnosis import KINDS, Diagnosis
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.doctor import groups
+from jaxembed.doctor import summary
 from jaxembed.doctor.groups import Member
 from jaxembed.doctor.originals import Original
 
@@ -62,22 +62,12 @@ def write(
     parts = [_copies(grouped, opened)] if grouped else []
     parts += [*_problems(originals, opened), *(_table(found, kind, opened) for kind in found.tables)]
     examined, total = found.examined
-    summary = f"{examined:,}{f' of {total:,}' if examined < total else ''} images. {said(grouped)}"
+    lines = " ".join(filter(None, (summary.copies(found, grouped), summary.wrong_labels(found))))
+    about = f"{examined:,}{f' of {total:,}' if examined < total else ''} images. {lines}"
     template = jinja2.Template((Path(__file__).parent / "page.html").read_text(encoding="utf-8"), autoescape=True)
-    text = template.render(title=f"Doctor: {title}", summary=summary, parts=parts)
+    text = template.render(title=f"Doctor: {title}", summary=about, parts=parts)
     files.write_text(output / FILE, files.utf8(text))
     return output / FILE
-
-
-def said(grouped: Sequence[Sequence[Member]]) -> str:
-    """Say how many copies there are, and at which likeness."""
-    if not grouped:
-        return f"No copies: no two pictures have a likeness of {groups.LEAST} or more."
-    spare = sum(len(group) - 1 for group in grouped)
-    return (
-        f"{len(grouped):,} groups of copies (likeness {groups.LEAST} or more); {spare:,} pictures are not needed: "
-        "one of each group is to be kept."
-    )
 
 
 def _copies(grouped: Sequence[Sequence[Member]], opened: Callable[[str], Image.Image] | None) -> Part:

@@ -21,7 +21,8 @@ from jaxembed.embed import fill, onnx, vectors
 from jaxembed.embed.vectors import Spool
 
 UPDATE = (
-    "embed only pictures that are new, or have changed since the output was written, and drop those that are gone"
+    "embed only pictures that are new, or have changed since the output was written, and drop those that are gone; "
+    "one that was killed resumes from the file OUTPUT.unfinished"
 )
 THUMBNAILS = "also write small pictures into a .parquet, which embedding-atlas shows"
 WORDS = "label each image with the nearest of the words in this file, one on each line; the encoder must have words"
@@ -54,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fill.check(source.count, options.output)
     with Spool(options.output.parent, encoder.dimension) as spool:
         started = time.perf_counter()
-        if options.update and options.output.exists():
-            embedded, new, kept, gone = renewal.renew(spool, encoder, source, options.output)
+        unfinished = None
+        if options.update:
+            embedded, new, kept, gone, unfinished = renewal.renew(spool, encoder, source, options.output)
             print(f"{new:,} new or changed, {kept:,} kept, {gone:,} gone")
         else:
             embedded = fill.fill(spool, encoder, source)
@@ -65,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             embedded = words.labelled(embedded, labels, directions)
         thumbnail = functools.partial(sources.thumbnail, source) if options.thumbnails else None
         fill.write(embedded, options.output, thumbnail)
+        if unfinished:
+            unfinished.unlink(missing_ok=True)
     count = len(embedded.names)
     skipped = f", {source.count - count} skipped" if source.count > count else ""
     print(f"{count:,} images{skipped}, {encoder.dimension} dimensions, {new / seconds:,.0f} images/s")

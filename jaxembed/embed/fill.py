@@ -1,7 +1,6 @@
 """Embedding a whole source into a file of embeddings."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ def check(count: int, file: Path) -> None:
 
 
 def fill(spool: Spool, encoder: "Encoder", source: "Originals") -> Vectors:
-    """Embed all pictures into a spool, reporting unreadable files; InputError if no picture can be read."""
+    """Embed all pictures into a spool; InputError if no picture can be read."""
     for chunk in chunks(encoder, source):
         if chunk.names:
             spool.add(chunk.names, chunk.labels, encoder.embed_pixels(chunk.pixels))
@@ -37,12 +36,10 @@ def fill(spool: Spool, encoder: "Encoder", source: "Originals") -> Vectors:
 
 
 def chunks(encoder: "Encoder", source: "Originals") -> "Iterator[Chunk]":
-    """Read all pictures as an encoder takes them, with a progress bar; those that cannot be read are named."""
+    """Read all pictures as an encoder takes them, with a progress bar."""
     bar = tqdm.tqdm(total=source.count, desc="embedding", unit=" images", disable=None)
     with bar, contextlib.closing(source.stream(encoder.preparation)) as stream:
         for chunk in stream:
-            for unreadable in chunk.unreadable:
-                bar.write(str(unreadable), file=sys.stderr)
             yield chunk
             bar.update(len(chunk.names) + len(chunk.unreadable))
 

@@ -3,13 +3,11 @@
 import contextlib
 import copy
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import tqdm
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -197,17 +195,18 @@ class Folder(Pictures):
         return some
 
     def stream(self, preparation: Preparation) -> Iterator[Chunk]:
-        """Read all pictures as pixels, in chunks, in order; at the end, those that are nearly black are named."""
-        names, dark = self.listing.names, []
+        """Read all pictures as pixels, in chunks, in order; at the end, print which are damaged or nearly black."""
+        names, dark, unreadable = self.listing.names, [], []
         results = pictures.stream((self.listing.root / name for name in names), preparation)
         with contextlib.closing(results):
             numbered = enumerate(result for _, result in results)
             for size in _shares(len(names)):
                 rows = list(itertools.islice(numbered, size))
                 dark += [(names[row], each.dark) for row, each in rows if isinstance(each, Converted) and each.dark]
-                yield self._chunk(rows, preparation.shape)
-        if dark:
-            tqdm.tqdm.write(pictures.dark_line(dark), file=sys.stderr)
+                chunk = self._chunk(rows, preparation.shape)
+                unreadable += chunk.unreadable
+                yield chunk
+        folder.report(unreadable, dark, self.name, len(names))
 
     def _chunk(self, results: Sequence[tuple[int, Converted | Unreadable]], shape: Shape) -> Chunk:
         listing = self.listing

@@ -20,7 +20,7 @@ import jaxembed
 from jaxembed import pictures
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.pictures import Pixels, Preparation, Shape
+from jaxembed.pictures import Pixels, Preparation, Shape, kinds
 
 # Pixels that a new picture may have; seconds and bytes of memory that decoding it may take.
 PIXELS, SECONDS, MEMORY = 50_000_000, 60, 4 * 2**30
@@ -76,7 +76,7 @@ def convert(file: io.BufferedIOBase, preparation: Preparation) -> tuple[Pixels, 
     except Image.DecompressionBombError as error:
         raise InputError(f"it has more than {PIXELS // 10**6} million pixels") from error
     except Image.UnidentifiedImageError as error:
-        raise InputError("not an image format Pillow can read") from error
+        raise InputError(kinds.unidentified(file)) from error
     except MemoryError as error:
         raise InputError("decoding takes too much memory") from error
     except Exception as error:  # a damaged file can raise anything

@@ -141,7 +141,7 @@ class Page:
         limits = f"{decoding.PIXELS // 10**6} megapixels and {LARGEST // 2**20} MiB"
         hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
         hint = f"{hint} (up to {limits})." if self.takes_pictures else WITHOUT
-        click = "Click a point or an image to see it and its nearest neighbours; with shift, to select it or not."
+        click = "Click a point or an image to see it and its nearest neighbours; with shift, to select it too."
         return f"<p><b>{text}</b></p><p>{click}</p><p>{hint}</p>"
 
     def _queries(self) -> list[models.Div]:

@@ -120,7 +120,9 @@ def opened(file: Path | io.BufferedIOBase) -> Image.Image:
       OSError: and Pillow's other errors, if it has none of the formats that are read, or cannot be read.
     """
     source = file if isinstance(file, io.BufferedIOBase) else files.regular(Path(file))
-    return Image.open(source, formats=kinds.formats())
+    picture = Image.open(source, formats=kinds.formats())
+    depth.mend(picture)
+    return picture
 
 
 def open_rgb(file: Path | io.BufferedIOBase) -> Image.Image:
@@ -190,7 +192,7 @@ def _read(file: Path, preparation: Preparation) -> Converted | Unreadable:
     except MemoryError:
         raise
     except Image.UnidentifiedImageError:
-        return Unreadable(str(file), "not an image format Pillow can read")
+        return Unreadable(str(file), kinds.unidentified(file))
     except Exception as error:  # a damaged file can raise anything
         # Pillow's messages can span several lines.
         reason = " ".join(str(error).split()) or type(error).__name__

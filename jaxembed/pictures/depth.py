@@ -8,6 +8,8 @@ from PIL import Image
 
 # A TIFF's tags: the bits of a value, whether 0 is white, whether values are signed, the smallest and the largest.
 _BITS, _WHITE_IS_ZERO, _FORMAT = 258, 262, 339
+# How channels are stored, and one after another instead of together.
+_PLANAR, _APART = 284, 2
 _RANGES = ((340, 341), (280, 281))
 _SIGNED = 2
 _LARGEST = 65535
@@ -51,6 +53,17 @@ def scale(picture: Image.Image) -> Scale | None:
         white = max(white, float(high))
         dark = _dark(int(high), int(white).bit_length())
     return Scale(white, black, dark) if tags.get(_WHITE_IS_ZERO) == 0 else Scale(black, white, dark)
+
+
+def mend(picture: Image.Image) -> None:
+    """Correct how a picture that has just been opened is read.
+
+    Pillow reads an uncompressed TIFF whose channels of 16 bits are stored one after another as if they had 8.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    if tags.get(_PLANAR) == _APART and set(tags.get(_BITS, ())) == {16} and picture.tile[0].codec_name == "raw":
+        order = "L" if tags.prefix == b"II" else "B"
+        picture.tile = [tile._replace(args=(f"{tile.args[0]};16{order}", *tile.args[1:])) for tile in picture.tile]
 
 
 def to_8_bits(picture: Image.Image, scale: Scale) -> Image.Image:

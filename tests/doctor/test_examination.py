@@ -8,6 +8,7 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
 
 from jaxembed import datasets
+from jaxembed.artifacts import diagnosis
 from jaxembed.doctor import duplicates, examination, labels
 from jaxembed.kernels import nearest, outliers
 from jaxembed.types import Batch, Dataset, Published
@@ -225,3 +226,16 @@ def test_tables_that_need_more_images_are_left_out_for_few_images(n):
     found = examination.examine(dataset, {"train": embeddings["train"][rows]}, distance="euclidean")
     assert ("outliers" in found.tables) == (n > 2)
     assert "leaks" not in found.tables
+
+
+def test_how_many_labels_a_classifier_finds_is_kept_with_the_tables(tmp_path):
+    points, truth = blobs(90)
+    wrong = truth.copy()
+    wrong[:9] = (truth[:9] + 1) % 3
+    dataset = Dataset("blobs", ("a", "b", "c"), Batch(None, wrong.astype(np.int32)), None, None)
+    found = examination.examine(dataset, {"train": points}, distance="euclidean")
+    assert found.known == pytest.approx(0.9, abs=0.03)
+    diagnosis.write(found, tmp_path)
+    assert diagnosis.read(tmp_path).known == pytest.approx(found.known)
+    unlabelled = dataset._replace(train=Batch(None, np.full(90, -1, np.int32)))
+    assert np.isnan(examination.examine(unlabelled, {"train": points}, distance="euclidean").known)

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 from jaxembed.artifacts.diagnosis import Diagnosis, Table
 from jaxembed.cli import command
 from jaxembed.doctor import __main__ as doctor
-from jaxembed.doctor import groups, originals
+from jaxembed.doctor import groups, labels, originals
 from jaxembed.doctor.originals import Original
 
 
@@ -99,6 +99,13 @@ def test_a_folder_is_examined_as_people_do_it(folder, tmp_path, capsys):
     assert str(folder / "large.jpg") not in spare
     with (output / originals.FILE).open(newline="") as stream:
         problems = {row["image"]: row["problem"] for row in csv.DictReader(stream)}
+    with (output / "duplicates.csv").open(newline="") as stream:
+        pairs = list(csv.DictReader(stream))
+    numbers = {row["image"]: row["group"] for row in rows}
+    for pair in pairs:
+        first, second = (numbers.get(pair[f"{which}_image"]) for which in ("first", "second"))
+        assert pair["group"] == (first if first and first == second else "")
+    assert {numbers["00.png"], ""} <= {pair["group"] for pair in pairs}
     wanted = {"'=blank.png": "blank", "dark.png": "dark", "blurred.png": "blurred", "tiny.png": "tiny"}
     assert problems.items() >= wanted.items()
     assert "groups of copies (likeness 0.997 or more)" in printed
@@ -120,3 +127,70 @@ def test_without_copies_it_says_so(tmp_path, capsys):
     assert command.run("doctor", doctor.main, ["quickstart", str(folder), f"--output={tmp_path / 'out'}"]) == 0
     assert "No copies: no two pictures have a likeness of 0.997 or more.\n" in capsys.readouterr().out
     assert (tmp_path / "out" / groups.REMOVE).read_text() == ""
+
+
+def blocks(seed: int, shape=(12, 16, 3)) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, shape)
+    return Image.fromarray(np.kron(pixels, np.ones((10, 10, 1))).astype(np.uint8))
+
+
+def test_copies_in_two_splits_are_named_with_their_splits_and_found_in_the_folder(tmp_path, capsys):
+    folder, output = tmp_path / "pictures", tmp_path / "out"
+    for number, split in enumerate(["Train", "Train", "Train", "Train", "val", "val", "testing", "testing"]):
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        blocks(number).save(folder / split / f"{number}.png")
+    blocks(0).resize((80, 60)).save(folder / "testing" / "small.jpg", quality=70)
+    assert command.run("doctor", doctor.main, ["quickstart", str(folder), f"--output={output}"]) == 0
+    assert "1 group of copies (likeness 0.997 or more); 1 picture is not needed" in (
+        printed := capsys.readouterr().out
+    )
+    assert "1 pair of them in two splits.\n" in printed
+    with (output / "leaks.csv").open(newline="") as stream:
+        first, *_ = csv.DictReader(stream)
+    assert {first["first_image"], first["second_image"]} == {"Train/0.png", "testing/small.jpg (test)"}
+    assert first["group"] == "1"
+    assert (output / groups.REMOVE).read_text() == f"{folder / 'testing' / 'small.jpg'}\n"
+    with (output / groups.FILE).open(newline="") as stream:
+        assert [row["width"] for row in csv.DictReader(stream)] == ["160", "80"]
+    page = (output / "doctor.html").read_text()
+    assert page.count("<img") == page.count("<figure")
+    names = [line for line in page.splitlines() if "val/" in line]
+    assert names
+    assert all("(validation)" in line for line in names)
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Two classes of 20 pictures, dark and light."""
+    folder = tmp_path / "classes"
+    for number in range(40):
+        kind = ("dark", "light")[number % 2]
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        blocks(number).point([value // 4 + 150 * (number % 2) for value in range(256)] * 3).save(
+            folder / kind / f"{number:02}.png"
+        )
+    return folder
+
+
+def test_a_wrong_label_is_called_so_and_only_where_there_are_classes(classes, tmp_path, capsys, monkeypatch):
+    words = ["quickstart", str(classes), f"--output={tmp_path / 'out'}", "--overwrite"]
+    assert command.run("doctor", doctor.main, words) == 0
+    assert "\nNo wrong labels: none has a support of 0.05 or less (" in capsys.readouterr().out
+    (classes / "light" / "01.png").rename(classes / "dark" / "01.png")
+    assert command.run("doctor", doctor.main, words) == 0
+    assert "\n1 label with a support of 0.05 or less, likely wrong: " in capsys.readouterr().out
+    with (tmp_path / "out" / "labels.csv").open(newline="") as stream:
+        first, *_ = csv.DictReader(stream)
+    assert (first["image"], first["label"], first["proposed"]) == ("dark/01.png", "dark", "light")
+    assert "likely wrong" in (tmp_path / "out" / "doctor.html").read_text()
+    monkeypatch.setattr(labels, "KNOWN", 0.99)
+    assert command.run("doctor", doctor.main, words) == 0
+    said = (
+        "No label is called wrong, because a classifier of the embedding finds only 98% of the labels (at least 99%"
+    )
+    assert said in capsys.readouterr().out
+    for name, year in {"dark": "2018", "light": "2019"}.items():
+        (classes / name).rename(classes / year)
+    assert command.run("doctor", doctor.main, words) == 0
+    assert "support" not in capsys.readouterr().out
+    assert not (tmp_path / "out" / "labels.csv").exists()

@@ -1,5 +1,6 @@
 """A file of vectors follows its folder: only what is new or has changed is embedded."""
 
+import fcntl
 import io
 import os
 import time
@@ -10,7 +11,7 @@ from PIL import Image
 
 from jaxembed.cli import command
 from jaxembed.embed import __main__ as embed
-from jaxembed.embed import vectors
+from jaxembed.embed import sources, vectors
 from jaxembed.embed.frozen import FrozenEncoder
 
 
@@ -83,3 +84,121 @@ def test_vectors_of_another_folder_or_encoder_and_a_dataset_are_not_updated(fold
         assert line in capsys.readouterr().err
     assert output.read_bytes() == before
     assert not [name for name in os.listdir(tmp_path) if "partial" in name]
+
+
+class Stopped(BaseException):
+    """As a signal that ends the process."""
+
+
+def kill(monkeypatch, blocks: int, run: str, folder, output) -> None:
+    """End an update while it embeds, once it has kept some blocks."""
+    whole, counted = FrozenEncoder.embed_pixels, []
+
+    def embed_pixels(self, pixels):
+        counted.append(len(pixels))
+        if len(counted) > blocks:
+            raise Stopped
+        return whole(self, pixels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FrozenEncoder, "embed_pixels", embed_pixels)
+        with pytest.raises(Stopped):
+            embed.main([run, str(folder), "--update", f"--output={output}"])
+
+
+def update(folder, output) -> None:
+    embed.main(["quickstart", str(folder), "--update", f"--output={output}"])
+
+
+@pytest.fixture
+def many(folder, monkeypatch):
+    """19 pictures, one of which cannot be read, in chunks of 4."""
+    monkeypatch.setattr(sources, "CHUNK", 4)
+    for number in range(12):
+        save(folder / "b" / f"more{number}.png", 20 + number)
+    (folder / "a" / "bad.png").write_text("no picture")
+    return folder
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3, 4])
+@pytest.mark.parametrize("torn", [0, 1, 40])
+def test_an_update_that_was_killed_resumes_and_ends_as_one_that_was_not(
+    blocks, torn, many, tmp_path, monkeypatch, capsys
+):
+    output, anew = tmp_path / "vectors.npz", tmp_path / "anew.npz"
+    update(many, anew)
+    kill(monkeypatch, blocks, "quickstart", many, output)
+    unfinished = tmp_path / "vectors.npz.unfinished"
+    assert unfinished.exists() == bool(blocks)
+    if blocks:
+        unfinished.write_bytes(unfinished.read_bytes()[: -torn or None])
+    capsys.readouterr()
+    counted, whole = [], FrozenEncoder.embed_pixels
+    with monkeypatch.context() as patch:
+        patch.setattr(FrozenEncoder, "embed_pixels", lambda *given: counted.append(1) or whole(*given))
+        update(many, output)
+    left = blocks - (torn > 0) if blocks else 0
+    said = capsys.readouterr()
+    assert len(counted) == 5 - left
+    assert ("resuming: " in said.out) == (left > 0)
+    assert "skipping a/bad.png: not an image format Pillow can read" in said.err
+    assert output.read_bytes() == anew.read_bytes()
+    assert not unfinished.exists()
+
+
+def test_what_has_changed_since_it_was_killed_is_embedded_again(many, tmp_path, monkeypatch, capsys):
+    output, anew = tmp_path / "vectors.npz", tmp_path / "anew.npz"
+    kill(monkeypatch, 2, "quickstart", many, output)
+    time.sleep(0.02)
+    save(many / "a" / "0.png", 99)
+    (many / "a" / "2.png").unlink()
+    update(many, output)
+    assert "resuming: 5 of 18 pictures" in capsys.readouterr().out
+    update(many, anew)
+    one, other = vectors.read(output), vectors.read(anew)
+    assert list(one.names) == list(other.names)
+    np.testing.assert_allclose(one.embeddings, other.embeddings, atol=1e-6)
+
+
+def test_what_another_encoder_or_somebody_else_has_left_is_not_used(many, tmp_path, monkeypatch, capsys):
+    output, unfinished = tmp_path / "vectors.npz", tmp_path / "vectors.npz.unfinished"
+    kill(monkeypatch, 3, "autoencoder_mnist", many, output)
+    assert unfinished.exists()
+    embed.main(["autoencoder_fashion_mnist", str(many), "--update", f"--output={output}"])  # of as many dimensions
+    assert "resuming" not in capsys.readouterr().out
+    assert vectors.read(output).about.encoder == "autoencoder_fashion_mnist"
+    output.unlink()
+    update(many, output)
+    for content in (b"", b"notes", bytes(48), b"\xff" * 100):
+        unfinished.write_bytes(content)
+        capsys.readouterr()
+        update(many, output)
+        assert "18 kept" in capsys.readouterr().out
+        assert not unfinished.exists()
+
+
+def test_a_damaged_block_is_embedded_again_with_those_after_it(many, tmp_path, monkeypatch, capsys):
+    output, anew = tmp_path / "vectors.npz", tmp_path / "anew.npz"
+    unfinished = tmp_path / "vectors.npz.unfinished"
+    sizes = []
+    for blocks in (1, 2, 3):
+        unfinished.unlink(missing_ok=True)
+        kill(monkeypatch, blocks, "quickstart", many, output)
+        sizes.append(unfinished.stat().st_size)
+    content = bytearray(unfinished.read_bytes())
+    content[sizes[1] - 1] ^= 1  # an embedding of the second block, which is a number all the same
+    unfinished.write_bytes(content)
+    capsys.readouterr()
+    update(many, output)
+    assert "resuming: 3 of 19 pictures have been read before" in capsys.readouterr().out
+    update(many, anew)
+    assert output.read_bytes() == anew.read_bytes()
+
+
+def test_two_updates_of_one_file_at_a_time_are_refused(many, tmp_path, capsys):
+    output = tmp_path / "vectors.npz"
+    with (tmp_path / "vectors.npz.unfinished").open("wb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        words = ["quickstart", str(many), "--update", f"--output={output}"]
+        assert command.run("embed", embed.main, words) == 2
+    assert "another process is writing" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from jaxembed.core import files, npz
 from jaxembed.core.errors import InputError
 from jaxembed.core.npz import Arrays
 from jaxembed.datasets.storage import cache
-from jaxembed.pictures import Pixels, Preparation, Shape, Unreadable
+from jaxembed.pictures import Pixels, Preparation, Shape, Unreadable, kinds
 
 _FORMAT = 3  # of the cache; increase it when decoding changes
 # Images that are copied at a time.
@@ -83,8 +83,9 @@ class Decoded(NamedTuple):
 def load(root: Path, names: Sequence[str], shape: Shape, *, limit: float) -> Decoded:
     """Map the cache of a folder's pictures, after decoding them into it if there is none.
 
-    It is in the user's cache folder, and keyed by the pictures' names, sizes and times: when one changes, all are
-    decoded again, and the old cache is removed. What a killed process had decoded is removed as well.
+    It is in the user's cache folder, and keyed by the pictures' names, sizes and times, and the formats that are
+    read: when one changes, all are decoded again, and the old cache is removed. What a killed process had decoded
+    is removed as well.
 
     Args:
       root: the folder.
@@ -117,7 +118,7 @@ def _check(arrays: Arrays, *, count: int, shape: Shape) -> None:
 
 
 def _key(root: Path, names: Sequence[str]) -> str:
-    digest = hashlib.sha256(str(_FORMAT).encode())
+    digest = hashlib.sha256(f"{_FORMAT} {kinds.formats()}".encode())
     for name in names:
         try:
             status = (root / name).stat()

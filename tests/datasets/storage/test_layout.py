@@ -161,13 +161,13 @@ def test_files_that_are_no_pictures_change_no_label_and_are_named(tmp_path):
         "@eaDir/1.png/thumb.png",
         "__MACOSX/1.png",
     )
-    make(tmp_path, README=TEXT, a__heic=TEXT, b__HEIC=TEXT, c__nef=TIFF, d__bak=PNG, e__txt=PNG, Thumbs__db=TEXT)
+    make(tmp_path, README=TEXT, a__jxl=TEXT, b__JXL=TEXT, c__nef=TIFF, d__bak=PNG, e__txt=PNG, Thumbs__db=TEXT)
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "gone.png").symlink_to("nothing")
     listing, line = scan(tmp_path)
     assert (listing.classes, listing.names) == (("cat", "dog"), ["cat/1.png", "dog/1.png"])
     assert line.partition("not used: ")[2] == (
-        "2 .heic (not a format that is read here), d.bak (a backup or an unfinished download), "
+        "2 .jxl (not a format that is read here), d.bak (a backup or an unfinished download), "
         "Thumbs.db (made by the system), .hidden/ (hidden), c.nef (not a format that is read here), "
         "gone.png (a link to nothing), cat/._1.png (hidden), pipe.png (not a file), e.txt (not a picture), "
         "@eaDir/ (made by the system), README (not a picture), __MACOSX/ (made by the system)"
