@@ -1,6 +1,9 @@
 """ArcFace on Fashion-MNIST, with all of `margin_fashion_mnist` but its objective (Deng et al. 2019,
 arXiv:1801.07698).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 89.2%, linear probe 88.9%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/arcface_fashion_mnist.py
 """
 

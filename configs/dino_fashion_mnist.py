@@ -1,6 +1,9 @@
 """DINO on Fashion-MNIST, with all of `simclr_fashion_mnist` but its objective (Caron et al. 2021,
 arXiv:2104.14294).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 82.7%, linear probe 83.3%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/dino_fashion_mnist.py
 """
 

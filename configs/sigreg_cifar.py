@@ -1,6 +1,9 @@
 """LeJEPA with SIGReg on CIFAR-10, with all of `simclr_cifar_small` but its objective (Balestriero & LeCun 2025,
 arXiv:2511.08544).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 46.9%, linear probe 50.8%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/sigreg_cifar.py
 """
 

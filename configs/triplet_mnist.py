@@ -13,6 +13,7 @@ def get_config() -> ConfigDict:
     config = margin_mnist.get_config()
     config.objective = dict(
         name="triplet",
+        mining="hardest",
         projection=(),
         augmentation=config.objective.augmentation,
     )

@@ -52,11 +52,11 @@ def load(run: "str | os.PathLike", **asked: Any) -> "Encoder":
     Args:
       run: a run folder, an encoder file, a published model's file or folder, an ONNX file, or a name.
       **asked: how an ONNX encoder is used, where its file does not say it: size, mean, std, interpolation and
-        output_name, as in `onnx_asked.Asked`.
+        output_name, as in `onnx.Asked`.
     """
-    from jaxembed.embed import frozen, onnx_asked
+    from jaxembed.embed import frozen, onnx
 
-    return frozen.load(run, onnx_asked.make(**asked))
+    return frozen.load(run, onnx.make(**asked))
 
 
 class _Package(ModuleType):

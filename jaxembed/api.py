@@ -3,7 +3,7 @@
     import jaxembed
 
     run = jaxembed.train("quickstart", **{"train.epochs": 20})
-    run.metrics["test/knn_accuracy"], run.figures["embeddings"], run.history()
+    run.metrics["test/knn_accuracy"], run.figures["embeddings"], run.history
     vectors = jaxembed.embed(run, "PHOTOS")
     jaxembed.report(run, "checkpoints/margin_mnist")
 
@@ -109,8 +109,9 @@ class Run:
 
         return frozen.load(self.folder)
 
+    @property
     def history(self) -> "pandas.DataFrame":
-        """Return the lines of metrics.jsonl, a row for each; needs pandas."""
+        """The lines of metrics.jsonl, a row for each; needs pandas."""
         return _frame(history.read(self.folder / METRICS))
 
 
@@ -237,7 +238,7 @@ def report(*folders: AnyPath, output: AnyPath = "report") -> Path:
 
 
 class Explored:
-    """A page that a thread of this process serves; a notebook shows it.
+    """A page that a thread of this process serves; a notebook on this machine shows it, others a link.
 
     Attributes:
       address: where it is; it contains the key that lets a browser in.
@@ -255,14 +256,13 @@ class Explored:
     def _serve(self, *what: Any) -> None:
         from tornado.ioloop import IOLoop
 
-        from jaxembed.explore import server
-        from jaxembed.explore.door import Door
+        from jaxembed.explore import door, server
 
         asyncio.set_event_loop(asyncio.new_event_loop())
         *_, sockets = what
-        door = Door(sockets[0].getsockname()[1])
-        server.make(*what, door)
-        self.address, self._loop = door.address, IOLoop.current()
+        guard = door.Door(sockets[0].getsockname()[1], frames=door.NOTEBOOKS)
+        server.make(*what, guard)
+        self.address, self._loop = guard.address, IOLoop.current()
         self._loop.add_callback(self._ready.set)
         self._loop.start()
 
@@ -275,8 +275,10 @@ class Explored:
         return f"Explored({self.address})"
 
     def _repr_html_(self) -> str:
-        # No frame: the page lets no other page show it, as docs/security.md promises.
-        return f'<a href="{self.address}" target="_blank">{self.address}</a>'
+        # The host that a notebook's page usually has: a frame of another one gets no cookies.
+        framed = self.address.replace("127.0.0.1", "localhost", 1)
+        link = f'<a href="{self.address}" target="_blank">{self.address}</a>'
+        return f'<iframe src="{framed}" style="width: 100%; height: 720px; border: 0"></iframe><p>{link}</p>'
 
 
 def explore(run: AnyPath, source: AnyPath | None = None, **options: Any) -> Explored:

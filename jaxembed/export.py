@@ -78,7 +78,7 @@ def _onnx(encoder: "FrozenEncoder", file: Path) -> None:
     import jax
     import numpy as np
 
-    from jaxembed.embed import onnx_metadata
+    from jaxembed.embed.onnx import metadata
 
     function, images = _function(encoder), _test_images(encoder)
     embeddings = np.asarray(jax.jit(function)(images))
@@ -86,10 +86,10 @@ def _onnx(encoder: "FrozenEncoder", file: Path) -> None:
         function,
         [jax.ShapeDtypeStruct(("n", *encoder.shape), "uint8")],
         model_name=encoder.name,
-        input_names=[onnx_metadata.INPUT],
-        output_names=[onnx_metadata.OUTPUT],
+        input_names=[metadata.INPUT],
+        output_names=[metadata.OUTPUT],
     )
-    content = onnx_metadata.write(proto, encoder.saved)
+    content = metadata.write(proto, encoder.saved)
     _check(encoder.name, content, images, embeddings)
     with files.replacing(file) as stream, files.replacing(test_file(file)) as test_stream:
         stream.write(content)
@@ -115,8 +115,8 @@ def _check(name: str, content: bytes, images: "np.ndarray", embeddings: "np.ndar
     """Raise a JaxembedError unless ONNX Runtime computes the embeddings from a file's content."""
     import numpy as np
 
-    from jaxembed.embed.onnx_asked import Asked
-    from jaxembed.embed.onnx_encoder import OnnxEncoder
+    from jaxembed.embed.onnx import Asked
+    from jaxembed.embed.onnx.encoder import OnnxEncoder
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "encoder.onnx")

@@ -28,7 +28,7 @@ from jaxembed import pictures
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import onnx_asked, stored, vectors
+from jaxembed.embed import onnx, stored, vectors
 from jaxembed.embed.vectors import Vectors
 from jaxembed.kernels import space
 
@@ -171,7 +171,7 @@ def parse(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
-    onnx_asked.add_arguments(parser)
+    onnx.add_arguments(parser)
     options = parser.parse_intermixed_args(arguments)
     if options.run and vectors.is_file(options.run):
         options.run, options.vectors, options.images = None, options.run, [options.vectors, *options.images]

@@ -1,7 +1,10 @@
 """The functions of the package do what the commands do."""
 
+import functools
+import http.server
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -44,7 +47,7 @@ def test_a_run_says_what_it_is_and_has_its_results(run):
 
 def test_tables_of_runs_are_data_frames_and_need_pandas(run, monkeypatch):
     frames = pytest.importorskip("pandas")
-    history = run.history()
+    history = run.history
     assert isinstance(history, frames.DataFrame)
     assert history["step"].iloc[-1] == 38
     [row] = jaxembed.runs(run.folder.parent).to_dict("records")
@@ -52,7 +55,7 @@ def test_tables_of_runs_are_data_frames_and_need_pandas(run, monkeypatch):
     assert row["test/l1"] == run.metrics["test/l1"]
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(InputError, match=r"need pandas: pip install 'jaxembed\[notebook\]'"):
-        run.history()
+        len(run.history)
 
 
 def test_vectors_are_found_examined_and_served_as_by_the_commands(run, photos, tmp_path, capsys):
@@ -70,6 +73,23 @@ def test_vectors_are_found_examined_and_served_as_by_the_commands(run, photos, t
     page = jaxembed.explore(run, file)
     with urllib.request.urlopen(page.address) as answer:
         assert b"12 images" in answer.read() or answer.status == 200
+    page.stop()
+    capsys.readouterr()
+
+
+def test_a_notebook_on_this_machine_shows_the_map(run, photos, browser, tmp_path, capsys):
+    wait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+    page = jaxembed.explore(run, photos)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    (tmp_path / "notebook.html").write_text(page._repr_html_())
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as notebook:
+        threading.Thread(target=notebook.serve_forever, daemon=True).start()
+        browser.get(f"http://localhost:{notebook.server_port}/notebook.html")
+        browser.switch_to.frame(0)
+        names = "return globalThis.Bokeh?.documents[0]?.get_model_by_name('map').renderers[0].data_source.data.name"
+        shown = wait(browser, 20, 0.1).until(lambda _: browser.execute_script(names))
+        assert shown[3] == "03.png"
+        notebook.shutdown()
     page.stop()
     capsys.readouterr()
 

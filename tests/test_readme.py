@@ -97,3 +97,18 @@ def test_every_result_file_can_be_read_by_the_report(tmp_path):
     for file in files:
         (tmp_path / "result.json").write_text(file.read_text())
         assert finished.result(tmp_path)["experiment"] == file.parent.name
+
+
+@pytest.mark.parametrize(
+    "config",
+    [file for file in sorted((ROOT / "configs").glob("*.py")) if "\nMeasured after one epoch" in file.read_text()],
+    ids=lambda file: file.stem,
+)
+def test_what_a_config_got_in_one_epoch_is_what_its_result_file_says(config):
+    way, dataset = re.fullmatch(r"([a-z]+)_(fashion_mnist|cifar)", config.stem).groups()
+    record = json.loads((ROOT / "docs" / "results" / "ways" / dataset / f"{way}-1.json").read_text())
+    assert record["experiment"] == config.stem
+    assert record["epochs"] == 1
+    numbers = [100 * record["metrics"][f"validation/{each}_accuracy"] for each in ("knn", "linear")]
+    said = re.search(r"kNN ([\d.]+)%, linear probe ([\d.]+)%;\ndocs/ways.md", config.read_text()).groups()
+    assert said == tuple(f"{number:.1f}" for number in numbers)

@@ -197,6 +197,11 @@ def cell(text: str) -> str:
     return files.utf8(f"'{text}" if text.startswith(FORMULA) else text)
 
 
+def of_cell(text: str) -> str:
+    """Read a text as `cell` writes it, or as somebody writes it who knows of no apostrophe."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
+
+
 def _table(arrays: Mapping[str, np.ndarray], name: str) -> Table:
     """Take a table out of the arrays of a file; ValueError unless it is one."""
     kind, classes = KINDS[name], len(arrays["classes"])

@@ -21,8 +21,10 @@ NEUTRAL: dict[tuple[str, str | None], dict[str, Any]] = {
     ("encoder", "resnet"): {"stem": "small", "mean": (), "deviation": ()},
     ("objective", "classify"): {"smoothing": 0.0, "mirrored": False, "shifted": 0},
     ("objective", "ntxent"): {"tile": 0},
+    ("objective", "triplet"): {"mining": "hardest"},
     ("train", None): {"chunk": 0, "statistics": "batch", "early_side": 0, "early_share": 0.0, "frozen": False},
     ("evaluate", None): {"views": 0, "augmentation": {}},
+    ("evaluate.linear", None): {"weight_decays": ()},
     ("evaluate.mlp", None): {"dropout": 0.0},
 }
 # What an encoder starts from where its section does not say: random weights.
@@ -64,7 +66,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def current(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config of an earlier version as this version writes it: with the options that came later."""
-    config = _copied(config)
+    config = with_tuples(config)
     for (path, name), options in NEUTRAL.items():
         section = _section(config, path)
         if section is not None and name in (None, section.get("name")):
@@ -116,7 +118,3 @@ def _named(operation: str, knobs: Any) -> Any:
         return knobs
     values = knobs if isinstance(knobs, Sequence) else (knobs,)
     return dict(zip(KNOBS[operation], values, strict=False))
-
-
-def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _copied(value) if isinstance(value, Mapping) else value for key, value in tree.items()}

@@ -85,29 +85,30 @@ def run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Seque
         return _run(name, main, arguments)
 
 
-def check_output(file: Path, *, overwrite: bool) -> None:
-    """Raise an InputError if a file cannot be written, or exists and may not be replaced."""
+def check_output(file: Path, *, overwrite: bool, option: str = "--output") -> None:
+    """Raise an InputError if a file that an option names cannot be written, or exists and may not be replaced."""
     if kind := files.other_kind(file):
-        raise InputError(f"--output {file} is {kind}")
+        raise InputError(f"{option} {file} is {kind}")
     if file.exists() and not overwrite:
-        raise InputError(f"--output {file} exists; use --overwrite to replace it")
+        raise InputError(f"{option} {file} exists; use --overwrite to replace it")
     folder = Path(os.path.realpath(file)).parent if file.is_symlink() else file.parent
     if not folder.is_dir():
-        raise InputError(f"--output {file} cannot be written: folder {folder} does not exist")
-    check_folder(folder, file)
+        raise InputError(f"{option} {file} cannot be written: folder {folder} does not exist")
+    check_folder(folder, file, option=option)
 
 
-def check_folder(folder: Path, output: Path | None = None) -> None:
+def check_folder(folder: Path, output: Path | None = None, *, option: str = "--output") -> None:
     """Raise an InputError if nothing can be written into a folder, which may not exist yet.
 
     Args:
       folder: the folder.
       output: what is to be written, if that is not the folder itself.
+      option: the option that names it.
     """
     there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         reason = "is read-only" if there.is_dir() else "is not a folder"
-        raise InputError(f"--output {output or folder} cannot be written: {there} {reason}")
+        raise InputError(f"{option} {output or folder} cannot be written: {there} {reason}")
 
 
 def _run(name: str, main: Callable[[Sequence[str] | None], Any], arguments: Sequence[str] | None) -> int:

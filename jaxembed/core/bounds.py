@@ -53,6 +53,7 @@ Count = Annotated[int, least(0), most(LARGEST)]
 _SQUARED = Bound("in [1e-12, 1e9]", lambda number: 1e-12 <= number <= 1e9)
 PositiveFloat = Annotated[float, above(0), _SQUARED]
 NonNegative = Annotated[float, least(0), Bound("<= 1e9", lambda number: number <= 1e9)]
+NonNegatives = Annotated[tuple[float, ...], *NonNegative.__metadata__, Length(0, 16)]
 Share = Annotated[float, within(0, 1)]
 Fraction = Annotated[float, Bound("in [0, 1)", lambda number: 0 <= number < 1)]
 # A share of something if below 1, else a whole number of it.

@@ -23,7 +23,7 @@ from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
 from jaxembed.doctor import groups, originals, page, summary
-from jaxembed.embed import onnx_asked, vectors
+from jaxembed.embed import onnx, vectors
 from jaxembed.kernels import space
 
 # Rows of a table that are printed.
@@ -55,7 +55,7 @@ def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
     parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
-    onnx_asked.add_arguments(parser)
+    onnx.add_arguments(parser)
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     command.check_folder(options.output)
     more = (PICTURE, groups.FILE, groups.REMOVE, originals.FILE, page.FILE)

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int, Shaped
 
 from jaxembed import pictures
 from jaxembed.artifacts.diagnosis import KINDS, ROWS, Diagnosis, Table
-from jaxembed.doctor import duplicates, labels, outliers
-from jaxembed.kernels import nearest, space
+from jaxembed.doctor import duplicates, labels
+from jaxembed.kernels import nearest, outliers, space
 from jaxembed.types import Batch, Dataset
 
 # Rows of a table whose images are kept with it.

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import fill, onnx_asked, vectors
+from jaxembed.embed import fill, onnx, vectors
 from jaxembed.embed.vectors import Spool
 
 UPDATE = (
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--thumbnails", action="store_true", help=THUMBNAILS)
     parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
-    onnx_asked.add_arguments(parser)
+    onnx.add_arguments(parser)
     options = parser.parse_args(arguments)
     vectors.check_suffix(options.output, what=f"--output {options.output}")
     if options.thumbnails and options.output.suffix != ".parquet":

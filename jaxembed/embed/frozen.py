@@ -20,11 +20,11 @@ from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files, options
 from jaxembed.core.errors import InputError
 from jaxembed.devices import mesh
-from jaxembed.embed import onnx_asked
+from jaxembed.embed import onnx
 from jaxembed.embed.encoder import Encoder
-from jaxembed.embed.onnx_asked import Asked
-from jaxembed.embed.onnx_encoder import OnnxEncoder
-from jaxembed.embed.onnx_model import SUFFIX
+from jaxembed.embed.onnx import Asked
+from jaxembed.embed.onnx.encoder import OnnxEncoder
+from jaxembed.embed.onnx.model import SUFFIX
 from jaxembed.embed.text_side import TextEncoder
 from jaxembed.encoders import published
 from jaxembed.kernels import chunked, compiler
@@ -104,7 +104,7 @@ def load(run: str | os.PathLike, asked: Asked | None = None) -> Encoder:
 
 def of_arguments(arguments: argparse.Namespace) -> Encoder | None:
     """Load the encoder that a command's arguments name; None if they name none. InputError as in `load`."""
-    asked = onnx_asked.of_arguments(arguments)
+    asked = onnx.of_arguments(arguments)
     if arguments.run is None and asked:
         raise InputError(f"{asked} is for an ONNX encoder, and RUN is not given")
     return None if arguments.run is None else load(arguments.run, asked)

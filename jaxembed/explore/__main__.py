@@ -7,9 +7,10 @@
 
 The page has a map of all images. A click on a point, or on any image, shows it large, with its nearest neighbours;
 back and forward return to earlier ones. The name of a class selects its images, and so do a text that names contain
-and a lasso, which list them. Choose a new image, or drop one on the page, to see its position on the map and its
-nearest neighbours. Without a source, the page shows the dataset of the run; without a run, a file of vectors from
-any tool, with no search for new images.
+and a lasso, which list them. A selection can be tagged, saved and, with --copies=FOLDER, copied. A grid has all images,
+sorted by name, date, likeness, or how far they are from all others. Choose a new image, or drop one on the page, to
+see its position on the map and its nearest neighbours. Without a source, the page shows the dataset of the run;
+without a run, a file of vectors from any tool, with no search for new images.
 """
 
 import socket
@@ -22,13 +23,18 @@ from typing import TYPE_CHECKING, Any
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import onnx_asked, stored, vectors
+from jaxembed.embed import onnx, stored, vectors
 from jaxembed.embed.vectors import Spool, Vectors
+from jaxembed.explore import tags
 from jaxembed.kernels import space
 
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
     from jaxembed.embed.sources import Album
+    from jaxembed.explore.desk import Desk
+
+TAGS = "CSV file of names and tags (default: <vectors>.tags.csv, next to a file of vectors)"
+COPIES = "folder that the page may copy pictures of a selection into; nothing in it is replaced"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,24 +59,47 @@ def parse(arguments: Sequence[str] | None) -> Any:
         "--port", type=int, default=5006, help="port to serve on (default: 5006; 0 picks a free port)"
     )
     parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
+    parser.add_argument("--tags", type=command.path, metavar="FILE", help=TAGS)
+    parser.add_argument("--copies", type=command.path, metavar="FOLDER", help=COPIES)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
-    onnx_asked.add_arguments(parser)
+    onnx.add_arguments(parser)
     options = vectors.without_run(parser.parse_intermixed_args(arguments))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
+    if options.tags:
+        command.check_output(options.tags, overwrite=True, option="--tags")
+    if options.copies:
+        command.check_folder(options.copies, option="--copies")
     return options
 
 
-def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, list[socket.socket]]":
+def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Desk, list[socket.socket]]":
     """Listen on the port, load the encoder and the vectors, and open the pictures; None for what there is not."""
     from jaxembed.embed import frozen  # here, because these import jax
     from jaxembed.explore import server
+    from jaxembed.explore.desk import Desk
 
     sockets = server.listen(asked.port)
+    tagged = _tagged(asked)
     encoder = frozen.of_arguments(asked)
-    return (encoder, *_load_source(encoder, asked), sockets)
+    embedded, album = _load_source(encoder, asked)
+    return encoder, embedded, album, Desk(embedded, album, tagged=tagged, copied=asked.copies), sockets
+
+
+def _tagged(asked: Any) -> Path | None:
+    """Return the file of the tags, which may not exist yet; None if there is no place for it.
+
+    Raises:
+      InputError: if it does not hold tags.
+    """
+    beside = asked.source and vectors.is_file(asked.source)
+    file = files.expanded(asked.source).with_suffix(tags.SUFFIX) if beside and not asked.tags else asked.tags
+    if file:
+        known = {name for name, _ in tags.read(file)}
+        print(f"Tags: {files.printable(file)}, of {len(known):,} pictures")
+    return file
 
 
 def _load_source(encoder: "Encoder | None", asked: Any) -> "tuple[Vectors, Album | None]":
@@ -81,13 +110,16 @@ def _load_source(encoder: "Encoder | None", asked: Any) -> "tuple[Vectors, Album
       asked: the command's options.
     """
     from jaxembed.embed import fill, index, projection, sources
+    from jaxembed.explore import copies
 
     name = asked.source or _training_source(encoder)
     if vectors.is_file(name):
         embedded = stored.read(files.expanded(name), asked, encoder)
         album = _opened(embedded, images=asked.images, data_dir=asked.data_dir)
+        copies.check(album, asked.copies)
     else:
         album = sources.open_source(name, data_dir=asked.data_dir)
+        copies.check(album, asked.copies)
         index.check(album.count)
         with Spool(Path(tempfile.gettempdir()), encoder.dimension) as spool:
             embedded = fill.fill(spool, encoder, album)

@@ -11,9 +11,10 @@ from tornado.web import OutputTransform, RequestHandler
 ADDRESS = "127.0.0.1"
 # What a page of this server may have as its host, at any port: an SSH tunnel can begin at another one.
 HOSTS = (ADDRESS, "localhost")
-# Sent with every answer: a page elsewhere can't frame or load it, and its address, with the secret, stays here.
+# Pages that may show this server's in a frame: none, or those of a notebook on this machine.
+NOBODY, NOTEBOOKS = "'none'", " ".join(f"http://{host}:*" for host in HOSTS)
+# Sent with every answer: a page elsewhere can't load it, and its address, with the secret, stays here.
 _HEADERS = {
-    "Content-Security-Policy": "frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -25,10 +26,12 @@ class Door:
 
     Attributes:
       address: the page's address, with the secret: whoever has it may see everything.
+      frames: which pages may show this server's in a frame.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, frames: str = NOBODY) -> None:
         """Choose a secret for the server at a port."""
+        self.frames = frames
         self._secret = secrets.token_urlsafe(32)
         self._cookie = f"jaxembed-{port}"  # a browser shares cookies between the ports of a host
         self.address = f"http://{ADDRESS}:{port}/?token={self._secret}"
@@ -105,11 +108,12 @@ class _Headers(OutputTransform):
 
     def __init__(self, door: Door, request: HTTPServerRequest) -> None:
         self.cookie = door.cookie(request)
+        self.headers = _HEADERS | {"Content-Security-Policy": f"frame-ancestors {door.frames}"}
 
     def transform_first_chunk(
         self, status_code: int, headers: HTTPHeaders, chunk: bytes, finishing: bool
     ) -> tuple[int, HTTPHeaders, bytes]:
-        for name, value in _HEADERS.items():
+        for name, value in self.headers.items():
             headers[name] = value
         if self.cookie:
             headers.add("Set-Cookie", self.cookie)

@@ -2,9 +2,11 @@
 
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Executor
+from typing import Any
 
+import numpy as np
 from bokeh.util.token import generate_jwt_token, generate_session_id
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler, stream_request_body
@@ -78,6 +80,37 @@ class Near(RequestHandler):
         text, position = await IOLoop.current().run_in_executor(self.threads, self.chosen.show, int(row))
         self.set_header("Cache-Control", "private, no-cache")
         self.write({"text": text, "position": position})
+
+
+class Order(RequestHandler):
+    """Sends all rows in an order, as int32: 400 kB for 100,000 pictures."""
+
+    def initialize(self, sort: Callable[[Any], np.ndarray], kinds: Container, threads: Executor) -> None:
+        """Store what sorts the rows, by what, and the threads for it."""
+        self.sort, self.kinds, self.threads = sort, kinds, threads
+
+    async def get(self, kind: str) -> None:
+        """Send the rows; 404 if there is no such order."""
+        asked = int(kind) if kind.isdecimal() else kind
+        if asked not in self.kinds:
+            raise HTTPError(404)
+        rows = await IOLoop.current().run_in_executor(self.threads, self.sort, asked)
+        self.set_header("Content-Type", "application/octet-stream")
+        self.set_header("Cache-Control", "private, no-cache")
+        self.write(rows.astype("<i4").tobytes())
+
+
+class Tags(RequestHandler):
+    """Sends the rows of each tag at `/tags`."""
+
+    def initialize(self, shown: Callable[[], dict[str, Any]], threads: Executor) -> None:
+        """Store what reads the tags, and the threads for it."""
+        self.shown, self.threads = shown, threads
+
+    async def get(self) -> None:
+        """Send the tags."""
+        self.set_header("Cache-Control", "private, no-cache")
+        self.write(await IOLoop.current().run_in_executor(self.threads, self.shown))
 
 
 @stream_request_body

@@ -2,7 +2,9 @@
 
 import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import matplotlib.colors
@@ -23,7 +25,7 @@ from jaxembed.explore import decoding, grid
 from jaxembed.explore.selection import Selection
 from jaxembed.figures import style
 
-TEMPLATE = Path(__file__).with_name("page.html")
+TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent))
 # Stands for the token of a session in the text of the page.
 SESSION = "SESSION-TOKEN"
 # Images listed of a selection, and bytes of a new picture.
@@ -34,8 +36,8 @@ CHOOSE = '<input type="file" accept="image/*" onchange="search(this.files[0])">'
 ASK = '<input type="search" placeholder="Search by words" maxlength="300" size="40" onchange="search(this.value)">'
 # Names are searched for in the page.
 FIND = '<input type="text" placeholder="Find names with …" maxlength="300" size="40" onchange="find(this.value)">'
-# A click on one point, and a picture of the grid, shows it.
-TAP = "if (cb_obj.indices.length == 1) pick(cb_obj.indices[0])"
+# A click on a point selects it; a selection of one is shown.
+TAP, TAPPED = "tap(cb_data)", "if (cb_obj.indices.length == 1) pick(cb_obj.indices[0])"
 # Classes that have a chip.
 CHIPS = 40
 # What the page says instead where there is no encoder.
@@ -51,7 +53,7 @@ URL.revokeObjectURL(link.href)
 # The same for all documents, and many: sent as they are, not encoded anew for each document.
 LOAD = """
 const add = (texts) => points.setv({data: {...points.data, ...texts}}, {sync: false})
-fetch("texts").then((answer) => answer.json()).then(add)
+fetch("texts").then((answer) => answer.json()).then(add).then(() => bar.begin())
 """
 TOOLTIP = """<div style="max-width: 240px; font-size: 13px; overflow-wrap: anywhere">
 <img src="image/$index" style="display: block; max-width: 224px; max-height: 224px; min-width: 96px;
@@ -88,13 +90,13 @@ class Page:
         self.codes = np.searchsorted(self.classes, self.labels) if self.classes else np.zeros(0, int)
         self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(self.classes)))]
 
-    def text(self, resources: Resources) -> str:
-        """Render the page, which loads its document by the session whose token replaces SESSION."""
-        template = jinja2.Template(TEMPLATE.read_text(encoding="utf-8"))
-        item = RenderItem(token=SESSION, use_for_title=True)
+    def text(self, resources: Resources, desk: Mapping[str, Any]) -> str:
+        """Render the page, with the desk's values; it loads its document by the token that replaces SESSION."""
+        item = RenderItem(token=SESSION, elementid="shown", use_for_title=True)
         scripts = bundle.bundle_for_objs_and_resources(None, resources)
         limits = {"bytes": LARGEST, "megabytes": LARGEST // 2**20}
-        values = limits | {"takes_pictures": self.takes_pictures, "without": WITHOUT}
+        values = {"takes_pictures": self.takes_pictures, "without": WITHOUT} | limits | desk
+        template = TEMPLATES.get_template("page.html")
         return elements.html_page_for_render_items(scripts, {}, [item], self.title, template, values)
 
     def texts(self) -> str:
@@ -118,7 +120,7 @@ class Page:
             selected.text = self._selection(rows)
 
         points.selected.on_change("indices", select)
-        points.selected.js_on_change("indices", models.CustomJS(code=TAP))
+        points.selected.js_on_change("indices", models.CustomJS(code=TAPPED))
         parts = (_div(self._head()), *self._queries(), _div("", name="neighbours"), saves, selected)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
         plot = self._plot(points, new)
@@ -139,7 +141,7 @@ class Page:
         limits = f"{decoding.PIXELS // 10**6} megapixels and {LARGEST // 2**20} MiB"
         hint = "Choose an image, or drop one anywhere on the page, to find its nearest neighbours"
         hint = f"{hint} (up to {limits})." if self.takes_pictures else WITHOUT
-        click = "Click a point or an image to see it and its nearest neighbours."
+        click = "Click a point or an image to see it and its nearest neighbours; with shift, to select it as well."
         return f"<p><b>{text}</b></p><p>{click}</p><p>{hint}</p>"
 
     def _queries(self) -> list[models.Div]:
@@ -159,7 +161,7 @@ class Page:
         return f'<div class="chips">{"".join(chips)}</div>'
 
     def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
-        tools = "pan,wheel_zoom,lasso_select,box_select,tap,reset"
+        tools = "pan,wheel_zoom,lasso_select,box_select,reset"
         plot = figure(
             tools=tools,
             active_drag="lasso_select",
@@ -183,7 +185,8 @@ class Page:
         )  # fmt: skip
         plot.scatter("x", "y", source=new, size=24, marker="star", fill_color="#e42536", line_color="white")
         hover = models.HoverTool(tooltips=TOOLTIP, renderers=[dots], limit=1)
-        plot.add_tools(hover)
+        tap = models.TapTool(renderers=[dots], behavior="inspect", callback=models.CustomJS(code=TAP))
+        plot.add_tools(hover, tap)
         return plot
 
     def _selection(self, rows: list[int]) -> str:

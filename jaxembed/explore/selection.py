@@ -1,21 +1,25 @@
-"""A selection of the map, as the texts of files: its names, the full paths of its pictures, and a table."""
+"""A selection of the map, as files: its names, the full paths of its pictures, a table, and its vectors."""
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from jaxembed.artifacts import diagnosis
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
+from jaxembed.embed import vectors
 from jaxembed.embed.sources import Album, Pictures
-from jaxembed.embed.vectors import Vectors
+from jaxembed.embed.vectors import Spool, Vectors
 
 # What each text is called, and the file that it is saved as.
 NAMES, PATHS, TABLE = ("names", "selection.txt"), ("paths", "paths.txt"), ("CSV", "selection.csv")
+# The file of its vectors, and those that are copied at a time.
+VECTORS, _BLOCK = "selection.npz", 4096
 
 
 class Selection:
-    """Writes the texts of some rows."""
+    """Writes some rows."""
 
     def __init__(self, embedded: Vectors, originals: Album | None) -> None:
         """Store what is written; only pictures in a folder have paths."""
@@ -32,6 +36,16 @@ class Selection:
             self._table(rows, paths) if kind == TABLE else "".join(f"{line}\n" for line in lines[kind])
             for kind in self.kinds
         ]
+
+    def write_vectors(self, rows: Sequence[int], file: Path) -> None:
+        """Write the vectors of some rows as an .npz, with the origin that all of them have, in bounded memory."""
+        embedded = self.embedded
+        with Spool(file.parent, embedded.embeddings.shape[1]) as spool:
+            for start in range(0, len(rows), _BLOCK):
+                some = rows[start : start + _BLOCK]
+                names, labels = ([texts[row] for row in some] for texts in (embedded.names, embedded.labels))
+                spool.add(names, labels, embedded.embeddings[some])
+            vectors.write_npz(spool.vectors(embedded.about), file)
 
     def _paths(self, rows: Sequence[int]) -> Iterator[str]:
         for row in rows:

@@ -25,6 +25,7 @@ from jaxembed.embed.encoder import Encoder
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
 from jaxembed.explore.chosen import Chosen
+from jaxembed.explore.desk import Desk
 from jaxembed.explore.door import ADDRESS, Door, Guarded
 from jaxembed.explore.handlers import Near, Pictures, Search, Start, Texts
 from jaxembed.explore.page import Page
@@ -54,6 +55,7 @@ def make(
     encoder: Encoder | None,
     embedded: Vectors,
     originals: Album | None,
+    desk: Desk,
     sockets: Sequence[socket.socket],
     door: Door,
 ) -> BaseServer:
@@ -73,10 +75,11 @@ def make(
         include_cookies=[],
     )
     handlers = [
-        (r"/?", Start, {"text": page.text(application.resources())}),
+        (r"/?", Start, {"text": page.text(application.resources(), desk.values())}),
         (r"/texts", Texts, {"text": page.texts().encode()}),
         (r"/(?:autoload.js|metadata)", ErrorHandler, {"status_code": 404}),  # Bokeh's: they make documents
         *_answers(encoder, embedded, originals, page),
+        *desk.answers(page.selection, ThreadPoolExecutor(os.cpu_count())),
     ]
     application.add_handlers(".*", handlers)  # before Bokeh's own
     http_server = _Server(application, idle_connection_timeout=SECONDS, body_timeout=SECONDS, max_body_size=BODY)
@@ -117,11 +120,12 @@ def serve(
     encoder: Encoder | None,
     embedded: Vectors,
     originals: Album | None,
+    desk: Desk,
     sockets: Sequence[socket.socket],
 ) -> None:
     """Serve the page until Ctrl-C."""
     door = Door(sockets[0].getsockname()[1])
-    server = make(encoder, embedded, originals, sockets, door)
+    server = make(encoder, embedded, originals, desk, sockets, door)
     print(f"Serving {len(embedded.names):,} images at {door.address}; press Ctrl-C to stop", flush=True)
     server.io_loop.start()
 

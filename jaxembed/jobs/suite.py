@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -25,9 +26,9 @@ def train(config: Section, folder: Path, *, configs: Path, data_dir: str | None,
     """Train every unfinished run of a suite, and write the report on all into `folder`/report.
 
     Args:
-      config: `experiments`, names of config files; `seeds`; `overrides`, sections that replace values in each
-        experiment's config; `together`, the experiments whose seeds train side by side, which is faster where one
-        small network leaves an accelerator idle, and does nothing on a CPU.
+      config: `experiments`, names of config files; `seeds`; `overrides`, sections that replace values in all
+        experiments' configs; `each`, by its name, those of one experiment; `together`, the experiments whose seeds
+        train side by side, which is faster where one small network leaves an accelerator idle; nothing on a CPU.
       folder: the suite's folder; that of a run is `folder`/<experiment>/seed<seed>.
       configs: folder of the config files.
       data_dir: of the TFDS datasets; None for the default.
@@ -115,6 +116,7 @@ def jobs(
     experiments: tuple[str, ...],
     seeds: tuple[int, ...],
     overrides: Section,
+    each: Section = MappingProxyType({}),
     together: tuple[str, ...] = (),
 ) -> list[Job]:
     """List the runs of a suite, after checking each config and the contents of its folder.
@@ -122,27 +124,42 @@ def jobs(
     Raises:
       InputError: if an experiment or an override does not exist, or a folder holds a different run.
     """
-    overrides = overrides.to_dict() if isinstance(overrides, ConfigDict) else dict(overrides)
-    if "seed" in overrides:
-        raise InputError(f"config.overrides has no seed; a suite has config.seeds, got {seeds}")
     if not experiments or not seeds:
         raise InputError(f"a suite needs config.experiments and config.seeds, got {experiments} and {seeds}")
     for name in together:
         options.choose(name, experiments, what="config.together")
+    for name in each:
+        options.choose(name, experiments, what="config.each")
     known = sorted(file.stem for file in configs.glob("*.py"))
     found = []
     for name in dict.fromkeys(experiments):
         options.choose(name, known, what="config.experiments")
+        own = options.section(_plain(each).get(name, {}), what=f"config.each.{name}")
+        changed = _merged(_plain(overrides), own)
+        if "seed" in changed:
+            raise InputError(f"config.overrides and .each have no seed; a suite has config.seeds, got {seeds}")
         for seed in dict.fromkeys(seeds):
             config = ConfigDict({**config_file.load(configs / f"{name}.py"), "seed": seed})
             build.check(config)
-            _override(config, overrides, what="config.overrides")
-            line = command_of(configs / f"{name}.py", overrides, seed)
+            _override(config, changed, what="config.overrides")
+            line = command_of(configs / f"{name}.py", changed, seed)
             where = folder / name / f"seed{seed}"
             found.append(Job(name, pinned(config, where), where, line, data_dir, track, name in together))
     for job in found:
         workdir.check(job.config, workdir.read_config(job.folder), job.folder)
     return found
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested values; those of the second replace those of the first."""
+    return {**first} | {
+        key: _merged(first[key], value) if isinstance(value, dict) and isinstance(first.get(key), dict) else value
+        for key, value in second.items()
+    }
+
+
+def _plain(section: Section) -> dict[str, Any]:
+    return section.to_dict() if isinstance(section, ConfigDict) else dict(section)
 
 
 def _override(config: ConfigDict, overrides: Mapping[str, Any], *, what: str) -> None:

@@ -6,10 +6,11 @@ from jaxembed.losses.contrastive import infonce, ntxent, ntxent_tiled, supcon
 from jaxembed.losses.decorrelation import barlow, vicreg
 from jaxembed.losses.distillation import dino, negative_cosine
 from jaxembed.losses.normality import sigreg
-from jaxembed.losses.pairwise import margin, margin_pairs, triplet
+from jaxembed.losses.pairwise import all_triplets, margin, margin_pairs, triplet
 from jaxembed.losses.reconstruction import l1
 
 __all__ = [
+    "all_triplets",
     "arcface",
     "barlow",
     "cross_entropy",

@@ -6,6 +6,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxembed.losses import numerics
 
+# Triplets whose costs are held at a time: 256 MB with their gradients.
+TRIPLETS = 2**24
+
 
 def margin(
     first: Float[Array, "*#n d"], second: Float[Array, "*#n d"], same: Bool[Array, "*#n"], *, margin: float
@@ -77,6 +80,38 @@ def triplet(embeddings: Float[Array, "n d"], labels: Int[Array, " n"]) -> Float[
     near, far = (numerics.safe_sqrt(jnp.where(finite, each, 0)) for each in (nearest, farthest))
     beyond = jnp.where(jnp.isinf(farthest), jnp.inf, 0)
     return numerics.mean_over(jnp.where(finite, jax.nn.softplus(far - near), beyond), there)
+
+
+def all_triplets(embeddings: Float[Array, "n d"], labels: Int[Array, " n"]) -> Float[Array, " n"]:
+    """Make each row nearer to every row of its class than to every row of another, by a soft margin.
+
+    A row, one of its class at the distance a and one of another at b cost log(1 + exp(a - b)); the mean over all
+    such triplets is the mean of what is returned. There are up to n³ of them, so n is best kept to some hundreds.
+
+    Args:
+      embeddings: [n, d] float.
+      labels: [n] int.
+    Returns:
+      [n] float32, >= 0; on average log 2 where all rows are equal; infinite where a² overflows.
+    Source: Hermans et al. 2017, eq. (6) with the soft margin of section 3.1, arXiv:1703.07737.
+    """
+    squared = _squared_distances(embeddings.astype(jnp.float32))
+    equal = labels[:, None] == labels[None, :]
+    same = equal & ~jnp.eye(len(labels), dtype=bool)
+    usable = jnp.all(jnp.isfinite(squared), axis=1)
+    distances = numerics.safe_sqrt(jnp.where(usable[:, None], squared, 0))
+    # Computed again for the gradient, and some rows at a time, so that memory never holds all n³.
+    some = max(1, TRIPLETS // len(labels) ** 2)
+    costs = jax.lax.map(jax.checkpoint(_of_a_row), (distances, same, ~equal), batch_size=some)
+    count = jnp.sum(jnp.sum(same, axis=1) * jnp.sum(~equal, axis=1))
+    return jnp.where(usable, costs * (len(labels) / jnp.maximum(1, count)), jnp.inf)
+
+
+def _of_a_row(row: tuple[Float[Array, " n"], Bool[Array, " n"], Bool[Array, " n"]]) -> Float[Array, ""]:
+    """Add up the costs of a row's triplets: its distances, and which rows are of its class and of others."""
+    distances, same, others = row
+    costs = jax.nn.softplus(distances[:, None] - distances[None, :])
+    return jnp.sum(jnp.where(same[:, None] & others[None, :], costs, 0))
 
 
 def _squared_distances(embeddings: Float[Array, "n d"]) -> Float[Array, "n n"]:

@@ -28,7 +28,7 @@ from jaxembed.artifacts.finished import Finished
 from jaxembed.cli import command
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import onnx_asked
+from jaxembed.embed import onnx
 
 if TYPE_CHECKING:
     from jaxembed.measure.embedded import Embedded
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise InputError(
             "--on takes the protocol and the name from the run and the dataset: no --like, no --dataset"
         )
-    if not asked.on and (flags := onnx_asked.of_arguments(asked)):
+    if not asked.on and (flags := onnx.of_arguments(asked)):
         raise InputError(f"{flags} is for the encoder of --on")
     _check_folder(asked.workdir, overwrite=asked.overwrite)
 
@@ -107,7 +107,7 @@ def _parser(names: Sequence[str]) -> argparse.ArgumentParser:
     command.add_columns(parser)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier measurement in the folder")
-    onnx_asked.add_arguments(parser)
+    onnx.add_arguments(parser)
     return parser
 
 

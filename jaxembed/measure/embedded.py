@@ -15,7 +15,7 @@ PROTOCOL = dict(
     distance="cosine",
     views=0,
     augmentation={},
-    linear=dict(epochs=30, batch_size=512, learning_rate=0.03, weight_decay=0.0),
+    linear=dict(epochs=30, batch_size=512, learning_rate=0.03, weight_decay=0.0, weight_decays=(0.01, 0.1)),
     mlp=dict(hidden=(256,), dropout=0.3, epochs=30, batch_size=512, learning_rate=2e-3, weight_decay=0.1),
 )
 

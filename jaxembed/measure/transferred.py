@@ -7,7 +7,7 @@ import numpy as np
 from jaxembed import datasets
 from jaxembed.artifacts import identity
 from jaxembed.core.errors import InputError
-from jaxembed.embed import frozen, onnx_asked, sources
+from jaxembed.embed import frozen, onnx, sources
 from jaxembed.evaluate.evaluation import Embeddings
 from jaxembed.measure import embedded
 from jaxembed.measure.embedded import Embedded
@@ -16,7 +16,7 @@ from jaxembed.types import Batch, Dataset
 
 def make(asked: Any) -> Embedded:
     """Embed the dataset of --on with the encoder of a run."""
-    encoder = frozen.load(asked.vectors, onnx_asked.of_arguments(asked))
+    encoder = frozen.load(asked.vectors, onnx.of_arguments(asked))
     saved = identity.current(encoder.saved.config)
     # A published encoder has a distance, but no protocol of its own.
     settings = embedded.PROTOCOL | saved["evaluate"]

@@ -40,8 +40,9 @@ def accuracy(key: Any, train: Rows, *, settings: Any, name: str) -> Measure:
     from jaxembed.metrics import probe  # here, because it imports jax
 
     points = train.points if train.augmented is None else train.augmented
-    labels = np.tile(train.labels, len(points) // len(train.labels))
-    classify = probe.fit(key, points, labels, classes=train.classes, settings=settings)
+    views = len(points) // len(train.labels)
+    labels = np.tile(train.labels, views)
+    classify = probe.fit(key, points, labels, classes=train.classes, settings=settings, views=views)
 
     def measure(rows: Rows) -> Measured:
         predicted = classify(rows.points)

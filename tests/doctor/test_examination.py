@@ -9,8 +9,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from jaxembed import datasets
 from jaxembed.artifacts import diagnosis
-from jaxembed.doctor import duplicates, examination, labels, outliers
-from jaxembed.kernels import nearest
+from jaxembed.doctor import duplicates, examination, labels
+from jaxembed.kernels import nearest, outliers
 from jaxembed.types import Batch, Dataset, Published
 
 RANDOM = np.random.default_rng(0)

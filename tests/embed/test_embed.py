@@ -195,6 +195,10 @@ def test_bad_input_ends_in_one_line_and_status_2(outputs, photos, tmp_path, caps
             (search, ["quickstart", vector, str(tmp_path / "text.png")], "text.png cannot be read as an image"),
             (explore, ["quickstart", vector, f"--port={port}"], busy),
             (explore, ["quickstart", vector, "--port=70000"], "--port must be from 0 to 65535, got 70000"),
+            (explore, [vector, "--port=0", f"--tags={tmp_path / 'text.png'}"], "does not hold tags: the first line"),
+            (explore, [vector, "--port=0", f"--tags={tmp_path / 'no/x.csv'}"], "no does not exist"),
+            (explore, [vector, "--port=0", f"--copies={vector}"], f"--copies {vector} cannot be written: "),
+            (explore, ["quickstart", "digits", "--port=0", f"--copies={new}"], "needs pictures in a folder"),
         ]  # fmt: skip
         for module, arguments, error in cases:
             assert command.run("x", module.main, arguments) == 2, arguments
@@ -342,7 +346,8 @@ def test_vectors_without_their_pictures_have_a_map(outputs, encoder, tmp_path, c
 def asked(source, images=None) -> argparse.Namespace:
     """The options of explore."""
     columns = dict(embeddings="", names="", labels="")
-    return argparse.Namespace(source=str(source), images=images, distance=None, data_dir=None, **columns)
+    given = dict(source=str(source), images=images, distance=None, data_dir=None, copies=None)
+    return argparse.Namespace(**given, **columns)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ from jaxembed.cli import command
 from jaxembed.core.errors import Diverged, InputError
 from jaxembed.doctor import __main__ as doctor
 from jaxembed.embed import __main__ as embed
-from jaxembed.embed import onnx_metadata, vectors
+from jaxembed.embed import vectors
+from jaxembed.embed.onnx import metadata
 from jaxembed.explore import __main__ as explore
 from jaxembed.measure import __main__ as measure
 from jaxembed.measure import transferred
@@ -329,7 +330,8 @@ def test_commands_take_an_onnx_file_and_refuse_vectors_of_another_use_of_it(phot
     assert command.run("search", search.main, [model, "a.npz", picture, *flags, "--interpolation=bilinear"]) == 2
     assert "a.npz was written with a different encoder, a" in capsys.readouterr().err
     assert command.run("doctor", doctor.main, [model, str(photos), *flags]) == 0
-    found, album = explore._load_source(encoder, Namespace(source=str(photos), data_dir=None, distance=None))
+    asked = Namespace(source=str(photos), data_dir=None, distance=None, copies=None)
+    found, album = explore._load_source(encoder, asked)
     np.testing.assert_array_equal(found.embeddings, read.embeddings)
     assert album.picture(read.names[0]).mode == "RGB"
     for name, main in (("doctor", doctor.main), ("explore", explore.main)):
@@ -385,7 +387,7 @@ def exported(tmp_path):
     prepared = Preparation(Shape(SIDE, SIDE, 3), 10, "bilinear")
     saved = SavedEncoder("run", config, prepared, "c0ffee", {}, {}, "CIFAR-10")
     proto = onnx_models.proto({"embeddings": "code"}, shape=("n", SIDE, SIDE, 3), dtype="UINT8")
-    (tmp_path / "a.onnx").write_bytes(onnx_metadata.write(proto, saved))
+    (tmp_path / "a.onnx").write_bytes(metadata.write(proto, saved))
     return tmp_path / "a.onnx", saved
 
 

@@ -1,6 +1,7 @@
 """Evaluation against scikit-learn, exact over ragged batches, and frozen."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +63,7 @@ def test_knn_of_equal_rows_is_the_lowest_class_and_no_nan():
         assert (predicted == 0).all()
 
 
+KEY = jax.random.key(0)
 SETTINGS = probe.Settings(hidden=(), dropout=0.0, epochs=60, batch_size=64, learning_rate=0.1, weight_decay=0.0)
 
 
@@ -100,6 +102,35 @@ def test_dropout_keeps_a_probe_from_memorising_noise():
     assert by_heart(0.8) < 0.8
 
 
+@pytest.mark.parametrize(("best", "views"), [(0.0, 1), (0.5, 1), (0.5, 3)])
+def test_a_probe_chooses_the_weight_decay_by_images_that_it_has_no_view_of(best, views, monkeypatch):
+    labels = RANDOM.integers(0, 4, 40)
+    # The first column is the class, the second another class, the third the image.
+    rows = np.tile(np.stack([labels, (labels + 1) % 4, np.arange(40)], axis=1).astype(np.float32), (views, 1))
+    trained = []
+
+    def train(network, settings, key, rows, labels, decay):
+        trained.append((rows, decay))
+        return decay
+
+    def predict(network, params, rows):
+        return jnp.where(params == best, rows[:, 0], rows[:, 1]).astype(int)
+
+    monkeypatch.setattr(probe, "_train", train)
+    monkeypatch.setattr(probe, "_predict", predict)
+    monkeypatch.setattr(probe, "_standardiser", lambda rows: lambda rows: rows)
+    settings = replace(SETTINGS, weight_decays=(0.5, 2.0))
+    classify = probe.fit(KEY, rows, np.tile(labels, views), classes=4, settings=settings, views=views)
+    (kept, _), (everything, decay) = trained
+    assert (decay, len(everything)) == (best, 40 * views)
+    assert len(kept) == 36 * views
+    assert len(np.unique(kept[:, 2])) == 36
+    np.testing.assert_array_equal(classify(rows), np.tile(labels, views))
+    trained.clear()
+    probe.fit(KEY, rows[:9], labels[:9], classes=4, settings=settings)
+    assert [decay for _, decay in trained] == [0.0]
+
+
 def test_a_probe_does_not_care_for_scale_offset_or_a_dead_dimension():
     train_rows, labels = blobs(500)
     scales = np.array([1e-3, 1.0, 1e3, 1e4, 1.0, 1e-2])
@@ -115,7 +146,7 @@ def test_a_constant_dimension_is_dead_however_many_rows_there_are():
     informative[::2] = 1
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "_train", lambda network, settings, key, rows, labels: seen.append(rows))
+        patch.setattr(probe, "_train", lambda network, settings, key, rows, *_: seen.append(rows))
         probe.fit(
             jax.random.key(0),
             np.concatenate([constant, informative], axis=1),

@@ -16,6 +16,7 @@ from jaxembed.embed import frozen, sources
 from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.vectors import About, Vectors
 from jaxembed.explore import server
+from jaxembed.explore.desk import Desk
 from jaxembed.explore.door import Door
 
 RANDOM = np.random.default_rng(0)
@@ -77,8 +78,9 @@ def embedded(photos, encoder):
 
 
 @contextlib.contextmanager
-def serving(*shown):
-    """Serve an encoder or None, embeddings and pictures."""
+def serving(encoder, embedded, originals, *, tagged=None, copied=None):
+    """Serve an encoder or None, embeddings and pictures, with a file of tags and a folder of copies, if any."""
+    desk = Desk(embedded, originals, tagged=tagged, copied=copied)
     started, made = threading.Event(), []
 
     def serve():
@@ -86,7 +88,7 @@ def serving(*shown):
         sockets = server.listen(0)
         port = sockets[0].getsockname()[1]
         door = Door(port)
-        running = server.make(*shown, sockets, door)
+        running = server.make(encoder, embedded, originals, desk, sockets, door)
         made.append(Site(running, door, port))
         started.set()
         running.io_loop.start()
@@ -101,8 +103,9 @@ def serving(*shown):
 
 
 @pytest.fixture
-def site(photos, encoder, embedded):
-    with serving(encoder, embedded, sources.open_source(str(photos))) as running:
+def site(photos, encoder, embedded, tmp_path):
+    kept = {"tagged": tmp_path / "v.tags.csv", "copied": tmp_path / "copies"}
+    with serving(encoder, embedded, sources.open_source(str(photos)), **kept) as running:
         yield running
 
 

@@ -26,6 +26,13 @@ PATHS = (
         "/favicon.ico",
         "/picture/0",
         "/near/0",
+        "/order/name",
+        "/order/likeness/0",
+        "/tags",
+        "/tags/add?tag=x",
+        "/tags/remove?tag=x",
+        "/copies",
+        "/vectors",
         "/nothing",
         "//",
     ),
@@ -143,3 +150,8 @@ def test_slow_and_surplus_connections_are_closed(monkeypatch, request):
             assert b"200" not in each.recv(999)
         each.close()
     assert site.ask("/")[0] == 200
+
+
+def test_no_page_elsewhere_frames_that_of_the_command(site):
+    for path in ("/", "/nothing"):
+        assert site.ask(path)[2]["Content-Security-Policy"] == "frame-ancestors 'none'"

@@ -32,6 +32,16 @@ def run(config, folder, *, configs=CONFIGS):
     suite.train(config, folder, configs=configs, data_dir=None, track="", again=False)
 
 
+def test_an_experiment_of_a_suite_has_overrides_of_its_own(config, tmp_path):
+    values = {"train": {"epochs": 7}, "objective": {"margin": 2.0}}
+    first, second = jobs(ConfigDict(config.to_dict() | {"each": {"quickstart_margin": values}}), tmp_path)
+    assert (first.config.train.epochs, first.config.train.validate_every) == (3, 1)
+    assert (second.config.train.epochs, second.config.train.validate_every) == (7, 1)
+    assert second.config.objective.margin == 2
+    assert "--config.train.epochs=7" in second.command
+    assert "--config.objective.margin=2.0" in second.command
+
+
 def test_a_suite_resumes_where_it_stopped_and_ends_with_the_report(config, tmp_path, capsys, monkeypatch):
     config.overrides = {"train": {"epochs": 2}, "evaluate": {"linear": {"epochs": 1}}}
     started = []
@@ -208,7 +218,14 @@ def test_an_experiment_whose_file_makes_no_config_is_named(text, message, config
         ({"overrides": {"train": 1}}, "config.overrides.train must be a section, got 1"),
         ({"overrides": {"train": {"epochs": "x"}}}, "config.train.epochs must be a whole number, got 'x'"),
         ({"overrides": {"train": {"batch_size": 60}}}, "must be a multiple of the 8 devices, got 60"),
-        ({"overrides": {"seed": 1}}, "config.overrides has no seed"),
+        ({"overrides": {"seed": 1}}, "config.overrides and .each have no seed"),
+        ({"each": {"quickstart": {"seed": 1}}}, "config.overrides and .each have no seed"),
+        ({"each": {"quickstrat": {}}}, "config.each must be one of .*did you mean 'quickstart'"),
+        (
+            {"each": {"quickstart": {"train": {"epoch": 1}}}},
+            "config.overrides.train must be .*did you mean 'epochs'",
+        ),
+        ({"each": {"quickstart": 1}}, "config.each.quickstart must be a section, got 1"),
         ({"seed": 1}, "config has no option 'seed'"),
     ],
 )

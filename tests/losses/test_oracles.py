@@ -26,6 +26,7 @@ def cosines(rows):
 LOSSES = {
     "supcon": lambda a, b: losses.supcon(a, LABELS, temperature=0.2),
     "triplet": lambda a, b: losses.triplet(a, LABELS),
+    "all_triplets": lambda a, b: losses.all_triplets(a, LABELS),
     "arcface": lambda a, b: losses.arcface(cosines(a), LABELS, margin=float(np.radians(28.6)), scale=16.0),
     "barlow": partial(losses.barlow, off_diagonal=5e-3),
     "vicreg": partial(losses.vicreg, invariance=25.0, variance=25.0, covariance=1.0),
@@ -58,16 +59,17 @@ def test_supcon_of_two_views_without_other_classmates_is_ntxent():
 def test_a_row_without_a_classmate_or_without_another_class_costs_nothing():
     alone = jnp.array([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
     assert float(jax.jit(partial(losses.supcon, temperature=0.3))(FIRST, alone)[3]) == 0
-    triplet = jax.jit(losses.triplet)
-    assert float(triplet(FIRST, alone)[3]) == 0
-    assert_allclose(triplet(FIRST, jnp.zeros(12, int)), 0)
-    assert_allclose(triplet(FIRST, jnp.arange(12)), 0)
+    for cost in (jax.jit(losses.triplet), jax.jit(losses.all_triplets)):
+        assert float(cost(FIRST, alone)[3]) == 0
+        assert_allclose(cost(FIRST, jnp.zeros(12, int)), 0)
+        assert_allclose(cost(FIRST, jnp.arange(12)), 0)
 
 
 def test_the_values_that_docstrings_give_to_check_by_hand():
     equal, labels = jnp.ones((12, 5)), LABELS % 3
     assert_allclose(jax.jit(partial(losses.supcon, temperature=0.1))(equal, labels), np.log(11), rtol=1e-5)
-    assert_allclose(jax.jit(losses.triplet)(equal, labels), np.log(2), rtol=1e-5)
+    for cost in (losses.triplet, losses.all_triplets):
+        assert_allclose(jax.jit(cost)(equal, labels).mean(), np.log(2), rtol=1e-5)
     queue = jnp.ones((7, 5)) / np.sqrt(5)
     assert_allclose(jax.jit(partial(losses.infonce, temperature=0.1))(equal, equal, queue), np.log(8), rtol=1e-5)
     assert_allclose(jax.jit(losses.negative_cosine)(FIRST, 3 * FIRST), -1, rtol=1e-5)

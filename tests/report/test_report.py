@@ -369,7 +369,15 @@ def test_forty_experiments_each_have_a_name_and_a_panel_in_figures_and_pdf(tmp_p
 
 
 def test_each_measure_has_its_direction_and_unit():
-    up = {"knn_accuracy", "linear_accuracy", "mlp_accuracy", "accuracy", "map_at_r", "silhouette"}
+    up = {
+        "knn_accuracy",
+        "knn_cosine_accuracy",
+        "linear_accuracy",
+        "mlp_accuracy",
+        "accuracy",
+        "map_at_r",
+        "silhouette",
+    }
     up |= {f"recall_at_{k}" for k in (1, 5, 10)} | {"balanced_accuracy", "worst_class_accuracy", "nmi"}
     counts = ("1_label", "10_labels", "100_labels")
     few = {f"{name}_accuracy_{count}" for name in ("knn", "linear") for count in counts}

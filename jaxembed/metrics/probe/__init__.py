@@ -8,14 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from jaxembed import losses, model
-from jaxembed.core.bounds import Fraction, NonNegative, Positive, PositiveFloat, SomeWidths
+from jaxembed.core.bounds import Fraction, NonNegative, NonNegatives, Positive, PositiveFloat, SomeWidths
 from jaxembed.core.keys import Key
 
 # Rows of which a copy in float64 is held at a time.
 CHUNK = 10_000
+# Of so many images, one is held out to choose a weight decay by.
+HELD = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class Settings:
       batch_size: rows a step, at most the number of rows.
       learning_rate: the initial learning rate, which falls to 0 as half a cosine.
       weight_decay: the decoupled weight decay.
+      weight_decays: others that are tried; the one that is best on images held out is used for all of them.
     """
 
     hidden: tuple[int, ...]
@@ -37,14 +41,20 @@ class Settings:
     batch_size: int
     learning_rate: float
     weight_decay: float
+    weight_decays: tuple[float, ...] = ()
 
 
 def linear(
-    *, epochs: Positive, batch_size: Positive, learning_rate: PositiveFloat, weight_decay: NonNegative
+    *,
+    epochs: Positive,
+    batch_size: Positive,
+    learning_rate: PositiveFloat,
+    weight_decay: NonNegative,
+    weight_decays: NonNegatives = (),
 ) -> Settings:
     """Make the settings of a linear probe."""
     trained = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=weight_decay)
-    return Settings(hidden=(), dropout=0.0, **trained)
+    return Settings(hidden=(), dropout=0.0, weight_decays=weight_decays, **trained)
 
 
 def mlp(
@@ -68,6 +78,7 @@ def fit(
     *,
     classes: int,
     settings: Settings,
+    views: int = 1,
 ) -> Callable[[Float[np.ndarray, "n d"]], Int[np.ndarray, " n"]]:
     """Train a classifier on frozen embeddings.
 
@@ -80,13 +91,15 @@ def fit(
       labels: [m] int.
       classes: how many classes there are.
       settings: its hidden layers, and how it is trained.
+      views: rows of each image: after a view of all images come those of the next.
 
     Returns:
       the trained probe: embeddings [n, d] -> classes [n].
     """
     standardise = _standardiser(embeddings)
     classifier = network(settings, classes)
-    params = _train(classifier, settings, key, standardise(embeddings), labels)
+    given = classifier, settings, key, standardise(embeddings), labels
+    params = _train(*given, _weight_decay(*given, views=views))
 
     def classify(rows: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
         return np.asarray(_predict(classifier, params, standardise(rows)))
@@ -122,14 +135,40 @@ def _chunks(rows: np.ndarray) -> list[slice]:
     return [slice(start, start + CHUNK) for start in range(0, len(rows), CHUNK)]
 
 
+def _weight_decay(
+    network: model.MLP,
+    settings: Settings,
+    key: Key,
+    rows: Float[np.ndarray, "m d"],
+    labels: Int[np.ndarray, " m"],
+    *,
+    views: int,
+) -> float:
+    """Return the weight decay with which a probe of most images is best on the others, the first of equals."""
+    images = len(rows) // views
+    if not settings.weight_decays or images < HELD:
+        return settings.weight_decay
+    decays = settings.weight_decay, *settings.weight_decays
+    others = np.random.default_rng(0).permutation(images) >= images // HELD
+    kept = np.tile(others, views)
+    train = partial(_train, network, settings, key, rows[kept], labels[kept])
+    predicted = jax.vmap(partial(_predict, network), (0, None))(jax.vmap(train)(jnp.array(decays)), rows[~kept])
+    return decays[int(np.argmax(np.mean(np.asarray(predicted) == labels[~kept], axis=1)))]
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _train(
-    network: model.MLP, settings: Settings, key: Key, rows: Float[Array, "m d"], labels: Int[Array, " m"]
+    network: model.MLP,
+    settings: Settings,
+    key: Key,
+    rows: Float[Array, "m d"],
+    labels: Int[Array, " m"],
+    weight_decay: ArrayLike,
 ) -> optax.Params:
     batch_size = min(settings.batch_size, len(rows))
     steps = len(rows) // batch_size
     schedule = optax.cosine_decay_schedule(settings.learning_rate, settings.epochs * steps)
-    optimizer = optax.adamw(schedule, weight_decay=settings.weight_decay)
+    optimizer = optax.adamw(schedule, weight_decay=weight_decay)
     init_key, order_key = jax.random.split(key)
     params = network.init(init_key, rows[:1], train=False)
 

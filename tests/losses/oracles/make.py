@@ -70,6 +70,7 @@ def of_losses() -> dict[str, np.ndarray]:
     made = {
         "supcon": lambda a, b: losses.SupConLoss(temperature=0.2)(a, tensor["labels"]),
         "triplet": lambda a, b: soft(a, tensor["labels"], hard(a, tensor["labels"])),
+        "all_triplets": lambda a, b: soft(a, tensor["labels"]),
         "arcface": lambda a, b: arcface(a, tensor["labels"]),
         "barlow": BarlowTwinsLoss(lambda_param=5e-3),
         "vicreg": VICRegLoss(lambda_param=25, mu_param=25, nu_param=1),

@@ -13,11 +13,10 @@ from jaxtyping import Float, UInt8
 from jaxembed.artifacts.encoder_file import SavedEncoder
 from jaxembed.core import files
 from jaxembed.core.errors import InputError
-from jaxembed.embed import onnx_metadata, onnx_use
 from jaxembed.embed.encoder import Encoder
-from jaxembed.embed.onnx_asked import Asked
-from jaxembed.embed.onnx_model import Model
-from jaxembed.embed.onnx_use import Use
+from jaxembed.embed.onnx import Asked, metadata, use
+from jaxembed.embed.onnx.model import Model
+from jaxembed.embed.onnx.use import Use
 from jaxembed.kernels import chunked
 from jaxembed.pictures import Preparation
 
@@ -45,14 +44,12 @@ class OnnxEncoder(Encoder):
     def __init__(self, file: Path, asked: Asked) -> None:
         """Open a file; InputError if it is no encoder, or it is not known how pictures become what it takes."""
         self.model = Model(file)
-        saved = onnx_metadata.read(self.model)
+        saved = metadata.read(self.model)
         if saved and asked:
             raise InputError(f"{file} says itself how it is used; leave out {asked}")
-        self.use = Use(saved.preparation) if saved else onnx_use.of(file, self.model.images, asked)
+        self.use = Use(saved.preparation) if saved else use.of(file, self.model.images, asked)
         self.preparation, self.batch = self.use.preparation, self.model.images.batch
-        self.output, self.dimension, self.is_token = self._examined(
-            onnx_metadata.OUTPUT if saved else asked.output_name
-        )
+        self.output, self.dimension, self.is_token = self._examined(metadata.OUTPUT if saved else asked.output_name)
         self.saved = saved or self._described()
         self.name, self.distance = self.saved.name, self.saved.config["evaluate"]["distance"]
 
@@ -93,13 +90,18 @@ class OnnxEncoder(Encoder):
 
     def _described(self) -> SavedEncoder:
         """Describe somebody else's model, by all that its embeddings depend on, and print that."""
-        file, use = self.model.file, self.use
+        file, used = self.model.file, self.use
         output = f"{self.dimension} numbers of {self.output}{', its first token' if self.is_token else ''}"
-        print(files.printable(f"{file}: {use}; embedding: {output}"), file=sys.stderr)
+        print(files.printable(f"{file}: {used}; embedding: {output}"), file=sys.stderr)
         usual = Preparation(self.shape)._asdict()
         # Without what is as usual, so that vectors stay those of this encoder when there is more to say.
-        unusual = {name: value for name, value in use.preparation._asdict().items() if value != usual[name]}
-        said = {"output": self.output, "shape": self.shape, "mean": use.mean, "deviation": use.deviation} | unusual
+        unusual = {name: value for name, value in used.preparation._asdict().items() if value != usual[name]}
+        said = {
+            "output": self.output,
+            "shape": self.shape,
+            "mean": used.mean,
+            "deviation": used.deviation,
+        } | unusual
         digest = hashlib.sha256(json.dumps([self.model.sha256, said]).encode()).hexdigest()
         config = {
             "data": {},
@@ -108,7 +110,7 @@ class OnnxEncoder(Encoder):
             "train": {},
             "evaluate": {"distance": "cosine"},
         }
-        return SavedEncoder(file.stem, config, use.preparation, digest, {}, {})
+        return SavedEncoder(file.stem, config, used.preparation, digest, {}, {})
 
 
 def _chosen(file: Path, outputs: Mapping[str, Any], wanted: str | None) -> str:

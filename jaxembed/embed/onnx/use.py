@@ -9,8 +9,8 @@ import numpy as np
 from jaxembed.artifacts import preprocessor
 from jaxembed.artifacts.preprocessor import Preprocessor
 from jaxembed.core.errors import InputError
-from jaxembed.embed.onnx_asked import Asked
-from jaxembed.embed.onnx_model import Images
+from jaxembed.embed.onnx import Asked
+from jaxembed.embed.onnx.model import Images
 from jaxembed.pictures import Preparation, Shape
 
 # The folder of a model's ONNX files on the hub, in the folder that has its preprocessor_config.json.

@@ -10,7 +10,7 @@ from jaxembed.core import files
 from jaxembed.core.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxembed.embed.onnx_model import Model
+    from jaxembed.embed.onnx.model import Model
 
 # Names of the input and the output.
 INPUT, OUTPUT = "images", "embeddings"
