@@ -7,9 +7,8 @@ from jaxtyping import Float, Int
 
 # A row's classifier learns from the rows of the other folds.
 FOLDS = 5
-# The support of labels that are likely wrong: at most one of ten neighbours has them. Of labels that were planted
-# in MNIST, Fashion-MNIST and the digits it finds 81% to 96%; of what it lists, 70% to 95% was planted:
-# docs/errors.md.
+# The support of labels that are likely wrong: at most one of ten neighbours has them. It finds 81% to 96% of those
+# that were planted in MNIST, Fashion-MNIST and the digits; 5% to 30% of what it lists was not (docs/errors.md).
 WRONG = 0.05
 # The share of the labels that a classifier must find. With less, the embedding does not know the classes, and most
 # labels without support are right: 87% of them where the embedding of CIFAR-10 is its pixels.
