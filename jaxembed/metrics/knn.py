@@ -16,30 +16,17 @@ COLUMNS = (
         table="accuracy",
         meaning="Majority vote of the nearest train images; no training.",
     ),
-    Column(
-        "knn_cosine_accuracy",
-        label="kNN, cosine %",
-        better=1,
-        percent=True,
-        table="geometry",
-        meaning="The same by the cosine, whatever the distance of the embedding.",
-    ),
 )
 
 
 def fit(train: Rows, *, neighbours: int, distance: str) -> Measure:
-    """Make the measure `knn_accuracy`, which also returns the predictions `knn`, and the same by the cosine."""
+    """Make the measure `knn_accuracy`, which also returns the predictions `knn`."""
 
     points, labels = train.points, train.labels
 
     def measure(rows: Rows) -> Measured:
-        predicted = {
-            each: classify(points, labels, rows.points, neighbours=neighbours, distance=each)
-            for each in {distance, "cosine"}
-        }
-        right = {each: float(np.mean(classes == rows.labels)) for each, classes in predicted.items()}
-        numbers = {"knn_accuracy": right[distance], "knn_cosine_accuracy": right["cosine"]}
-        return Measured(numbers, {"knn": predicted[distance]})
+        predicted = classify(points, labels, rows.points, neighbours=neighbours, distance=distance)
+        return Measured({"knn_accuracy": float(np.mean(predicted == rows.labels))}, {"knn": predicted})
 
     return measure
 

@@ -121,10 +121,12 @@ def test_a_probe_chooses_the_weight_decay_by_images_that_it_has_no_view_of(best,
     monkeypatch.setattr(probe, "_standardiser", lambda rows: lambda rows: rows)
     settings = replace(SETTINGS, weight_decays=(0.5, 2.0))
     classify = probe.fit(KEY, rows, np.tile(labels, views), classes=4, settings=settings, views=views)
-    (kept, _), (everything, decay) = trained
+    *turns, (everything, decay) = trained
     assert (decay, len(everything)) == (best, 40 * views)
-    assert len(kept) == 36 * views
-    assert len(np.unique(kept[:, 2])) == 36
+    assert [len(kept) for kept, _ in turns] == [36 * views] * 10
+    held = [np.setdiff1d(np.arange(40), kept[:, 2]) for kept, _ in turns]
+    assert [len(each) for each in held] == [4] * 10
+    np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.arange(40))
     np.testing.assert_array_equal(classify(rows), np.tile(labels, views))
     trained.clear()
     probe.fit(KEY, rows[:9], labels[:9], classes=4, settings=settings)

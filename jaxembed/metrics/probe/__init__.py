@@ -17,8 +17,8 @@ from jaxembed.core.keys import Key
 
 # Rows of which a copy in float64 is held at a time.
 CHUNK = 10_000
-# Of so many images, one is held out to choose a weight decay by.
-HELD = 10
+# Of so many images, one is held out to choose a weight decay by; and how many are, by turns if they are fewer.
+HELD, ENOUGH = 10, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,14 +146,17 @@ def _weight_decay(
 ) -> float:
     """Return the weight decay with which a probe of most images is best on the others, the first of equals."""
     images = len(rows) // views
-    if not settings.weight_decays or images < HELD:
+    held = images // HELD
+    if not settings.weight_decays or not held:
         return settings.weight_decay
     decays = settings.weight_decay, *settings.weight_decays
-    others = np.random.default_rng(0).permutation(images) >= images // HELD
-    kept = np.tile(others, views)
-    train = partial(_train, network, settings, key, rows[kept], labels[kept])
-    predicted = jax.vmap(partial(_predict, network), (0, None))(jax.vmap(train)(jnp.array(decays)), rows[~kept])
-    return decays[int(np.argmax(np.mean(np.asarray(predicted) == labels[~kept], axis=1)))]
+    place, right = np.random.default_rng(0).permutation(images), np.zeros(len(decays), int)
+    for turn in range(min(HELD, -(-ENOUGH // held))):
+        kept = np.tile(place // held != turn, views)
+        train = partial(_train, network, settings, key, rows[kept], labels[kept])
+        predicted = jax.vmap(partial(_predict, network), (0, None))(jax.vmap(train)(jnp.array(decays)), rows[~kept])
+        right += np.sum(np.asarray(predicted) == labels[~kept], axis=1)
+    return decays[int(np.argmax(right))]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
