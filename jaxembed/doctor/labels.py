@@ -11,7 +11,7 @@ FOLDS = 5
 # that were planted in MNIST, Fashion-MNIST and the digits; 5% to 30% of what it lists was not (docs/errors.md).
 WRONG = 0.05
 # The share of the labels that a classifier must find. With less, the embedding does not know the classes, and most
-# labels without support are right: 87% of them where the embedding of CIFAR-10 is its pixels.
+# labels without support are right: 85% of them where the embedding of CIFAR-10 is its pixels.
 KNOWN = 0.75
 # Of the covariance towards a multiple of the identity, for dimensions that hardly vary. With fewer rows than this
 # many times the dimensions it is that of Ledoit & Wolf 2004: of 1,500 images of CIFAR-10 in 1,280 dimensions the
