@@ -11,10 +11,12 @@ FOLDS = 5
 # that were planted in MNIST, Fashion-MNIST and the digits; 5% to 30% of what it lists was not (docs/errors.md).
 WRONG = 0.05
 # The share of the labels that a classifier must find. With less, the embedding does not know the classes, and most
-# labels without support are right: 87% of them where the embedding of CIFAR-10 is its pixels.
+# labels without support are right: 85% of them where the embedding of CIFAR-10 is its pixels.
 KNOWN = 0.75
-# Of the covariance towards a multiple of the identity, for dimensions that hardly vary.
-_SHRINKAGE = 1e-3
+# Of the covariance towards a multiple of the identity, for dimensions that hardly vary. With fewer rows than this
+# many times the dimensions it is that of Ledoit & Wolf 2004: of 1,500 images of CIFAR-10 in 1,280 dimensions the
+# classifier finds 81% instead of 45%, and the average precision of planted labels is 91% instead of 76%.
+_SHRINKAGE, _ROWS = 1e-3, 10
 
 
 class Verdict(NamedTuple):
@@ -73,7 +75,8 @@ def out_of_fold(
         if np.sum(counts > 1) < 2:
             proposed[held_out] = present[counts.argmax()]
             continue
-        classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=_SHRINKAGE)
+        shrinkage = _SHRINKAGE if len(others) >= _ROWS * points.shape[1] else "auto"
+        classifier = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage)
         probabilities = classifier.fit(points[others], labels[others]).predict_proba(points[held_out])
         column = np.searchsorted(classifier.classes_, labels[held_out])
         column = np.minimum(column, len(classifier.classes_) - 1)

@@ -239,3 +239,10 @@ def test_how_many_labels_a_classifier_finds_is_kept_with_the_tables(tmp_path):
     assert diagnosis.read(tmp_path).known == pytest.approx(found.known)
     unlabelled = dataset._replace(train=Batch(None, np.full(90, -1, np.int32)))
     assert np.isnan(examination.examine(unlabelled, {"train": points}, distance="euclidean").known)
+
+
+def test_the_classifier_finds_classes_in_as_many_dimensions_as_there_are_rows():
+    truth = np.arange(100) % 3
+    points = 3 * np.eye(3, 80)[truth] + np.random.default_rng(3).normal(size=(100, 80))
+    _, proposed = labels.out_of_fold(points.astype(np.float32), truth)
+    assert np.mean(proposed == truth) > 0.85
