@@ -38,10 +38,14 @@ from pathlib import Path
 from benchmarks import explore
 from jaxembed.embed import sources, vectors
 from jaxembed.explore import server
+from jaxembed.explore.atlas import Atlas
+from jaxembed.explore.desk import Desk
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 embedded = explore.vectors_of(folder, count)
 print("READ", flush=True)
-server.serve(None, embedded, sources.Pictures(folder, embedded.names), server.listen(0))
+album = sources.Pictures(folder, embedded.names)
+desk = Desk(embedded, album, tagged=None, copied=None)
+server.serve(None, embedded, album, Atlas(embedded, album), desk, server.listen(0))
 """
 
 

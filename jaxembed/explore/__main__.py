@@ -4,6 +4,7 @@
   jaxembed explore checkpoints/simclr_folder PHOTOS
   jaxembed explore checkpoints/simclr_folder
   jaxembed explore dinov2.parquet --images=PHOTOS
+  jaxembed explore photos.npz dinov2.parquet
 
 The page has a map of all images. A click on a point, or on any image, shows it large, with its nearest neighbours;
 back and forward return to earlier ones. The name of a class selects its images, and so do a text that names contain
@@ -13,6 +14,7 @@ see its position on the map and its nearest neighbours. Without a source, the pa
 without a run, a file of vectors from any tool, with no search for new images.
 """
 
+import functools
 import socket
 import sys
 import tempfile
@@ -31,9 +33,12 @@ from jaxembed.kernels import space
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
     from jaxembed.embed.sources import Album
+    from jaxembed.explore.atlas import Atlas
     from jaxembed.explore.desk import Desk
 
 TAGS = "CSV file of names and tags (default: <vectors>.tags.csv, next to a file of vectors)"
+FACTS = "CSV file about the pictures: a column of names, and columns that the map can be coloured by"
+WORDS = "file of words, one per line, that name the clusters of an encoder with words"
 COPIES = "folder that the page may copy pictures of a selection into; nothing in it is replaced"
 
 
@@ -60,12 +65,18 @@ def parse(arguments: Sequence[str] | None) -> Any:
     )
     parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--tags", type=command.path, metavar="FILE", help=TAGS)
+    parser.add_argument("--columns", type=command.path, metavar="FILE", help=FACTS)
+    parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
     parser.add_argument("--copies", type=command.path, metavar="FOLDER", help=COPIES)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
     onnx.add_arguments(parser)
-    options = vectors.without_run(parser.parse_intermixed_args(arguments))
+    options = parser.parse_intermixed_args(arguments)
+    options.beside = None
+    if options.run and options.source and vectors.is_file(options.run) and vectors.is_file(options.source):
+        options.beside, options.source = files.expanded(options.source), None
+    options = vectors.without_run(options)
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
     if options.tags:
@@ -75,17 +86,42 @@ def parse(arguments: Sequence[str] | None) -> Any:
     return options
 
 
-def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Desk, list[socket.socket]]":
+def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Atlas, Desk, list[socket.socket]]":
     """Listen on the port, load the encoder and the vectors, and open the pictures; None for what there is not."""
     from jaxembed.embed import frozen  # here, because these import jax
-    from jaxembed.explore import server
+    from jaxembed.explore import clusters, server
     from jaxembed.explore.desk import Desk
 
     sockets = server.listen(asked.port)
     tagged = _tagged(asked)
     encoder = frozen.of_arguments(asked)
+    labels = _words(encoder, asked.words) if asked.words else []
     embedded, album = _load_source(encoder, asked)
-    return encoder, embedded, album, Desk(embedded, album, tagged=tagged, copied=asked.copies), sockets
+    atlas = _atlas(embedded, album, asked, functools.partial(clusters.by_words, encoder, labels) if labels else None)
+    return encoder, embedded, album, atlas, Desk(embedded, album, tagged=tagged, copied=asked.copies), sockets
+
+
+def _words(encoder: "Encoder | None", file: Path) -> list[str]:
+    """Read the words that name clusters; InputError without an encoder that has words."""
+    from jaxembed.embed import words
+
+    if encoder is None or not encoder.has_words:
+        raise InputError("--words needs RUN to be an encoder with words, such as clip_vit_b32, before the source")
+    return words.read(file)
+
+
+def _atlas(embedded: Vectors, album: "Album | None", asked: Any, words: Any) -> "Atlas":
+    """Make the maps and what colours them."""
+    from jaxembed.explore import beside, columns
+    from jaxembed.explore.atlas import Atlas
+
+    return Atlas(
+        embedded,
+        album,
+        beside=beside.read(asked.beside, embedded) if asked.beside else None,
+        columns=columns.read(asked.columns, embedded.names) if asked.columns else None,
+        words=words,
+    )
 
 
 def _tagged(asked: Any) -> Path | None:

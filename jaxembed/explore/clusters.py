@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxembed.embed import words
+from jaxembed.embed.encoder import Encoder
+
 # Clusters at most, rows that they are learned from, and rows that are assigned at a time.
 MOST, SAMPLE, _CHUNK = 20, 20_000, 8192
 
@@ -38,14 +41,14 @@ def assign(points: Float[np.ndarray, "n d"], *, distance: str) -> Int[np.ndarray
 
 
 def name(
-    codes: Int[np.ndarray, " n"], texts: Sequence[Sequence[str]], words: dict[int, str]
+    codes: Int[np.ndarray, " n"], texts: Sequence[Sequence[str]], named: dict[int, str]
 ) -> list[str]:
     """Name clusters: by a text that most of its points have, else by a word, else by its number, from 1.
 
     Args:
       codes: cluster of each point, from 0.
       texts: several texts of each point, such as its class and its folder; the first that dominates is taken.
-      words: word of each cluster, if there are words.
+      named: word of each cluster, if there are words.
 
     Returns:
       name of each cluster. Of several with the same, the later ones have a number: "cat", "cat 2".
@@ -54,13 +57,21 @@ def name(
     for cluster in range(codes.max() + 1):
         members = np.flatnonzero(codes == cluster)
         most = (_dominant([column[row] for row in members]) for column in texts)
-        chosen.append(next(filter(None, most), words.get(cluster, f"cluster {cluster + 1}")))
+        chosen.append(next(filter(None, most), named.get(cluster, f"cluster {cluster + 1}")))
     seen: collections.Counter[str] = collections.Counter()
     numbered = []
     for each in chosen:
         seen[each] += 1
         numbered.append(each if seen[each] == 1 else f"{each} {seen[each]}")
     return numbered
+
+
+def by_words(
+    encoder: Encoder, labels: Sequence[str], points: Float[np.ndarray, "n d"], codes: Int[np.ndarray, " n"]
+) -> dict[int, str]:
+    """Name each cluster by the word that is nearest to the mean direction of its points."""
+    found = words.nearest_to_clusters(np.asarray(points), codes, words.embed(encoder, labels))
+    return {cluster: labels[number] for cluster, number in found.items()}
 
 
 def _dominant(texts: Sequence[str]) -> str:

@@ -29,12 +29,12 @@ class Thumbnails:
     def draw(self, row: int) -> bytes:
         """Read or draw a thumbnail, as the content of a WebP file; any error if its picture cannot be read."""
         if self.cache is None:
-            return drawn(self.originals, self.names[row], SIDE)
+            return drawn_row(self.originals, self.names, SIDE, row)
         kept = self.cache / self._key(row)
         try:
             return kept.read_bytes()
         except OSError:
-            content = drawn(self.originals, self.names[row], SIDE)
+            content = drawn_row(self.originals, self.names, SIDE, row)
         try:
             _keep(kept, content)
         except OSError:  # no cache folder, or a full disk: it is drawn again each time
@@ -51,7 +51,7 @@ class Thumbnails:
             newest_first = sorted(self.cache.parent.glob(f"{NAME}-*"), key=os.path.getmtime, reverse=True)
             total = 0
             for folder in newest_first:
-                total += sum(entry.stat().st_size for entry in os.scandir(folder))
+                total += sum(file.stat().st_size for file in folder.glob("*/*"))
                 if total > MOST:
                     shutil.rmtree(folder)
         except OSError:  # a cache that cannot be tidied may still be read
@@ -61,12 +61,13 @@ class Thumbnails:
         """Name the thumbnail after what tells whether the file is still the same."""
         about = self.originals.file(self.names[row]).stat()
         told = f"{self.names[row]}\0{about.st_size}\0{about.st_mtime_ns}"
-        return hashlib.sha256(os.fsencode(told)).hexdigest()[:32] + ".webp"
+        digest = hashlib.sha256(os.fsencode(told)).hexdigest()
+        return f"{digest[:2]}/{digest[2:32]}.webp"  # folders of few files
 
 
-def drawn(originals: Album, name: str, side: int) -> bytes:
+def drawn_row(originals: Album, names: Sequence[str], side: int, row: int) -> bytes:
     """Draw a picture whose longer side has `side` pixels at most, as the content of a WebP file."""
-    picture = originals.picture(name)
+    picture = originals.picture(names[row])
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return pictures.as_webp(picture, quality=85)
 
