@@ -103,10 +103,10 @@ class Atlas:
         return self._categories(codes, clusters.name(codes, [self.labels, self.folders], words))
 
     def _by_date(self, folder: Pictures) -> Paint:
-        return paint.scale(dates.taken(folder, self.embedded.names), _day)
+        return paint.scale(dates.taken(folder, self.embedded.names), _date)
 
     def _by_column(self, texts: Sequence[str]) -> Paint:
-        for parse, write in ((float, "{:g}".format), (_seconds, _day)):
+        for parse, write in ((float, _number), (_seconds, _date)):
             try:
                 values = np.array([parse(text) if text else np.nan for text in texts])
             except ValueError:
@@ -130,8 +130,14 @@ def _seconds(text: str) -> float:
     return datetime.datetime.fromisoformat(text).timestamp()
 
 
-def _day(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds).date().isoformat()
+def _number(value: float, _: float) -> str:
+    return f"{value:g}"
+
+
+def _date(seconds: float, span: float) -> str:
+    """Write a date, with its time if all of them are within three days."""
+    date = datetime.datetime.fromtimestamp(seconds)
+    return date.isoformat(" ", "minutes") if span < 3 * 86400 else date.date().isoformat()
 
 
 def _shown(text: str) -> str:

@@ -59,12 +59,12 @@ def categories(
     return Paint(codes.astype(np.int32), palette, f'<div class="chips">{chips}</div>{more}', marks)
 
 
-def scale(values: Float[np.ndarray, " n"], write: Callable[[float], str]) -> Paint:
+def scale(values: Float[np.ndarray, " n"], write: Callable[[float, float], str]) -> Paint:
     """Colour by a value, from the smallest to the largest; those without one, NaN, are grey.
 
     Args:
       values: the value of each picture.
-      write: what writes a value.
+      write: what writes a value, given how far apart the smallest and the largest are.
     """
     there = values[~np.isnan(values)]
     colours = [matplotlib.colors.to_hex(each) for each in matplotlib.colormaps["viridis"](np.linspace(0, 1, STEPS))]
@@ -75,7 +75,7 @@ def scale(values: Float[np.ndarray, " n"], write: Callable[[float], str]) -> Pai
     low, high = float(there.min()), float(there.max())
     steps = np.round((values - low) / ((high - low) or 1) * (STEPS - 1))
     codes = np.where(np.isnan(values), STEPS, steps).astype(np.int32)
-    ends = "".join(f"<span>{html.escape(write(value))}</span>" for value in (low, (low + high) / 2, high))
+    ends = "".join(f"<span>{html.escape(write(value, high - low))}</span>" for value in (low, (low + high) / 2, high))
     bar = f'<div class="scale" style="background: linear-gradient(90deg, {", ".join(colours[::15])})"></div>'
     return Paint(codes, [*colours, MISSING], f'{bar}<div class="ends">{ends}</div>{grey}', [])
 

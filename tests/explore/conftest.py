@@ -113,6 +113,12 @@ def serving(encoder, embedded, originals, *, tagged=None, copied=None, **more):
 
 
 @pytest.fixture
+def serve():
+    """Return what serves a page of other options than those of `site`."""
+    return serving
+
+
+@pytest.fixture
 def site(photos, encoder, embedded, tmp_path):
     kept = {"tagged": tmp_path / "v.tags.csv", "copied": tmp_path / "copies"}
     with serving(encoder, embedded, sources.open_source(str(photos)), **kept) as running:
