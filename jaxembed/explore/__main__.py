@@ -72,11 +72,7 @@ def parse(arguments: Sequence[str] | None) -> Any:
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
     onnx.add_arguments(parser)
-    options = parser.parse_intermixed_args(arguments)
-    options.beside = None
-    if options.run and options.source and vectors.is_file(options.run) and vectors.is_file(options.source):
-        options.beside, options.source = files.expanded(options.source), None
-    options = vectors.without_run(options)
+    options = vectors.without_run(_two_files(parser.parse_intermixed_args(arguments)))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
     if options.tags:
@@ -84,6 +80,14 @@ def parse(arguments: Sequence[str] | None) -> Any:
     if options.copies:
         command.check_folder(options.copies, option="--copies")
     return options
+
+
+def _two_files(asked: Any) -> Any:
+    """Take the second of two files of vectors for the one whose map is beside that of the first."""
+    asked.beside = None
+    if asked.run and asked.source and vectors.is_file(asked.run) and vectors.is_file(asked.source):
+        asked.beside, asked.source = files.expanded(asked.source), None
+    return asked
 
 
 def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Atlas, Desk, list[socket.socket]]":
@@ -97,7 +101,8 @@ def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Atlas, D
     encoder = frozen.of_arguments(asked)
     labels = _words(encoder, asked.words) if asked.words else []
     embedded, album = _load_source(encoder, asked)
-    atlas = _atlas(embedded, album, asked, functools.partial(clusters.by_words, encoder, labels) if labels else None)
+    namer = functools.partial(clusters.by_words, encoder, labels) if labels else None
+    atlas = _atlas(embedded, album, asked, namer)
     return encoder, embedded, album, atlas, Desk(embedded, album, tagged=tagged, copied=asked.copies), sockets
 
 
@@ -110,17 +115,17 @@ def _words(encoder: "Encoder | None", file: Path) -> list[str]:
     return words.read(file)
 
 
-def _atlas(embedded: Vectors, album: "Album | None", asked: Any, words: Any) -> "Atlas":
-    """Make the maps and what colours them."""
-    from jaxembed.explore import beside, columns
+def _atlas(embedded: Vectors, album: "Album | None", asked: Any, namer: Any) -> "Atlas":
+    """Make the maps and what colours them; `namer` names clusters by words, None without words."""
+    from jaxembed.explore import columns, second
     from jaxembed.explore.atlas import Atlas
 
     return Atlas(
         embedded,
         album,
-        beside=beside.read(asked.beside, embedded) if asked.beside else None,
+        beside=second.read(asked.beside, embedded) if asked.beside else None,
         columns=columns.read(asked.columns, embedded.names) if asked.columns else None,
-        words=words,
+        words=namer,
     )
 
 

@@ -66,7 +66,9 @@ class Atlas:
         splits = naming.splits(embedded.names) if embedded.names else None
         texts = {"class": self.labels, "folder": self.folders, "split": splits or []}
         self.kinds: dict[str, Callable[[], Paint]] = {
-            kind: functools.partial(self._by_texts, values) for kind, values in texts.items() if len(set(values)) > 1
+            kind: functools.partial(self._by_texts, values)
+            for kind, values in texts.items()
+            if len(set(values)) > 1
         }
         self.is_quick = bool(self.kinds)
         self.kinds |= {"cluster": self._by_cluster} if len(embedded.names) > 2 else {}

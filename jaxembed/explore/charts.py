@@ -17,7 +17,11 @@ TOOLS = "pan,wheel_zoom,lasso_select,box_select,reset"
 
 def positions(maps: Sequence[Map]) -> dict[str, Any]:
     """Return the columns of the positions: `x`, `y`, and of a second map `x1`, `y1`."""
-    return {f"{axis}{_end(at)}": each.positions[:, i] for at, each in enumerate(maps) for i, axis in enumerate("xy")}
+    return {
+        f"{axis}{_end(at)}": each.positions[:, number]
+        for at, each in enumerate(maps)
+        for number, axis in enumerate("xy")
+    }
 
 
 def draw(

@@ -40,9 +40,7 @@ def assign(points: Float[np.ndarray, "n d"], *, distance: str) -> Int[np.ndarray
     return np.argsort(order)[found]
 
 
-def name(
-    codes: Int[np.ndarray, " n"], texts: Sequence[Sequence[str]], named: dict[int, str]
-) -> list[str]:
+def name(codes: Int[np.ndarray, " n"], texts: Sequence[Sequence[str]], named: dict[int, str]) -> list[str]:
     """Name clusters: by a text that most of its points have, else by a word, else by its number, from 1.
 
     Args:

@@ -43,10 +43,9 @@ def read(file: Path, names: Sequence[str]) -> dict[str, list[str]]:
     found = [values.get(name, values.get(name[skipped:])) for name in names]
     if not any(found):
         first = next(iter(values), "")
-        example = f"it has {files.printable(first)}, the map {files.printable(names[0])}" if first else "it has no rows"
-        raise InputError(f"{file} must name pictures of the map in its first column: {example}")
+        got = f"it has {files.printable(first)}, the map {files.printable(names[0])}" if first else "it has no rows"
+        raise InputError(f"{file} must name pictures of the map in its first column: {got}")
     print(f"{file}: {sum(each is not None for each in found):,} of {len(names):,} pictures have a row")
     return {
-        title: [each[place].strip() if each else "" for each in found]
-        for place, title in enumerate(titles[1:])
+        title: [each[place].strip() if each else "" for each in found] for place, title in enumerate(titles[1:])
     }

@@ -67,7 +67,8 @@ STYLE = """
 .chips button { border-radius: 10px; background: #fff; border-left: 12px solid var(--colour); cursor: pointer; }
 .chips { display: flex; flex-wrap: wrap; } .chips button { display: flex; gap: 5px; max-width: 100%; }
 .chips .end { max-width: 180px; } .chips button.on { background: #0b6b4f; color: #fff; }
-.scale { height: 12px; border-radius: 3px; } .ends { display: flex; justify-content: space-between; font: 12px system-ui; }
+.scale { height: 12px; border-radius: 3px; }
+.ends { display: flex; justify-content: space-between; font: 12px system-ui; }
 i { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 6px; }
 .query img { max-width: 160px; max-height: 160px; display: block; margin: 4px 0 10px; outline: 3px solid #e42536; }
 p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }

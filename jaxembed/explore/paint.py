@@ -67,7 +67,8 @@ def scale(values: Float[np.ndarray, " n"], write: Callable[[float, float], str])
       write: what writes a value, given how far apart the smallest and the largest are.
     """
     there = values[~np.isnan(values)]
-    colours = [matplotlib.colors.to_hex(each) for each in matplotlib.colormaps["viridis"](np.linspace(0, 1, STEPS))]
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 1, STEPS))
+    colours = [matplotlib.colors.to_hex(each) for each in shades]
     missing = len(values) - len(there)
     grey = f'<p><i style="background: {MISSING}"></i>{missing:,} without a value</p>' if missing else ""
     if not len(there):

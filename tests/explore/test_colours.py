@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxembed.cli import command
 from jaxembed.core.errors import InputError
 from jaxembed.embed import sources, vectors
 from jaxembed.embed.vectors import About, Vectors
-from jaxembed.explore import beside, clusters, columns, dates, paint
-from jaxembed.explore.atlas import Atlas, Map
+from jaxembed.explore import clusters, columns, dates, paint, second
+from jaxembed.explore import __main__ as explore
+from jaxembed.explore.atlas import Atlas
 
 SHARED = ["a/1.png", "a/2.png", "b/3.png"]
 
@@ -75,9 +77,9 @@ def test_a_picture_has_the_date_in_its_exif_or_of_its_file(tmp_path):
     picture.save(tmp_path / "a.jpg", exif=exif)
     picture.save(tmp_path / "b.jpg")
     names = ["a.jpg", "b.jpg", "gone.jpg", "../b.jpg"]
-    first, second, *none = dates.taken(sources.Pictures(tmp_path), names)
+    first, changed, *none = dates.taken(sources.Pictures(tmp_path), names)
     assert np.datetime64(int(first), "s").astype("datetime64[D]") == np.datetime64("2001-02-03")
-    assert second == (tmp_path / "b.jpg").stat().st_mtime
+    assert changed == (tmp_path / "b.jpg").stat().st_mtime
     assert np.isnan(none).all()
     got = Atlas(made(names), sources.Pictures(tmp_path)).by("date")
     assert got.codes.tolist() == [0, 255, 256, 256]
@@ -136,15 +138,26 @@ def test_a_csv_that_does_not_fit_is_one_clear_line(text, message, tmp_path):
 
 def test_a_second_file_is_matched_by_name(tmp_path, capsys):
     vectors.write_npz(made(["b/3.png", "else.png", "a/1.png"])._replace(positions=None), tmp_path / "b.npz")
-    got = beside.read(tmp_path / "b.npz", made(SHARED))
+    got = second.read(tmp_path / "b.npz", made(SHARED))
     assert got.title == "some"
     assert np.isnan(got.positions).all(axis=1).tolist() == [False, True, False]
     assert "2 of 3 pictures are in both" in capsys.readouterr().out
     names = Atlas(made(SHARED, ["x", "y", "x"]), None, beside=got).by("class").marks
     assert [sorted(each["name"]) for each in names] == [["x", "y"], ["x"]]
     with pytest.raises(InputError, match="must have the same pictures, by name; 0 of 1"):
-        beside.read(tmp_path / "b.npz", made(["c.png"]))
+        second.read(tmp_path / "b.npz", made(["c.png"]))
 
 
-def test_a_map_keeps_its_title():
-    assert Atlas(made(SHARED), None, beside=Map("b", np.zeros((3, 2), np.float32))).maps[1].title == "b"
+def test_the_command_takes_two_files_a_csv_and_words(embedded, photos, tmp_path, capsys):
+    for name in ("a.npz", "b.npz"):
+        vectors.write_npz(embedded, tmp_path / name)
+    (tmp_path / "c.csv").write_text("name,size\n01.png,1\n02.png,2\n")
+    files = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
+    *_, atlas, _, sockets = explore.opened(explore.parse([*files, f"--columns={tmp_path}/c.csv", "--port=0"]))
+    for each in sockets:
+        each.close()
+    assert [each.title for each in atlas.maps] == ["quickstart", "quickstart"]
+    assert list(atlas.kinds)[-1] == "size"
+    for given in ([files[0], "--words=w.txt"], [files[0], f"--columns={tmp_path}/no.csv"], [files[0], "no.npz"]):
+        assert command.run("explore", explore.main, [*given, "--port=0"]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1

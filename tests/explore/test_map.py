@@ -68,6 +68,7 @@ def test_in_a_browser_the_maps_are_coloured_filtered_named_and_linked(shown, emb
     until(lambda: do("return window.Bokeh?.documents.length && points().data.name && colours.overlays?.length"))
     classes = sorted(set(embedded.labels))
     assert do(CHIPS) == [[name, False] for name in classes]
+    until(lambda: do(PICTURES, "map") == len(embedded.names))
     view = do(VIEW)
 
     # Two chips add up; another selection releases them, and so does another colour.
@@ -100,7 +101,8 @@ def test_in_a_browser_the_maps_are_coloured_filtered_named_and_linked(shown, emb
 
     # What is shown is marked on both maps; long names are cut at their beginning, in full in the title.
     do("pick(5)")
-    star = until(lambda: do("const {x, x1} = named('query').data; return x.length && [x[0], x1[0]]"))
+    until(lambda: do("return bar.row") == 5)
+    star = do("const {x, x1} = named('query').data; return [x[0], x1[0]]")
     np.testing.assert_allclose(star, [embedded.positions[5, 0], -embedded.positions[5, 0]], rtol=1e-5)
     ends = until(lambda: do(ENDS))
     assert all(direction == "rtl" and text == title for direction, text, title in ends)
