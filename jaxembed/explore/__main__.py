@@ -4,6 +4,7 @@
   jaxembed explore checkpoints/simclr_folder PHOTOS
   jaxembed explore checkpoints/simclr_folder
   jaxembed explore dinov2.parquet --images=PHOTOS
+  jaxembed explore photos.npz dinov2.parquet
 
 The page has a map of all images. A click on a point, or on any image, shows it large, with its nearest neighbours;
 back and forward return to earlier ones. The name of a class selects its images, and so do a text that names contain
@@ -13,6 +14,7 @@ page, to see its position on the map and its nearest neighbours. Without a sourc
 run; without a run, a file of vectors from any tool, with no search for new images.
 """
 
+import functools
 import socket
 import sys
 import tempfile
@@ -31,9 +33,12 @@ from jaxembed.kernels import space
 if TYPE_CHECKING:
     from jaxembed.embed.encoder import Encoder
     from jaxembed.embed.sources import Album
+    from jaxembed.explore.atlas import Atlas
     from jaxembed.explore.desk import Desk
 
 TAGS = "CSV file of names and tags (default: <vectors>.tags.csv, next to a file of vectors)"
+FACTS = "CSV file about the pictures: a column of names, and columns that the map can be coloured by"
+WORDS = "file of words, one per line, that name the clusters of an encoder with words"
 COPIES = "folder that the page may copy pictures of a selection into; nothing in it is replaced"
 
 
@@ -60,12 +65,14 @@ def parse(arguments: Sequence[str] | None) -> Any:
     )
     parser.add_argument("--images", type=command.source, metavar="FOLDER", help=command.IMAGES)
     parser.add_argument("--tags", type=command.path, metavar="FILE", help=TAGS)
+    parser.add_argument("--columns", type=command.path, metavar="FILE", help=FACTS)
+    parser.add_argument("--words", type=command.path, metavar="FILE", help=WORDS)
     parser.add_argument("--copies", type=command.path, metavar="FOLDER", help=COPIES)
     parser.add_argument("--data_dir", type=command.source, help=command.DATA_DIR)
     parser.add_argument("--distance", choices=space.NAMES, help=command.DISTANCE)
     command.add_columns(parser)
     onnx.add_arguments(parser)
-    options = vectors.without_run(parser.parse_intermixed_args(arguments))
+    options = vectors.without_run(_two_files(parser.parse_intermixed_args(arguments)))
     if not 0 <= options.port < 65536:
         raise InputError(f"--port must be from 0 to 65535, got {options.port}")
     if options.tags:
@@ -75,17 +82,51 @@ def parse(arguments: Sequence[str] | None) -> Any:
     return options
 
 
-def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Desk, list[socket.socket]]":
+def _two_files(asked: Any) -> Any:
+    """Take the second of two files of vectors for the one whose map is beside that of the first."""
+    asked.beside = None
+    if asked.run and asked.source and vectors.is_file(asked.run) and vectors.is_file(asked.source):
+        asked.beside, asked.source = files.expanded(asked.source), None
+    return asked
+
+
+def opened(asked: Any) -> "tuple[Encoder | None, Vectors, Album | None, Atlas, Desk, list[socket.socket]]":
     """Listen on the port, load the encoder and the vectors, and open the pictures; None for what there is not."""
     from jaxembed.embed import frozen  # here, because these import jax
-    from jaxembed.explore import server
+    from jaxembed.explore import clusters, server
     from jaxembed.explore.desk import Desk
 
     sockets = server.listen(asked.port)
     tagged = _tagged(asked)
     encoder = frozen.of_arguments(asked)
+    labels = _words(encoder, asked.words) if asked.words else []
     embedded, album = _load_source(encoder, asked)
-    return encoder, embedded, album, Desk(embedded, album, tagged=tagged, copied=asked.copies), sockets
+    namer = functools.partial(clusters.by_words, encoder, labels) if labels else None
+    atlas = _atlas(embedded, album, asked, namer)
+    return encoder, embedded, album, atlas, Desk(embedded, album, tagged=tagged, copied=asked.copies), sockets
+
+
+def _words(encoder: "Encoder | None", file: Path) -> list[str]:
+    """Read the words that name clusters; InputError without an encoder that has words."""
+    from jaxembed.embed import words
+
+    if encoder is None or not encoder.has_words:
+        raise InputError("--words needs RUN to be an encoder with words, such as clip_vit_b32, before the source")
+    return words.read(file)
+
+
+def _atlas(embedded: Vectors, album: "Album | None", asked: Any, namer: Any) -> "Atlas":
+    """Make the maps and what colours them; `namer` names clusters by words, None without words."""
+    from jaxembed.explore import columns, second
+    from jaxembed.explore.atlas import Atlas
+
+    return Atlas(
+        embedded,
+        album,
+        beside=second.read(asked.beside, embedded) if asked.beside else None,
+        columns=columns.read(asked.columns, embedded.names) if asked.columns else None,
+        words=namer,
+    )
 
 
 def _tagged(asked: Any) -> Path | None:

@@ -29,7 +29,7 @@ const bar = {
 
   // What is not seen is not drawn: without a GPU, 100,000 points take seconds.
   cover(isCovered) {
-    const {renderers} = Bokeh.documents[0].get_model_by_name("map")
+    const renderers = maps().flatMap((map) => map.renderers)
     const changed = isCovered ? renderers.filter(({visible}) => visible) : this.hidden
     for (const renderer of changed) renderer.setv({visible: !isCovered}, {sync: false})
     this.hidden = isCovered ? [...this.hidden, ...changed] : []

@@ -57,6 +57,6 @@ class Chosen:
             for other, apart in zip(found.rows[0], space.shown(found.distances[0], distance=distance), strict=True)
             if other != row
         ][:NEIGHBOURS]
-        captions = [f"{apart:.3f} {self.names[other]}" for other, apart in near]
+        distances = [f"{apart:.3f} " for _, apart in near]
         text = f"<p>Its nearest neighbours, by {space.SHOWN[distance]}:</p>"
-        return text + grid.render(self.names, [other for other, _ in near], captions)
+        return text + grid.render(self.names, [other for other, _ in near], distances)

@@ -11,6 +11,7 @@ from bokeh.util.token import generate_jwt_token, generate_session_id
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from jaxembed.explore.atlas import Atlas
 from jaxembed.explore.chosen import Chosen
 from jaxembed.explore.page import LARGEST, SESSION
 from jaxembed.explore.query import Query
@@ -80,6 +81,21 @@ class Near(RequestHandler):
         text, position = await IOLoop.current().run_in_executor(self.threads, self.chosen.show, int(row))
         self.set_header("Cache-Control", "private, no-cache")
         self.write({"text": text, "position": position})
+
+
+class Colours(RequestHandler):
+    """Sends the colours of one kind at `/colours/<kind>`."""
+
+    def initialize(self, atlas: Atlas, threads: Executor) -> None:
+        """Store what colours, and the thread for it."""
+        self.atlas, self.threads = atlas, threads
+
+    async def get(self, kind: str) -> None:
+        """Send the codes, the palette, the legend and the marks; 404 if there is no such kind."""
+        if kind not in self.atlas.kinds:
+            raise HTTPError(404)
+        self.set_header("Cache-Control", "private, no-cache")
+        self.write(await IOLoop.current().run_in_executor(self.threads, self.atlas.answer, kind))
 
 
 class Order(RequestHandler):

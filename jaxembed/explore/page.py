@@ -7,23 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib.colors
-import numpy as np
 from bokeh import models
 from bokeh.document import Document
 from bokeh.embed import bundle, elements
 from bokeh.embed.util import RenderItem
 from bokeh.events import DocumentReady
-from bokeh.plotting import figure
 from bokeh.resources import Resources
-from bokeh.transform import linear_cmap
 
 from jaxembed.core import files
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
-from jaxembed.explore import decoding, grid
+from jaxembed.explore import charts, decoding, grid
+from jaxembed.explore.atlas import Atlas
 from jaxembed.explore.selection import Selection
-from jaxembed.figures import style
 
 TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent))
 # Stands for the token of a session in the text of the page.
@@ -38,8 +34,6 @@ ASK = '<input type="search" placeholder="Search by words" maxlength="300" size="
 FIND = '<input type="text" placeholder="Find names with …" maxlength="300" size="40" onchange="find(this.value)">'
 # A click on a point selects it; a selection of one is shown.
 TAP, TAPPED = "tap(cb_data)", "if (cb_obj.indices.length == 1) pick(cb_obj.indices[0])"
-# Classes that have a chip.
-CHIPS = 40
 # What the page says instead where there is no encoder.
 WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
 SAVE = """
@@ -52,8 +46,9 @@ URL.revokeObjectURL(link.href)
 """
 # The same for all documents, and many: sent as they are, not encoded anew for each document.
 LOAD = """
-const add = (texts) => points.setv({data: {...points.data, ...texts}}, {sync: false})
-fetch("texts").then((answer) => answer.json()).then(add).then(() => bar.begin())
+const add = (texts) => Object.assign(points.data, texts)  // without a change, which would draw the map again
+const begin = () => { colours.begin(); bar.begin() }
+fetch("texts").then((answer) => answer.json()).then(add).then(begin)
 """
 TOOLTIP = """<div style="max-width: 240px; font-size: 13px; overflow-wrap: anywhere">
 <img src="image/$index" style="display: block; max-width: 224px; max-height: 224px; min-width: 96px;
@@ -63,11 +58,18 @@ STYLE = """
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: 6px; }
 .grid { font: 11px system-ui; }
 .grid figure { margin: 0; } .grid img { width: 100%; height: 88px; object-fit: contain; background: #f3f3f3; }
-.grid figcaption { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: #555; }
+.grid figcaption { display: flex; gap: 4px; color: #555; }
+.end { flex: 1; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.end { direction: rtl; text-align: left; } .end bdi { direction: ltr; }
 .grid figure { cursor: pointer; }
 .chosen img { max-width: 100%; max-height: 420px; min-width: 200px; display: block; margin: 4px 0 8px; }
 .chips button { font: 12px system-ui; margin: 2px 4px 2px 0; padding: 1px 8px; border: 1px solid #bbb; }
 .chips button { border-radius: 10px; background: #fff; border-left: 12px solid var(--colour); cursor: pointer; }
+.chips { display: flex; flex-wrap: wrap; } .chips button { display: flex; gap: 5px; max-width: 100%; }
+.chips .end { max-width: 180px; } .chips button.on { background: #0b6b4f; color: #fff; }
+.scale { height: 12px; border-radius: 3px; }
+.ends { display: flex; justify-content: space-between; font: 12px system-ui; }
+i { display: inline-block; width: 10px; height: 10px; border-radius: 50%; margin-right: 6px; }
 .query img { max-width: 160px; max-height: 160px; display: block; margin: 4px 0 10px; outline: 3px solid #e42536; }
 p { margin: 4px 0; font: 13px/1.4 system-ui; overflow-wrap: anywhere; }
 """
@@ -77,18 +79,22 @@ class Page:
     """Builds a document for each browser that opens the page."""
 
     def __init__(
-        self, embedded: Vectors, originals: Album | None, *, takes_pictures: bool, takes_texts: bool
+        self,
+        embedded: Vectors,
+        originals: Album | None,
+        atlas: Atlas,
+        *,
+        takes_pictures: bool,
+        takes_texts: bool,
     ) -> None:
         """Prepare what all documents share; without an encoder the page takes no new pictures, nor texts."""
-        self.embedded, self.takes_pictures, self.takes_texts = embedded, takes_pictures, takes_texts
+        self.atlas, self.takes_pictures, self.takes_texts = atlas, takes_pictures, takes_texts
+        self.has_pictures = originals is not None
         self.encoder = files.utf8(files.printable(embedded.about.encoder))
         self.selection = Selection(embedded, originals)
         self.title = f"{self.encoder}: {len(embedded.names):,} images"
         self.names = [files.utf8(files.printable(name)) for name in embedded.names]
-        self.labels = [files.utf8(files.printable(label)) for label in embedded.labels]
-        self.classes = sorted(set(self.labels))
-        self.codes = np.searchsorted(self.classes, self.labels) if self.classes else np.zeros(0, int)
-        self.colours = [matplotlib.colors.to_hex(each) for each in style.colours(max(1, len(self.classes)))]
+        self.labels = atlas.labels
 
     def text(self, resources: Resources, desk: Mapping[str, Any]) -> str:
         """Render the page, with the desk's values; it loads its document by the token that replaces SESSION."""
@@ -105,10 +111,10 @@ class Page:
 
     def add_to(self, document: Document) -> None:
         """Add the page to a document."""
-        x, y = np.asarray(self.embedded.positions, np.float32).T
-        points = models.ColumnDataSource({"x": x, "y": y, "code": self.codes})
+        paint = self.atlas.first()
+        points = models.ColumnDataSource({"code": paint.codes} | charts.positions(self.atlas.maps))
         document.js_on_event(DocumentReady, models.CustomJS(args={"points": points}, code=LOAD))
-        new = models.ColumnDataSource({"x": [], "y": []}, name="query")
+        new = models.ColumnDataSource({"x": [], "y": [], "x1": [], "y1": []}, name="query")
         chosen = models.ColumnDataSource({"text": [], "file": []})
         selected = _div(self._selection([]))
         saves = self._saves(chosen)
@@ -121,10 +127,17 @@ class Page:
 
         points.selected.on_change("indices", select)
         points.selected.js_on_change("indices", models.CustomJS(code=TAPPED))
-        parts = (_div(self._head()), *self._queries(), _div("", name="neighbours"), saves, selected)
+        legend = _div(paint.legend, name="legend")
+        legend.tags = [] if self.atlas.is_quick else list(self.atlas.kinds)[:1]  # what the page asks for
+        parts = (_div(self._head()), *self._queries(), legend, _div("", name="neighbours"), saves, selected)
         side = models.Column(*parts, width=430, height_policy="max", styles={"overflow-y": "auto"})
-        plot = self._plot(points, new)
-        document.add_root(models.Row(plot, side, sizing_mode="stretch_both", name="page", spacing=16))
+        plots = charts.draw(self.atlas.maps, points, new, paint, has_pictures=self.has_pictures)
+        for plot in plots:
+            hover = models.HoverTool(tooltips=TOOLTIP, renderers=plot.renderers[:1], limit=1)
+            callback = models.CustomJS(code=TAP)
+            tap = models.TapTool(renderers=plot.renderers[:1], behavior="inspect", callback=callback)
+            plot.add_tools(hover, tap)
+        document.add_root(models.Row(*plots, side, sizing_mode="stretch_both", name="page", spacing=16))
         document.title = self.title
 
     def _saves(self, chosen: models.ColumnDataSource) -> models.Row:
@@ -146,48 +159,13 @@ class Page:
 
     def _queries(self) -> list[models.Div]:
         fields = [CHOOSE] * self.takes_pictures + [f"<p>{ASK}</p>"] * self.takes_texts
-        return [_div("".join([*fields, f"<p>{FIND}</p>", self._chips()]))]
+        return [_div("".join([*fields, f"<p>{FIND}</p>", self._colours()]))]
 
-    def _chips(self) -> str:
-        """Write a button for each class, which selects its images; none where there is one class, or very many."""
-        if not 1 < len(self.classes) <= CHIPS:
-            return ""
-        counts = np.bincount(self.codes, minlength=len(self.classes))
-        chips = (
-            f'<button style="--colour: {colour}" onclick="filter({code})">'
-            f"{html.escape(name) or '–'} {count:,}</button>"
-            for code, (name, colour, count) in enumerate(zip(self.classes, self.colours, counts, strict=True))
-        )
-        return f'<div class="chips">{"".join(chips)}</div>'
-
-    def _plot(self, points: models.ColumnDataSource, new: models.ColumnDataSource) -> figure:
-        tools = "pan,wheel_zoom,lasso_select,box_select,reset"
-        plot = figure(
-            tools=tools,
-            active_drag="lasso_select",
-            active_scroll="wheel_zoom",
-            sizing_mode="stretch_both",
-            match_aspect=True,
-            output_backend="webgl",
-            toolbar_location="above",
-            outline_line_color=None,
-            background_fill_color="#f8f8f8",
-            name="map",
-        )
-        plot.axis.visible = plot.grid.visible = False
-        plot.toolbar.logo = None
-        colours = self.colours
-        fill = linear_cmap("code", colours, low=-0.5, high=len(colours) - 0.5)
-        size = float(np.clip(400 / np.sqrt(len(self.names) or 1), 3, 9))
-        dots = plot.scatter(
-            "x", "y", source=points, size=size, fill_color=fill, fill_alpha=0.7, line_color=None,
-            nonselection_fill_alpha=0.12,
-        )  # fmt: skip
-        plot.scatter("x", "y", source=new, size=24, marker="star", fill_color="#e42536", line_color="white")
-        hover = models.HoverTool(tooltips=TOOLTIP, renderers=[dots], limit=1)
-        tap = models.TapTool(renderers=[dots], behavior="inspect", callback=models.CustomJS(code=TAP))
-        plot.add_tools(hover, tap)
-        return plot
+    def _colours(self) -> str:
+        """Write the field that chooses what the map is coloured by."""
+        kinds = [f'<option value="{html.escape(kind)}">{html.escape(kind)}</option>' for kind in self.atlas.kinds]
+        field = f'<select onchange="colours.choose(this.value)">{"".join(kinds)}</select>'
+        return f"<p><label>Colour by {field}</label></p>" if kinds else ""
 
     def _selection(self, rows: list[int]) -> str:
         if not rows:

@@ -61,10 +61,9 @@ class Query:
         return head + self._grid(neighbours), self._position(neighbours)
 
     def _grid(self, neighbours: Neighbours) -> str:
-        distances = space.shown(neighbours.distances[0], distance=self.embedded.about.distance).tolist()
-        rows = neighbours.rows[0].tolist()
-        captions = [f"{distance:.3f} {self.names[row]}" for row, distance in zip(rows, distances, strict=True)]
-        return grid.render(self.names, rows, captions)
+        apart = space.shown(neighbours.distances[0], distance=self.embedded.about.distance).tolist()
+        distances = [f"{distance:.3f} " for distance in apart]
+        return grid.render(self.names, neighbours.rows[0].tolist(), distances)
 
     def _position(self, neighbours: Neighbours) -> list[float]:
         return projection.interpolate(np.asarray(self.embedded.positions, float), neighbours)[0].tolist()

@@ -11,28 +11,29 @@ import numpy as np
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
 from bokeh.server.server import BaseServer
-from PIL import Image
 from tornado import netutil
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 from tornado.web import ErrorHandler
 
-from jaxembed import pictures
 from jaxembed.core.errors import InputError
 from jaxembed.embed import index
 from jaxembed.embed.encoder import Encoder
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
+from jaxembed.explore import thumbnails
+from jaxembed.explore.atlas import Atlas
 from jaxembed.explore.chosen import Chosen
 from jaxembed.explore.desk import Desk
 from jaxembed.explore.door import ADDRESS, Door, Guarded
-from jaxembed.explore.handlers import Near, Pictures, Search, Start, Texts
+from jaxembed.explore.handlers import Colours, Near, Pictures, Search, Start, Texts
 from jaxembed.explore.page import Page
 from jaxembed.explore.query import Query
+from jaxembed.explore.thumbnails import Thumbnails
 
-# Longer side of a thumbnail and of a picture that is chosen, in pixels; thumbnails cached in memory.
-SIDE, LARGE, KEPT = 224, 1024, 4096
+# Longer side of a picture that is chosen, in pixels.
+LARGE = 1024
 # Open pages, and connections, which are half of the files that a process may open on most machines.
 PAGES, CONNECTIONS = 64, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 # Seconds in which a connection must send the headers of a request, or its small body; bytes of that, and of a
@@ -55,6 +56,7 @@ def make(
     encoder: Encoder | None,
     embedded: Vectors,
     originals: Album | None,
+    atlas: Atlas,
     desk: Desk,
     sockets: Sequence[socket.socket],
     door: Door,
@@ -64,7 +66,7 @@ def make(
     Without an encoder, there is no search for new pictures.
     """
     has_words = encoder is not None and encoder.has_words
-    page = Page(embedded, originals, takes_pictures=encoder is not None, takes_texts=has_words)
+    page = Page(embedded, originals, atlas, takes_pictures=encoder is not None, takes_texts=has_words)
     application = Guarded(
         door,
         PAGES,
@@ -78,6 +80,7 @@ def make(
         (r"/?", Start, {"text": page.text(application.resources(), desk.values())}),
         (r"/texts", Texts, {"text": page.texts().encode()}),
         (r"/(?:autoload.js|metadata)", ErrorHandler, {"status_code": 404}),  # Bokeh's: they make documents
+        (r"/colours/(.+)", Colours, {"atlas": atlas, "threads": ThreadPoolExecutor(1)}),
         *_answers(encoder, embedded, originals, page),
         *desk.answers(page.selection, ThreadPoolExecutor(os.cpu_count())),
     ]
@@ -94,21 +97,14 @@ def _answers(
 ) -> Iterator[tuple[str, type, dict]]:
     """Yield what answers for pictures, their neighbours and, with an encoder, new pictures."""
 
-    def drawn(side: int, row: int) -> bytes:
-        if originals is None:
-            raise FileNotFoundError(embedded.names[row])
-        picture = originals.picture(embedded.names[row])
-        picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return pictures.as_webp(picture, quality=85)
-
     search_index = index.make(np.asarray(embedded.embeddings), distance=embedded.about.distance)
     given = {"count": len(embedded.names), "threads": ThreadPoolExecutor(os.cpu_count())}
-    yield (
-        r"/image/(\d{1,9})",
-        Pictures,
-        given | {"picture": functools.lru_cache(KEPT)(functools.partial(drawn, SIDE))},
-    )
-    yield r"/picture/(\d{1,9})", Pictures, given | {"picture": functools.partial(drawn, LARGE)}
+    if originals:
+        small = Thumbnails(originals, embedded.names)
+        given["threads"].submit(small.make_room)
+        yield r"/image/(\d{1,9})", Pictures, given | {"picture": small.draw}
+        large = functools.partial(thumbnails.drawn_row, originals, embedded.names, LARGE)
+        yield r"/picture/(\d{1,9})", Pictures, given | {"picture": large}
     yield r"/near/(\d{1,9})", Near, given | {"chosen": Chosen(embedded, page.names, search_index, originals)}
     if encoder:
         query = Query(encoder, embedded, page.names, search_index)
@@ -120,12 +116,13 @@ def serve(
     encoder: Encoder | None,
     embedded: Vectors,
     originals: Album | None,
+    atlas: Atlas,
     desk: Desk,
     sockets: Sequence[socket.socket],
 ) -> None:
     """Serve the page until Ctrl-C."""
     door = Door(sockets[0].getsockname()[1])
-    server = make(encoder, embedded, originals, desk, sockets, door)
+    server = make(encoder, embedded, originals, atlas, desk, sockets, door)
     print(f"Serving {len(embedded.names):,} images at {door.address}; press Ctrl-C to stop", flush=True)
     server.io_loop.start()
 

@@ -359,7 +359,7 @@ def test_explore_without_an_encoder_makes_a_map_and_finds_the_pictures(photos, c
         (photos / "v.parquet", f"--images={photos}", "--distance=euclidean"),
     ):
         assert run(explore.main, source, *more, "--port=0") == 0
-        (encoder, embedded, album, _, sockets) = served.pop()
+        (encoder, embedded, album, *_, sockets) = served.pop()
         for each in sockets:
             each.close()
         assert encoder is None

@@ -16,6 +16,7 @@ from jaxembed.embed import frozen, sources
 from jaxembed.embed.frozen import FrozenEncoder
 from jaxembed.embed.vectors import About, Vectors
 from jaxembed.explore import server
+from jaxembed.explore.atlas import Atlas
 from jaxembed.explore.desk import Desk
 from jaxembed.explore.door import Door
 
@@ -52,6 +53,14 @@ class Site(NamedTuple):
             connection.close()
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Keep thumbnails out of the user's cache folder."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory):
     """An encoder with words, in which nobody has trained it."""
@@ -78,8 +87,9 @@ def embedded(photos, encoder):
 
 
 @contextlib.contextmanager
-def serving(encoder, embedded, originals, *, tagged=None, copied=None):
+def serving(encoder, embedded, originals, *, tagged=None, copied=None, **more):
     """Serve an encoder or None, embeddings and pictures, with a file of tags and a folder of copies, if any."""
+    atlas = Atlas(embedded, originals, **more)
     desk = Desk(embedded, originals, tagged=tagged, copied=copied)
     started, made = threading.Event(), []
 
@@ -88,7 +98,7 @@ def serving(encoder, embedded, originals, *, tagged=None, copied=None):
         sockets = server.listen(0)
         port = sockets[0].getsockname()[1]
         door = Door(port)
-        running = server.make(encoder, embedded, originals, desk, sockets, door)
+        running = server.make(encoder, embedded, originals, atlas, desk, sockets, door)
         made.append(Site(running, door, port))
         started.set()
         running.io_loop.start()
@@ -100,6 +110,12 @@ def serving(encoder, embedded, originals, *, tagged=None, copied=None):
     yield made[0]
     made[0].server.io_loop.add_callback(made[0].server.io_loop.stop)
     thread.join(10)
+
+
+@pytest.fixture
+def serve():
+    """Return what serves a page of other options than those of `site`."""
+    return serving
 
 
 @pytest.fixture

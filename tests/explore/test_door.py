@@ -26,6 +26,7 @@ PATHS = (
         "/favicon.ico",
         "/picture/0",
         "/near/0",
+        "/colours/class",
         "/order/name",
         "/order/likeness/0",
         "/tags",

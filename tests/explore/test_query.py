@@ -27,6 +27,7 @@ import jaxembed
 from jaxembed import pictures
 from jaxembed.embed import frozen, index
 from jaxembed.explore import decoding, handlers, page, query
+from jaxembed.explore.atlas import Atlas
 from jaxembed.explore.query import Query
 
 MORE = int(os.environ.get("FUZZ", "0"))
@@ -138,7 +139,7 @@ def test_decoding_that_does_not_end_or_crashes_is_a_reason(limit, value, reason,
 def test_a_new_picture_gets_a_position_and_its_neighbours(search, photos, embedded):
     text, position = search("<b>.png\n\x1b", (photos / "07.png").read_bytes())
     assert text.startswith(r'<div class="query"><p><b>&lt;b&gt;.png\n\x1b</b> and its nearest neighbours')
-    assert "0.000 &#x27;07.png&#x27;" in text
+    assert '0.000 <span class="end"><bdi>&#x27;07.png&#x27;' in text
     assert "<script>" not in text
     np.testing.assert_allclose(position, embedded.positions[embedded.names.index("07.png")], atol=1e-2)
 
@@ -260,7 +261,8 @@ def test_a_text_gets_its_neighbours_or_a_line_that_says_why_not(encoder, embedde
     assert text.startswith(r'<div class="query"><p><b>a &lt;b&gt;dog&lt;/b&gt;\n</b> and its nearest neighbours')
     nearest = searched.search(encoder.embed_text("a <b>dog</b>"), 12)
     assert text.count("<figure") == 12
-    assert f"{nearest.distances[0, 0] ** 2 / 2:.3f} {html.escape(names[nearest.rows[0, 0]])}" in text
+    caption = f'{nearest.distances[0, 0] ** 2 / 2:.3f} <span class="end"><bdi>{html.escape(names[nearest.rows[0, 0]])}'
+    assert caption in text
     assert np.abs(position).max() <= 1
     wordless = Query(frozen.load("quickstart"), embedded, names, searched)
     for each, reason in ((query, "a text must have at least one letter"), (wordless, "quickstart has no words")):
@@ -280,6 +282,6 @@ def test_a_text_is_asked_for_in_the_address(site):
 @pytest.mark.parametrize("has_words", [True, False])
 def test_the_page_has_a_field_for_texts_if_the_encoder_has_words(has_words, embedded):
     document = Document()
-    page.Page(embedded, None, takes_pictures=True, takes_texts=has_words).add_to(document)
+    page.Page(embedded, None, Atlas(embedded, None), takes_pictures=True, takes_texts=has_words).add_to(document)
     texts = [each.text for each in document.select({"type": Div})]
     assert any('type="search"' in text for text in texts) == has_words
