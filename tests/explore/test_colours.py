@@ -58,7 +58,7 @@ def test_clusters_are_the_groups_and_named_by_what_dominates_then_by_words_then_
     assert np.array_equal(codes, clusters.assign(points.astype(np.float32), distance="cosine"))
     assert codes.tolist() == [1] * 20 + [0] * 25  # the largest first
     rows = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3])
-    labels, folders = list("aab") + [""] * 6, [""] * 3 + list("ff") + [""] * 4
+    labels, folders = list("aab") + [""] * 4 + ["p", "q"], [""] * 3 + list("ff") + [""] * 4
     assert clusters.name(rows, [labels, folders], {2: "a"}) == ["a", "f", "a 2", "cluster 4"]
     assert set(clusters.assign(np.ones((9, 4), np.float32), distance="euclidean")) == {0}
 

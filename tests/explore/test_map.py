@@ -93,6 +93,8 @@ def test_in_a_browser_the_maps_are_coloured_filtered_named_and_linked(shown, emb
     # Few pictures are in view, so they are thumbnails, on each map those that are on it; the map has not moved.
     until(lambda: do(PICTURES, "map") == len(embedded.names))
     until(lambda: do(PICTURES, "map1") == len(embedded.names) - 4)
+    do("named('query').setv({data: {x: [99], y: [99], x1: [99], y1: [99]}}, {sync: false})")
+    do("return new Promise((done) => setTimeout(done, 300))")
     np.testing.assert_allclose(do(VIEW), view)
     assert set(until(lambda: do(NAMES, "map"))) <= set(classes)
     do(NEAR, 5)

@@ -35,6 +35,9 @@ def test_a_thumbnail_is_drawn_once_until_its_file_changes(folder, cache):
     assert Image.open(io.BytesIO(first)).size == (134, 224)
     assert Thumbnails(album, ["a.png"]).draw(0) == first
     assert album.read == 1
+    os.utime(folder / "a.png", (2, 2))
+    assert Thumbnails(album, ["a.png"]).draw(0) == first
+    assert album.read == 2
     Image.new("RGB", (400, 400), "red").save(folder / "a.png")
     os.utime(folder / "a.png", (1, 1))
     assert Image.open(io.BytesIO(Thumbnails(album, ["a.png"]).draw(0))).size == (224, 224)
