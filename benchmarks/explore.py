@@ -2,11 +2,11 @@
 
   python -m benchmarks.explore --pictures 1000 10000 100000
 
-The pictures are 200 coarse ones of 640 × 480 pixels under as many names as asked for, by hard links, and the vectors
-random ones around twenty centres, with a map: no encoder runs. The server is a process of its own, and its memory is
-the most it had resident (VmHWM), after clusters were found; the browser is a headless Chromium. A view ends when all
-names are in the page, a click when the picture and its neighbours are answered. Run nothing else at the same time: the
-load that is printed says whether something did.
+The pictures are 200 coarse ones of 640 × 480 pixels under as many names as asked for, by hard links, and the
+vectors random ones around twenty centres, with a map: no encoder runs. The server is a process of its own, and its
+memory is the most it had resident (VmHWM), after clusters were found; the browser is a headless Chromium. A view
+ends when all names are in the page, a click when the picture and its neighbours are answered. Run nothing else at
+the same time: the load that is printed says whether something did.
 """
 
 import argparse

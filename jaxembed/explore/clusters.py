@@ -17,8 +17,8 @@ MOST, SAMPLE, _CHUNK = 20, 20_000, 8192
 def assign(points: Float[np.ndarray, "n d"], *, distance: str) -> Int[np.ndarray, " n"]:
     """Assign points to clusters, by k-means from one start; the same points always get the same clusters.
 
-    There are sqrt(n) / 3 clusters, at least 2 and at most 20: so many have names that fit on a map. They are learned
-    from 20,000 points at most. By cosine, the directions of the points are clustered.
+    There are sqrt(n) / 3 clusters, at least 2 and at most 20: so many have names that fit on a map. They are
+    learned from 20,000 points at most. By cosine, the directions of the points are clustered.
 
     Returns:
       cluster of each point, from 0, the largest first.

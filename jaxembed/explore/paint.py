@@ -76,7 +76,8 @@ def scale(values: Float[np.ndarray, " n"], write: Callable[[float, float], str])
     low, high = float(there.min()), float(there.max())
     steps = np.round((values - low) / ((high - low) or 1) * (STEPS - 1))
     codes = np.where(np.isnan(values), STEPS, steps).astype(np.int32)
-    ends = "".join(f"<span>{html.escape(write(value, high - low))}</span>" for value in (low, (low + high) / 2, high))
+    shown = (low, (low + high) / 2, high)
+    ends = "".join(f"<span>{html.escape(write(value, high - low))}</span>" for value in shown)
     bar = f'<div class="scale" style="background: linear-gradient(90deg, {", ".join(colours[::15])})"></div>'
     return Paint(codes, [*colours, MISSING], f'{bar}<div class="ends">{ends}</div>{grey}', [])
 
@@ -102,4 +103,4 @@ def _marks(
 
 def _cut(name: str) -> str:
     """Cut a long name at its beginning: the end of a path is what matters."""
-    return name if len(name) <= INSIDE else f"…{name[1 - INSIDE:]}"
+    return name if len(name) <= INSIDE else f"…{name[1 - INSIDE :]}"

@@ -1,5 +1,6 @@
 """Thumbnails of the pictures in a folder: each is drawn once and kept in the user's cache folder."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -35,10 +36,8 @@ class Thumbnails:
             return kept.read_bytes()
         except OSError:
             content = drawn_row(self.originals, self.names, SIDE, row)
-        try:
+        with contextlib.suppress(OSError):  # no cache folder, or a full disk: it is drawn again each time
             _keep(kept, content)
-        except OSError:  # no cache folder, or a full disk: it is drawn again each time
-            pass
         return content
 
     def make_room(self) -> None:

@@ -8,8 +8,8 @@ from jaxembed.cli import command
 from jaxembed.core.errors import InputError
 from jaxembed.embed import sources, vectors
 from jaxembed.embed.vectors import About, Vectors
-from jaxembed.explore import clusters, columns, dates, paint, second
 from jaxembed.explore import __main__ as explore
+from jaxembed.explore import clusters, columns, dates, paint, second
 from jaxembed.explore.atlas import Atlas
 
 SHARED = ["a/1.png", "a/2.png", "b/3.png"]
@@ -108,7 +108,7 @@ def test_a_column_of_many_numbers_or_dates_is_a_scale_and_any_other_has_categori
 
 def test_a_csv_is_read_by_name_with_or_without_the_folders_that_all_share(tmp_path, capsys):
     file = tmp_path / "c.csv"
-    file.write_text("name,size,\"<k>\"\n1.png, 4 ,x\np/b/3.png,5,\nelse.png,6,y\n", encoding="utf-8-sig")
+    file.write_text('name,size,"<k>"\n1.png, 4 ,x\np/b/3.png,5,\nelse.png,6,y\n', encoding="utf-8-sig")
     got = columns.read(file, ["p/1.png", "p/2.png", "p/b/3.png"])
     assert got == {"size": ["4", "", "5"], "<k>": ["x", "", ""]}
     assert "2 of 3 pictures have a row" in capsys.readouterr().out

@@ -261,7 +261,8 @@ def test_a_text_gets_its_neighbours_or_a_line_that_says_why_not(encoder, embedde
     assert text.startswith(r'<div class="query"><p><b>a &lt;b&gt;dog&lt;/b&gt;\n</b> and its nearest neighbours')
     nearest = searched.search(encoder.embed_text("a <b>dog</b>"), 12)
     assert text.count("<figure") == 12
-    caption = f'{nearest.distances[0, 0] ** 2 / 2:.3f} <span class="end"><bdi>{html.escape(names[nearest.rows[0, 0]])}'
+    first = html.escape(names[nearest.rows[0, 0]])
+    caption = f'{nearest.distances[0, 0] ** 2 / 2:.3f} <span class="end"><bdi>{first}'
     assert caption in text
     assert np.abs(position).max() <= 1
     wordless = Query(frozen.load("quickstart"), embedded, names, searched)
