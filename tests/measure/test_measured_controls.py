@@ -100,7 +100,7 @@ def test_untrained_is_measured_on_another_dataset_than_that_of_like(photos, tmp_
     read = finished.read(tmp_path / "out")
     assert read.config["encoder"] == {
         "name": "untrained",
-        "encoder": {"name": "fc", "widths": [128, 64], "latent": 16, "dropout": 0.0},
+        "encoder": {"name": "fc", "widths": (128, 64), "latent": 16, "dropout": 0.0},
         "dtype": "float32",
     }
     assert read.sample.images.shape[1:] == (32, 32, 3)
