@@ -154,7 +154,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def printable(name: str | Path) -> str:
-    """Write a file's name as one line of text: what cannot be printed, such as a line break, is escaped."""
+    """Write a file's name as one line of UTF-8: what cannot be printed, such as a line break, is escaped."""
     text = str(name)
     if text.isprintable():
         return text

@@ -59,9 +59,9 @@ class Atlas:
           words: what names clusters, from the embeddings and the cluster of each; None without words.
         """
         self.embedded, self.words = embedded, words
-        self.maps = [Map(_shown(embedded.about.encoder), np.asarray(embedded.positions, np.float32))]
+        self.maps = [Map(files.printable(embedded.about.encoder), np.asarray(embedded.positions, np.float32))]
         self.maps += [beside] if beside else []
-        self.labels = [_shown(label) for label in embedded.labels]
+        self.labels = [files.printable(label) for label in embedded.labels]
         self.folders = _folders(embedded.names)
         splits = naming.splits(embedded.names) if embedded.names else None
         texts = {"class": self.labels, "folder": self.folders, "split": splits or []}
@@ -116,7 +116,7 @@ class Atlas:
             if np.isinf(values).any() or len(set(values[~np.isnan(values)].tolist())) <= DISTINCT:
                 break
             return paint.scale(values, write)
-        return self._by_texts([_shown(text) for text in texts])
+        return self._by_texts([files.printable(text) for text in texts])
 
     def _categories(self, codes: Int[np.ndarray, " n"], names: Sequence[str]) -> Paint:
         return paint.categories(codes, names, [each.positions for each in self.maps])
@@ -125,7 +125,7 @@ class Atlas:
 def _folders(names: Sequence[str]) -> list[str]:
     """Return the folder of each picture, without those that all of them share."""
     skipped = len(naming.shared(names)) if names else 0
-    return [_shown("/".join(Path(name).parts[skipped:-1])) for name in names]
+    return [files.printable("/".join(Path(name).parts[skipped:-1])) for name in names]
 
 
 def _seconds(text: str) -> float:
@@ -140,7 +140,3 @@ def _date(seconds: float, span: float) -> str:
     """Write a date, with its time if all of them are within three days."""
     date = datetime.datetime.fromtimestamp(seconds)
     return date.isoformat(" ", "minutes") if span < 3 * 86400 else date.date().isoformat()
-
-
-def _shown(text: str) -> str:
-    return files.utf8(files.printable(text))

@@ -27,7 +27,7 @@ class Chosen:
 
     def show(self, row: int) -> tuple[str, list[float]]:
         """Describe the picture of a row: (HTML, its position on the map)."""
-        label = files.utf8(files.printable(self.embedded.labels[row]))
+        label = files.printable(self.embedded.labels[row])
         lines = [f"<b>{html.escape(self.names[row])}</b>", html.escape(label), self._file(row)]
         about = "".join(f"<p>{line}</p>" for line in lines if line)
         picture = f'<img src="picture/{row}" alt="">' if self.originals else ""

@@ -28,7 +28,7 @@ def read(file: Path, names: Sequence[str]) -> dict[str, list[str]]:
             head, *rows = [row for row in csv.reader(stream, strict=True) if row] or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{file} cannot be read as a CSV: {files.line(str(error))}") from error
-    titles = [files.utf8(files.printable(title.strip())) for title in head]
+    titles = [files.printable(title.strip()) for title in head]
     if len(titles) < 2 or not all(titles[1:]) or len(set(titles)) < len(titles):
         got = ", ".join(titles) or "nothing"
         raise InputError(f"{file} must begin with a row of different names, name,COLUMN,…; got {got}")

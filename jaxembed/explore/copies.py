@@ -44,7 +44,7 @@ class Copies:
         parts = [f"{copied:,} of {len(rows):,} pictures copied into {files.printable(self.folder)}"]
         parts += [f"{known:,} were there already"] if known else []
         parts += [f"{len(failed):,} could not be copied ({failed[0]})"] if failed else []
-        return files.utf8("; ".join(parts))
+        return "; ".join(parts)
 
     def _copy(self, name: str) -> bool:
         """Copy a picture, with its date; False if there is an equal file under its name."""

@@ -43,7 +43,7 @@ class Desk:
             "tags": self.tags is not None,
             "without_tags": WITHOUT_TAGS,
             "longest": tags.LONGEST,
-            "copies": files.utf8(files.printable(self.copies.folder)) if self.copies else "",
+            "copies": files.printable(self.copies.folder) if self.copies else "",
         }
 
     def answers(self, selection: Selection, threads: Executor) -> Iterator[tuple[str, type, dict]]:

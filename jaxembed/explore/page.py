@@ -90,10 +90,10 @@ class Page:
         """Prepare what all documents share; without an encoder the page takes no new pictures, nor texts."""
         self.atlas, self.takes_pictures, self.takes_texts = atlas, takes_pictures, takes_texts
         self.has_pictures = originals is not None
-        self.encoder = files.utf8(files.printable(embedded.about.encoder))
+        self.encoder = files.printable(embedded.about.encoder)
         self.selection = Selection(embedded, originals)
         self.title = f"{self.encoder}: {len(embedded.names):,} images"
-        self.names = [files.utf8(files.printable(name)) for name in embedded.names]
+        self.names = [files.printable(name) for name in embedded.names]
         self.labels = atlas.labels
 
     def text(self, resources: Resources, desk: Mapping[str, Any]) -> str:

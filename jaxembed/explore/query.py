@@ -32,7 +32,7 @@ class Query:
 
     def search(self, name: str, file: io.BufferedIOBase) -> tuple[str, list[float] | None]:
         """Embed a new picture: (its neighbours or an error as HTML, its map position or None if unreadable)."""
-        name = html.escape(files.utf8(files.printable(name)))
+        name = html.escape(files.printable(name))
         try:
             pixels, small = decoding.decode(file, self.encoder.preparation)
             embedding = self.encoder.embed_pixels(pixels[None])
@@ -44,11 +44,11 @@ class Query:
 
     def search_text(self, text: str) -> tuple[str, list[float] | None]:
         """Embed a text: (its neighbours or an error as HTML, its map position or None if there is none)."""
-        name = html.escape(files.utf8(files.printable(text)))
+        name = html.escape(files.printable(text))
         try:
             embedding = self.encoder.embed_text(text)
         except JaxembedError as error:
-            reason = html.escape(files.utf8(files.printable(str(error))))
+            reason = html.escape(files.printable(str(error)))
             return f"<p><b>{name} cannot be searched for:</b> {reason}</p>", None
         return self._answer(name, embedding, "")
 

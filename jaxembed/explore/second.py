@@ -37,4 +37,4 @@ def read(file: Path, embedded: Vectors) -> Map:
         found = np.asarray(found)[chosen]
     positions = np.full((len(shared), 2), np.nan, np.float32)
     positions[np.array(shared)] = found
-    return Map(files.utf8(files.printable(other.about.encoder)), positions)
+    return Map(files.printable(other.about.encoder), positions)

@@ -30,7 +30,7 @@ class Selection:
     def texts(self, rows: Sequence[int]) -> list[str]:
         """Write the text of each of `kinds`; a picture that is not inside the folder has no path."""
         paths = list(self._paths(rows))
-        names = [_shown(self.embedded.names[row]) for row in rows]
+        names = [files.printable(self.embedded.names[row]) for row in rows]
         lines = {NAMES: names, PATHS: [path for path in paths if path]}
         return [
             self._table(rows, paths) if kind == TABLE else "".join(f"{line}\n" for line in lines[kind])
@@ -50,7 +50,7 @@ class Selection:
     def _paths(self, rows: Sequence[int]) -> Iterator[str]:
         for row in rows:
             try:
-                yield _shown(str(self.folder.file(self.embedded.names[row]).absolute())) if self.folder else ""
+                yield files.printable(self.folder.file(self.embedded.names[row]).absolute()) if self.folder else ""
             except InputError:  # the file of vectors may be a stranger's
                 yield ""
 
@@ -60,9 +60,5 @@ class Selection:
         writer.writerow(["row", "name", "label", *(["path"] if self.folder else [])])
         for row, path in zip(rows, paths, strict=True):
             texts = (self.embedded.names[row], self.embedded.labels[row], *([path] if self.folder else []))
-            writer.writerow([row, *(diagnosis.cell(_shown(text)) for text in texts)])
+            writer.writerow([row, *(diagnosis.cell(files.printable(text)) for text in texts)])
         return stream.getvalue()
-
-
-def _shown(text: str) -> str:
-    return files.utf8(files.printable(text))

@@ -41,14 +41,14 @@ class Tags:
         try:
             return {"text": text, "tags": list(self.rows().items())}
         except InputError as error:
-            return {"text": files.utf8(files.line(str(error))), "tags": []}
+            return {"text": files.line(str(error)), "tags": []}
 
     def change(self, rows: Sequence[int], change: str, tag: str) -> dict[str, Any]:
         """Add a tag to rows, or remove it, and return what the page then shows."""
         try:
             changed = self.add(tag, rows) if change == "add" else self.remove(tag, rows)
         except InputError as error:
-            return self.shown(files.utf8(files.line(str(error))))
+            return self.shown(files.line(str(error)))
         did = f"given to {changed:,}" if change == "add" else f"taken from {changed:,}"
         return self.shown(f"{tag}: {did} of {len(rows):,} pictures")
 
@@ -91,7 +91,7 @@ class Tags:
 def check(tag: str) -> None:
     """Raise an InputError unless a text can be a tag."""
     if not tag or tag != tag.strip() or not tag.isprintable() or len(tag) > LONGEST:
-        shown = files.utf8(files.line(repr(tag)))
+        shown = files.line(repr(tag))
         raise InputError(f"a tag must be one line of at most {LONGEST} characters, got {shown}")
 
 
