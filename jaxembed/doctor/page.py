@@ -1,6 +1,5 @@
 """The doctor's page: groups of copies, problem pictures and the tables, with pictures, in one file."""
 
-import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -128,4 +127,4 @@ def _uri(name: str, opened: Callable[[str], Image.Image] | None) -> str:
     except (OSError, ValueError, InputError):
         return ""
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return "data:image/webp;base64," + base64.b64encode(pictures.as_webp(picture, quality=80)).decode()
+    return pictures.as_uri(picture, quality=80)

@@ -103,10 +103,19 @@ def of_vectors(embedded: Vectors, *, images: str | None, data_dir: str | None) -
 def thumbnail(album: Album, name: str) -> bytes:
     """Make a small picture of an original, as the content of a WebP file; empty if it can no longer be read."""
     try:
-        picture = album.picture(name)
+        return drawn(album, name, side=SIDE)
     except (OSError, ValueError, InputError):
         return b""
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def drawn(album: Album, name: str, *, side: int) -> bytes:
+    """Draw an original, with `side` pixels on its longer side at most, as the content of a WebP file.
+
+    Raises:
+      Exception: of any kind, if it can no longer be read.
+    """
+    picture = album.picture(name)
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return pictures.as_webp(picture, quality=85)
 
 

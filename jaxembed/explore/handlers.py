@@ -162,14 +162,11 @@ class Search(RequestHandler):
         if self.full:
             raise HTTPError(507)
         if "text" in self.request.query_arguments:
-            search = functools.partial(self.query.search_text, self._given("text"))
+            search = functools.partial(self.query.search_text, given(self, "text"))
         else:
-            search = functools.partial(self.query.search, self._given("name"), self.file)
+            search = functools.partial(self.query.search, given(self, "name"), self.file)
         text, position = await IOLoop.current().run_in_executor(self.threads, search)
         self.write({"text": text, "position": position})
-
-    def _given(self, name: str) -> str:
-        return b"".join(self.request.query_arguments.get(name, [])).decode("utf-8", "replace")
 
     def on_finish(self) -> None:
         """Forget the picture."""
@@ -181,3 +178,8 @@ class Search(RequestHandler):
         """Forget the picture of a page that was closed; if its turn has not come, nothing is decoded."""
         super().on_connection_close()
         self.on_finish()
+
+
+def given(handler: RequestHandler, name: str) -> str:
+    """Return a text that a request has in its address; "" without it."""
+    return b"".join(handler.request.query_arguments.get(name, [])).decode("utf-8", "replace")

@@ -38,11 +38,7 @@ TAP, TAPPED = "tap(cb_data)", "if (cb_obj.indices.length == 1) pick(cb_obj.indic
 WITHOUT = "New images cannot be searched for: that needs the encoder, as RUN before the file of vectors."
 SAVE = """
 const {text, file} = chosen.data
-const link = document.createElement("a")
-link.href = URL.createObjectURL(new Blob([text[kind]], {type: "text/plain"}))
-link.download = file[kind]
-link.click()
-URL.revokeObjectURL(link.href)
+download(new Blob([text[kind]], {type: "text/plain"}), file[kind])
 """
 # The same for all documents, and many: sent as they are, not encoded anew for each document.
 LOAD = """

@@ -10,6 +10,8 @@ import numpy as np
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from jaxembed.explore import handlers
+
 # Bytes of a row, of a part of an answer, and seconds for receiving a selection.
 ROW, PART, SECONDS = 4, 2**20, 60
 
@@ -47,8 +49,7 @@ class Tag(Rows):
 
     async def post(self, change: str) -> None:
         """Send what was done, or why nothing was, and all tags."""
-        tag = b"".join(self.request.query_arguments.get("tag", [])).decode("utf-8", "replace")
-        self.write(await self.done(change, tag))
+        self.write(await self.done(change, handlers.given(self, "tag")))
 
 
 class Copy(Rows):

@@ -11,6 +11,15 @@ function tell(text) {
   forgetting = setTimeout(tell, 15_000, "")
 }
 
+// Save a file under a name.
+function download(content, name) {
+  const link = document.createElement("a")
+  link.href = URL.createObjectURL(content)
+  link.download = name
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000)  // by then the browser has read it
+}
+
 class Selection {
   get rows() { return points().selected.indices }
   set rows(rows) { points().selected.indices = Array.from(rows).sort((one, other) => one - other) }
@@ -44,12 +53,9 @@ class Selection {
   async save() {
     const answer = await this.post("vectors")
     if (!answer) return
-    const link = document.createElement("a")
-    link.href = URL.createObjectURL(await answer.blob())
-    link.download = "selection.npz"
-    link.click()
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000)  // by then the browser has read it
-    tell(`${this.rows.length.toLocaleString("en")} vectors saved as ${link.download}`)
+    const file = "selection.npz"
+    download(await answer.blob(), file)
+    tell(`${this.rows.length.toLocaleString("en")} vectors saved as ${file}`)
   }
 
   async copy() {

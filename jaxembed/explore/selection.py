@@ -14,8 +14,8 @@ from jaxembed.embed.vectors import Spool, Vectors
 
 # What each text is called, and the file that it is saved as.
 NAMES, PATHS, TABLE = ("names", "selection.txt"), ("paths", "paths.txt"), ("CSV", "selection.csv")
-# The file of its vectors, and those that are copied at a time.
-VECTORS, _BLOCK = "selection.npz", 4096
+# Vectors that are copied at a time.
+_BLOCK = 4096
 
 
 class Selection:

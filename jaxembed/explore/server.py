@@ -1,6 +1,5 @@
 """The server of the page; it serves this machine only."""
 
-import functools
 import os
 import resource
 import socket
@@ -22,7 +21,6 @@ from jaxembed.embed import index
 from jaxembed.embed.encoder import Encoder
 from jaxembed.embed.sources import Album
 from jaxembed.embed.vectors import Vectors
-from jaxembed.explore import thumbnails
 from jaxembed.explore.atlas import Atlas
 from jaxembed.explore.chosen import Chosen
 from jaxembed.explore.desk import Desk
@@ -32,8 +30,6 @@ from jaxembed.explore.page import Page
 from jaxembed.explore.query import Query
 from jaxembed.explore.thumbnails import Thumbnails
 
-# Longer side of a picture that is chosen, in pixels.
-LARGE = 1024
 # Open pages, and connections, which are half of the files that a process may open on most machines.
 PAGES, CONNECTIONS = 64, min(512, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 # Seconds in which a connection must send the headers of a request, or its small body; bytes of that, and of a
@@ -100,11 +96,10 @@ def _answers(
     search_index = index.make(np.asarray(embedded.embeddings), distance=embedded.about.distance)
     given = {"count": len(embedded.names), "threads": ThreadPoolExecutor(os.cpu_count())}
     if originals:
-        small = Thumbnails(originals, embedded.names)
-        given["threads"].submit(small.make_room)
-        yield r"/image/(\d{1,9})", Pictures, given | {"picture": small.draw}
-        large = functools.partial(thumbnails.drawn_row, originals, embedded.names, LARGE)
-        yield r"/picture/(\d{1,9})", Pictures, given | {"picture": large}
+        thumbnails = Thumbnails(originals, embedded.names)
+        given["threads"].submit(thumbnails.make_room)
+        yield r"/image/(\d{1,9})", Pictures, given | {"picture": thumbnails.draw}
+        yield r"/picture/(\d{1,9})", Pictures, given | {"picture": thumbnails.draw_large}
     yield r"/near/(\d{1,9})", Near, given | {"chosen": Chosen(embedded, page.names, search_index, originals)}
     if encoder:
         query = Query(encoder, embedded, page.names, search_index)

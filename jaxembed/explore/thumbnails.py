@@ -7,15 +7,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from jaxembed import pictures
 from jaxembed.core import files
 from jaxembed.datasets.storage import cache
+from jaxembed.embed import sources
 from jaxembed.embed.sources import Album, Pictures
 
-# Longer side in pixels, and bytes that the thumbnails of all folders may take before the server starts.
-SIDE, MOST = 224, 4 * 10**9
+# Longer side in pixels, of a thumbnail and of a picture that is shown alone; bytes that the thumbnails of all
+# folders may take before the server starts.
+SIDE, LARGE, MOST = 224, 1024, 4 * 10**9
 NAME = "thumbnails"
 
 
@@ -30,15 +29,19 @@ class Thumbnails:
     def draw(self, row: int) -> bytes:
         """Read or draw a thumbnail, as the content of a WebP file; any error if its picture cannot be read."""
         if self.cache is None:
-            return drawn_row(self.originals, self.names, SIDE, row)
+            return self._drawn(row, SIDE)
         kept = self.cache / self._key(row)
         try:
             return kept.read_bytes()
         except OSError:
-            content = drawn_row(self.originals, self.names, SIDE, row)
+            content = self._drawn(row, SIDE)
         with contextlib.suppress(OSError):  # no cache folder, or a full disk: it is drawn again each time
             _keep(kept, content)
         return content
+
+    def draw_large(self, row: int) -> bytes:
+        """Draw a picture as it is shown alone; it is not kept."""
+        return self._drawn(row, LARGE)
 
     def make_room(self) -> None:
         """Mark this folder's thumbnails as used, and remove those of the folders used longest ago beyond MOST."""
@@ -56,19 +59,15 @@ class Thumbnails:
         except OSError:  # a cache that cannot be tidied may still be read
             pass
 
+    def _drawn(self, row: int, side: int) -> bytes:
+        return sources.drawn(self.originals, self.names[row], side=side)
+
     def _key(self, row: int) -> str:
         """Name the thumbnail after what tells whether the file is still the same."""
         about = self.originals.file(self.names[row]).stat()
         told = f"{self.names[row]}\0{about.st_size}\0{about.st_mtime_ns}"
         digest = hashlib.sha256(os.fsencode(told)).hexdigest()
         return f"{digest[:2]}/{digest[2:32]}.webp"  # folders of few files
-
-
-def drawn_row(originals: Album, names: Sequence[str], side: int, row: int) -> bytes:
-    """Draw a picture whose longer side has `side` pixels at most, as the content of a WebP file."""
-    picture = originals.picture(names[row])
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return pictures.as_webp(picture, quality=85)
 
 
 def _keep(file: Path, content: bytes) -> None:
