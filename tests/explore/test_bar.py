@@ -2,19 +2,11 @@
 
 import numpy as np
 import pytest
+from shadow_dom import INSIDE
 
 from jaxembed.core import files
 from jaxembed.embed import index
 
-INSIDE = """
-function* inside(root) {
-  for (const element of root.querySelectorAll("*")) {
-    yield element
-    if (element.shadowRoot) yield* inside(element.shadowRoot)
-  }
-}
-const elements = [...inside(document)]
-"""
 SELECTED = "return [...points().selected.indices]"
 SHOWN = "return [...document.querySelectorAll('#everything figure')].map((each) => each.title)"
 CHOSEN = INSIDE + "return elements.find((element) => element.matches('.chosen b'))?.textContent"

@@ -2,19 +2,11 @@
 
 import numpy as np
 import pytest
+from shadow_dom import INSIDE
 
 from jaxembed.embed import sources
 from jaxembed.explore.atlas import Map
 
-INSIDE = """
-function* inside(root) {
-  for (const element of root.querySelectorAll("*")) {
-    yield element
-    if (element.shadowRoot) yield* inside(element.shadowRoot)
-  }
-}
-const elements = [...inside(document)]
-"""
 CHOOSE = INSIDE + """
 const field = elements.find((element) => element.matches("select"))
 field.value = arguments[0]

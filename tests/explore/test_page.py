@@ -6,6 +6,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from shadow_dom import INSIDE
 
 from jaxembed.core import files
 from jaxembed.embed import index, projection
@@ -16,15 +17,6 @@ const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(
 const transfer = new DataTransfer()
 transfer.items.add(new File([bytes], "<b>new.png", {type: "image/png"}))
 document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}))
-"""
-INSIDE = """
-function* inside(root) {
-  for (const element of root.querySelectorAll("*")) {
-    yield element
-    if (element.shadowRoot) yield* inside(element.shadowRoot)
-  }
-}
-const elements = [...inside(document)]
 """
 TEXT = INSIDE + """
 const texts = elements.filter((element) => element.matches("p, figcaption")).map((element) => element.textContent)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bokeh.models import PlainText
 from PIL import Image
+from shadow_dom import INSIDE
 
 from jaxembed.artifacts.finished import Finished
 from jaxembed.artifacts.samples import Sample
@@ -192,14 +193,9 @@ def page(browser):
     return Page(browser)
 
 
-SCRIPT = """
-function* inside(root) {
-  for (const element of root.querySelectorAll("*")) {
-    yield element
-    if (element.shadowRoot) yield* inside(element.shadowRoot)
-  }
-}
-const elements = [...inside(document)]
+SCRIPT = (
+    INSIDE
+    + """
 // While the page is being built, there are places for views that are null.
 const below = (view) => view?.model.type == "Figure" ? [view] : [...view?.children_views() ?? []].flatMap(below)
 const plots = Bokeh.index.roots.filter((view) => view?.model.type == "Column").flatMap(below)
@@ -209,6 +205,7 @@ const place = (plot, row) => {
   return [x_scale.compute(data[`x${plot}`][row]), y_scale.compute(data[`y${plot}`][row])].map(Math.round)
 }
 """
+)
 READY = "return plots.length >= 2 && Bokeh.documents.every((document) => document.is_idle)"
 BUTTONS = "return elements.filter((element) => element.matches('button'))"
 OUTSIDE = """
