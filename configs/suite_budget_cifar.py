@@ -7,18 +7,9 @@ Run: python launch.py --config=configs/suite_budget_cifar.py
 
 from ml_collections import ConfigDict
 
-from configs import simclr_cifar_small, suite_ways_cifar
-
-# Of ways that see two views of each image; those that see one have twice as many.
-EPOCHS = 3
-ONE_VIEW = ("classifier_cifar", "margin_cifar", "triplet_cifar", "arcface_cifar")
+from configs import simclr_cifar_small, suite_budget_fashion_mnist, suite_ways_cifar
 
 
 def get_config() -> ConfigDict:
-    config = suite_ways_cifar.get_config()
-    config.seeds = (0, 1, 2)
-    encoder = simclr_cifar_small.get_config().encoder.to_dict()
-    config.overrides = dict(train=dict(epochs=EPOCHS, validate_every=0))
-    config.each = {name: dict(encoder=encoder, train=dict(epochs=2 * EPOCHS)) for name in ONE_VIEW}
-    config.each["autoencoder_cifar"] = dict(train=dict(epochs=2 * EPOCHS))
-    return config
+    ways, simclr = suite_ways_cifar.get_config(), simclr_cifar_small.get_config()
+    return suite_budget_fashion_mnist.budget(ways, simclr, "cifar", epochs=3)

@@ -9,16 +9,21 @@ from ml_collections import ConfigDict
 
 from configs import simclr_fashion_mnist, suite_ways_fashion_mnist
 
-# Of ways that see two views of each image; those that see one have twice as many.
-EPOCHS = 4
-ONE_VIEW = ("classifier_fashion_mnist", "margin_fashion_mnist", "triplet_fashion_mnist", "arcface_fashion_mnist")
+# Ways that see one view of each image, and so have twice the epochs.
+ONE_VIEW = ("autoencoder", "classifier", "margin", "triplet", "arcface")
 
 
 def get_config() -> ConfigDict:
-    config = suite_ways_fashion_mnist.get_config()
+    return budget(
+        suite_ways_fashion_mnist.get_config(), simclr_fashion_mnist.get_config(), "fashion_mnist", epochs=4
+    )
+
+
+def budget(config: ConfigDict, simclr: ConfigDict, dataset: str, *, epochs: int) -> ConfigDict:
+    """Give all experiments of a suite the encoder and the views of a SimCLR config with a number of epochs."""
     config.seeds = (0, 1, 2)
-    encoder = simclr_fashion_mnist.get_config().encoder.to_dict()
-    config.overrides = dict(train=dict(epochs=EPOCHS, validate_every=0))
-    config.each = {name: dict(encoder=encoder, train=dict(epochs=2 * EPOCHS)) for name in ONE_VIEW}
-    config.each["autoencoder_fashion_mnist"] = dict(train=dict(epochs=2 * EPOCHS))
+    config.overrides = dict(train=dict(epochs=epochs, validate_every=0))
+    train, encoder = dict(epochs=2 * epochs), simclr.encoder.to_dict()
+    config.each = {f"{way}_{dataset}": dict(encoder=encoder, train=train) for way in ONE_VIEW}
+    config.each[f"autoencoder_{dataset}"] = dict(train=train)  # whose encoder has a decoder
     return config
