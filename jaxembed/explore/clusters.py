@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxembed.embed import words
 from jaxembed.embed.encoder import Encoder
+from jaxembed.kernels import space
 
 # Clusters at most, rows that they are learned from, and rows that are assigned at a time.
 MOST, SAMPLE, _CHUNK = 20, 20_000, 8192
@@ -79,8 +80,6 @@ def _dominant(texts: Sequence[str]) -> str:
 
 
 def _prepared(points: Float[np.ndarray, "n d"], distance: str) -> Float[np.ndarray, "n d"]:
-    """Scale points to length 1 for cosine."""
+    """Take the directions of points for cosine."""
     points = np.asarray(points, np.float32)
-    if distance != "cosine":
-        return points
-    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    return space.directions(points) if distance == "cosine" else points
