@@ -87,9 +87,7 @@ def load(
         listing.root, listing.names, Shape(size, size, channels), limit=limit
     )
     report(unreadable, dark, path, len(listing.names))
-    if 2 * len(unreadable) > len(listing.names):
-        counts = f"{len(unreadable)} of {len(listing.names)}"
-        raise InputError(f"most pictures in {files.printable(path)} cannot be read: {counts}")
+    _check_most(unreadable, path, len(listing.names))
     listing = listing.subset(rows)
     splits = _split(listing, test)
     if not len(splits["train"]):
@@ -143,6 +141,12 @@ def report(unreadable: Sequence[Unreadable], dark: Sequence[tuple[str, str]], pa
         lines.append(pictures.dark_line(dark))
     for line in lines:
         tqdm.tqdm.write(line, file=sys.stderr)  # above a bar, if there is one
+
+
+def _check_most(unreadable: Sequence[Unreadable], path: str, count: int) -> None:
+    if 2 * len(unreadable) > count:
+        counts = f"{len(unreadable)} of {count}"
+        raise InputError(f"most pictures in {files.printable(path)} cannot be read: {counts}")
 
 
 def _check(root: Path, what: str) -> None:

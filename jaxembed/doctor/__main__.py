@@ -13,6 +13,7 @@ blurred and tiny pictures in quality.csv; nothing is removed. Of more than 100,0
 examined.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
     """Examine what the arguments ask for, write the tables and print the first rows."""
+    options = parse(arguments)
+
+    from jaxembed.doctor import subject  # here, because it imports jax
+
+    examined = subject.of_arguments(options)
+    found = examined.found
+    file_of = examined.file if examined.album else None
+    known = originals.read(file_of, list(examined.names)) if file_of else {}
+    blank = {name for name, each in known.items() if each.problem == "blank"}
+    grouped = [groups.members(group, known) for group in groups.of(found, blank)]
+    written = write(found, examined.title, options.output, groups.numbers(grouped))
+    written += groups.write(grouped, options.output, file_of)
+    written += originals.write(known, options.output) if file_of else []
+    opened = examined.picture if examined.album else None
+    written.append(page.write(found, grouped, known, opened, title=examined.title, output=options.output))
+    show(found)
+    for line in (summary.copies(found, grouped), summary.wrong_labels(found), summary.problems(known.values())):
+        if line:
+            print(line)
+    print(f"distance and remoteness: {space.NAMES[examined.distance]}")
+    print("\n".join(files.printable(file) for file in written))
+    return found
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the arguments; InputError if an earlier examination may not be replaced."""
     parser = command.parser("doctor", __doc__)
     parser.add_argument("run", nargs="?", type=command.source, metavar="RUN", help=command.OPTIONAL_RUN)
     parser.add_argument(
@@ -62,27 +89,7 @@ def examine(arguments: Sequence[str] | None = None) -> Diagnosis:
     for file in (*diagnosis.csv_files(options.output), *(options.output / name for name in more)):
         if file.exists() and not options.overwrite:
             raise InputError(f"--output {options.output} has a {file.name}; use --overwrite to replace it")
-
-    from jaxembed.doctor import subject  # here, because it imports jax
-
-    examined = subject.of_arguments(options)
-    found = examined.found
-    file_of = examined.file if examined.album else None
-    known = originals.read(file_of, list(examined.names)) if file_of else {}
-    blank = {name for name, each in known.items() if each.problem == "blank"}
-    grouped = [groups.members(group, known) for group in groups.of(found, blank)]
-    written = write(found, examined.title, options.output, groups.numbers(grouped))
-    written += groups.write(grouped, options.output, file_of)
-    written += originals.write(known, options.output) if file_of else []
-    opened = examined.picture if examined.album else None
-    written.append(page.write(found, grouped, known, opened, title=examined.title, output=options.output))
-    show(found)
-    for line in (summary.copies(found, grouped), summary.wrong_labels(found), summary.problems(known.values())):
-        if line:
-            print(line)
-    print(f"distance and remoteness: {space.NAMES[examined.distance]}")
-    print("\n".join(files.printable(file) for file in written))
-    return found
+    return options
 
 
 def write(found: Diagnosis, title: str, folder: Path, numbers: Mapping[str, int] | None = None) -> list[Path]:

@@ -9,6 +9,7 @@ With --update, an output that exists is brought up to date with its folder. An .
 and also map coordinates and nearest neighbours, ready for embedding-atlas.
 """
 
+import argparse
 import functools
 import sys
 import time
@@ -30,6 +31,11 @@ WORDS = "label each image with the nearest of the words in this file, one on eac
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxembed embed`."""
+    embed(parse(arguments))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the arguments; InputError at those that do not go together."""
     parser = command.parser("embed", __doc__)
     parser.add_argument("run", type=command.source, help=command.RUN)
     parser.add_argument("source", type=command.source, help="a folder of pictures, or a dataset name")
@@ -45,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.thumbnails and options.output.suffix != ".parquet":
         raise InputError(f"--thumbnails needs an output that ends in .parquet, got {options.output}")
     command.check_output(options.output, overwrite=options.overwrite or options.update)
+    return options
 
+
+def embed(options: argparse.Namespace) -> None:
+    """Embed what the options ask for, and write it into their output."""
     from jaxembed.embed import frozen, renewal, sources, words  # here, because they import jax
 
     labels = words.read(options.words) if options.words else []
