@@ -83,10 +83,10 @@ def parse(arguments: Sequence[str] | None) -> Any:
 
 
 def _two_files(asked: Any) -> Any:
-    """Take the second of two files of vectors for the one whose map is beside that of the first."""
-    asked.beside = None
+    """Move the second of two files of vectors from `source` to `second`: its map is drawn beside the other."""
+    asked.second = None
     if asked.run and asked.source and vectors.is_file(asked.run) and vectors.is_file(asked.source):
-        asked.beside, asked.source = files.expanded(asked.source), None
+        asked.second, asked.source = files.expanded(asked.source), None
     return asked
 
 
@@ -123,7 +123,7 @@ def _atlas(embedded: Vectors, album: "Album | None", asked: Any, namer: Any) -> 
     return Atlas(
         embedded,
         album,
-        beside=second.read(asked.beside, embedded) if asked.beside else None,
+        second=second.read(asked.second, embedded) if asked.second else None,
         columns=columns.read(asked.columns, embedded.names) if asked.columns else None,
         words=namer,
     )
@@ -135,8 +135,9 @@ def _tagged(asked: Any) -> Path | None:
     Raises:
       InputError: if it does not hold tags.
     """
-    beside = asked.source and vectors.is_file(asked.source)
-    file = files.expanded(asked.source).with_suffix(tags.SUFFIX) if beside and not asked.tags else asked.tags
+    file = asked.tags
+    if not file and asked.source and vectors.is_file(asked.source):
+        file = files.expanded(asked.source).with_suffix(tags.SUFFIX)
     if file:
         known = {name for name, _ in tags.read(file)}
         print(f"Tags: {files.printable(file)}, of {len(known):,} pictures")

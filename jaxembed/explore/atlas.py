@@ -45,7 +45,7 @@ class Atlas:
         embedded: Vectors,
         originals: Album | None,
         *,
-        beside: Map | None = None,
+        second: Map | None = None,
         columns: Mapping[str, Sequence[str]] | None = None,
         words: Callable[..., dict[int, str]] | None = None,
     ) -> None:
@@ -54,13 +54,13 @@ class Atlas:
         Args:
           embedded: the embeddings.
           originals: their pictures; None if there are none. Only those of files have dates.
-          beside: a second map.
+          second: a second map.
           columns: columns of a CSV, a text for each picture.
           words: what names clusters, from the embeddings and the cluster of each; None without words.
         """
         self.embedded, self.words = embedded, words
         self.maps = [Map(files.printable(embedded.about.encoder), np.asarray(embedded.positions, np.float32))]
-        self.maps += [beside] if beside else []
+        self.maps += [second] if second else []
         self.labels = [files.printable(label) for label in embedded.labels]
         self.folders = _folders(embedded.names)
         splits = naming.splits(embedded.names) if embedded.names else None

@@ -142,7 +142,7 @@ def test_a_second_file_is_matched_by_name(tmp_path, capsys):
     assert got.title == "some"
     assert np.isnan(got.positions).all(axis=1).tolist() == [False, True, False]
     assert "2 of 3 pictures are in both" in capsys.readouterr().out
-    names = Atlas(made(SHARED, ["x", "y", "x"]), None, beside=got).by("class").marks
+    names = Atlas(made(SHARED, ["x", "y", "x"]), None, second=got).by("class").marks
     assert [sorted(each["name"]) for each in names] == [["x", "y"], ["x"]]
     with pytest.raises(InputError, match="must have the same pictures, by name; 0 of 1"):
         second.read(tmp_path / "b.npz", made(["c.png"]))

@@ -41,7 +41,7 @@ def shown(serve, photos, embedded, browser):
     second = np.where(np.arange(len(embedded.names))[:, None] < 4, np.nan, -embedded.positions).astype(np.float32)
     numbers = [f"{row}" for row in range(len(embedded.names))]
     with serve(
-        None, embedded, sources.Pictures(photos), beside=Map("<b>second", second), columns={"<i>n": numbers}
+        None, embedded, sources.Pictures(photos), second=Map("<b>second", second), columns={"<i>n": numbers}
     ) as site:
         browser.get(site.door.address)
         yield browser
