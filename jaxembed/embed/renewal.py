@@ -40,9 +40,9 @@ class Renewed(NamedTuple):
 def renew(spool: Spool, encoder: Encoder, source: Originals, file: Path) -> Renewed:
     """Bring vectors up to date with their folder, or embed all of it if there are none.
 
-    A picture has changed if its file, or what the system notes of it, is newer than the file of vectors. What is
-    embedded is kept in a file beside the vectors: an update that was killed resumes, and ends with the vectors that
-    it would have had.
+    A picture has changed if its file, or what the system notes of it, is newer than the file of vectors. What has
+    been embedded is kept in a second file, from which an update that was killed resumes; the vectors are then the
+    same as without the kill.
 
     Args:
       spool: takes all embeddings, in the order of the folder.

@@ -1,4 +1,4 @@
-"""Unfinished: what an update has embedded so far, in a file beside its output, from which the next one resumes."""
+"""Unfinished: what an update has embedded so far, in a file next to its output; the next update resumes from it."""
 
 import fcntl
 import hashlib
