@@ -112,3 +112,12 @@ def test_what_a_config_got_in_one_epoch_is_what_its_result_file_says(config):
     numbers = [100 * record["metrics"][f"validation/{each}_accuracy"] for each in ("knn", "linear")]
     said = re.search(r"kNN ([\d.]+)%, linear probe ([\d.]+)%;\ndocs/ways.md", config.read_text()).groups()
     assert said == tuple(f"{number:.1f}" for number in numbers)
+
+
+def test_the_quick_start_ends_as_in_the_notebook_that_runs_it():
+    notebook = json.loads((ROOT / "notebooks" / "first_embedding.ipynb").read_text())
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    printed = {line.rstrip("\n") for output in outputs for line in output.get("text", [])}
+    rows = re.findall(r"^  (?:kNN|linear|MLP) +[\d.]+% +[\d.]+%$", PAGES["README.md"], re.MULTILINE)
+    assert len(rows) == 3
+    assert set(rows) <= printed
